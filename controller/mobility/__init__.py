@@ -1,0 +1,1 @@
+"""The mobility protocol engine: no sockets, no clock, no asyncio, no logging."""

@@ -1,0 +1,68 @@
+"""IPv6 addresses and prefixes as the engine holds them.
+
+An address is its 16 octets in network order: that is what packets carry, it hashes fast and compares as it sorts. Text is
+for people and stays at the edges (configuration, REST, events).
+"""
+
+import ipaddress
+from typing import NamedTuple, NewType, Self
+
+Address = NewType("Address", bytes)
+"""An IPv6 address: exactly 16 octets, network order."""
+
+ADDRESS_LENGTH = 16
+UNSPECIFIED = Address(bytes(ADDRESS_LENGTH))
+LOOPBACK = Address(bytes(15) + b"\x01")
+
+
+def parse_address(text: str) -> Address:
+    """Return the address that `text` spells (RFC 4291 section 2.2, no zone).
+
+    Raises:
+        ValueError: `text` is no IPv6 address; the message repeats it.
+    """
+    return Address(ipaddress.IPv6Address(text).packed)
+
+
+def format_address(address: Address) -> str:
+    """Return the canonical text of an address (RFC 5952)."""
+    return str(ipaddress.IPv6Address(address))
+
+
+def is_routable_unicast(address: Address) -> bool:
+    """Tell whether an address is a unicast routable one in the sense of RFC 6275 section 2.
+
+    That excludes the unspecified and the loopback address, multicast (ff00::/8), link-local (fe80::/10) and
+    IPv4-mapped addresses.
+    """
+    first = address[0]
+    if first == 0xFF or (first == 0xFE and address[1] & 0xC0 == 0x80):
+        return False
+    return not (first == 0 and address[:10] == bytes(10) and (address[10:12] == b"\xff\xff" or address[10:15] == bytes(5)))
+
+
+class Prefix(NamedTuple):
+    """An IPv6 prefix: its first address, host bits zero, and its length in bits (0 to 128)."""
+
+    network: Address
+    length: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the prefix that `text` spells, as in ``2001:db8:1::/64``.
+
+        Raises:
+            ValueError: `text` is no prefix, or bits beyond its length are set.
+        """
+        network = ipaddress.IPv6Network(text)
+        return cls(Address(network.network_address.packed), network.prefixlen)
+
+    def __contains__(self, address: object) -> bool:
+        """Tell whether an address lies inside the prefix."""
+        if not isinstance(address, bytes) or len(address) != ADDRESS_LENGTH:
+            return False
+        shift = 128 - self.length
+        return int.from_bytes(address) >> shift == int.from_bytes(self.network) >> shift
+
+    def __str__(self) -> str:
+        return f"{format_address(self.network)}/{self.length}"
