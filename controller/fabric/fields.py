@@ -1,0 +1,76 @@
+"""Field types of topology files: text on the outside, the controller's own values inside."""
+
+import hashlib
+from typing import Annotated, NewType
+
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator
+
+from controller.mobility.address import Address, Prefix, format_address, is_routable_unicast, parse_address
+
+Mac = NewType("Mac", int)
+"""An Ethernet address as a 48-bit integer, the form that table entries take."""
+
+
+def format_mac(mac: Mac) -> str:
+    """Return the usual text of an Ethernet address: six pairs of hexadecimal digits with colons."""
+    return mac.to_bytes(6).hex(":")
+
+
+def parse_mac(text: str) -> Mac:
+    """Return the unicast Ethernet address that `text` spells.
+
+    Raises:
+        ValueError: `text` is not six pairs of hexadecimal digits with colons, or is a group address, or zero.
+    """
+    parts = text.split(":")
+    if len(parts) != 6 or any(len(part) != 2 for part in parts):
+        raise ValueError(
+            f"{text!r} is not an Ethernet address: write six pairs of hexadecimal digits, as in 02:00:00:00:00:01"
+        )
+    try:
+        octets = bytes.fromhex("".join(parts))
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not an Ethernet address: {parts} has characters that are no hexadecimal digits"
+        ) from None
+    if octets[0] & 1 or not any(octets):
+        raise ValueError(f"{text!r} cannot be an interface's address: it is a group address or zero")
+    return Mac(int.from_bytes(octets))
+
+
+def derived_mac(node: str, interface: str) -> Mac:
+    """Return the address an interface gets when its file gives none: the same on every run and every machine.
+
+    It is locally administered (second bit of the first octet set), and depends on nothing but the two names.
+    """
+    digest = hashlib.blake2b(f"{node}:{interface}".encode(), digest_size=5).digest()
+    return Mac(int.from_bytes(b"\x02" + digest))
+
+
+def _address(value: object) -> Address:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not an IPv6 address: write it as text")  # noqa: TRY004  pydantic reports ValueError only
+    address = parse_address(value)
+    if not is_routable_unicast(address):
+        raise ValueError(f"{value!r} is not a routable unicast address")
+    return address
+
+
+def _prefix(value: object) -> Prefix:
+    if not isinstance(value, str) or "/" not in value:
+        raise ValueError(f"{value!r} is not an IPv6 prefix: write it as in 2001:db8:1::/64")
+    return Prefix.parse(value)
+
+
+def _mac(value: object) -> object:
+    return parse_mac(value) if isinstance(value, str) else value
+
+
+AddressField = Annotated[Address, PlainValidator(_address), PlainSerializer(format_address)]
+"""A routable unicast IPv6 address, written as text."""
+
+PrefixField = Annotated[Prefix, PlainValidator(_prefix), PlainSerializer(str)]
+"""An IPv6 prefix, written as text."""
+
+MacField = Annotated[Mac, BeforeValidator(_mac), PlainSerializer(format_mac)]
+"""An Ethernet unicast address, written as text."""
