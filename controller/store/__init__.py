@@ -1,0 +1,25 @@
+"""The durable binding cache: what the controller must still know after its process was killed."""
+
+from controller.store.model import (
+    Change,
+    Clock,
+    ExpiredBinding,
+    Store,
+    StoredNode,
+    StoredState,
+    StoreError,
+    system_offset,
+)
+from controller.store.sqlite import SqliteStore
+
+__all__ = [
+    "Change",
+    "Clock",
+    "ExpiredBinding",
+    "SqliteStore",
+    "Store",
+    "StoreError",
+    "StoredNode",
+    "StoredState",
+    "system_offset",
+]

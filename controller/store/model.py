@@ -1,0 +1,104 @@
+"""What is stored, and what a store can do.
+
+The engine's clock is monotonic and means nothing after a restart, so a store keeps wall time. It converts at its own boundary:
+everything that goes in or comes out is in seconds of the engine's clock.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from controller.mobility.address import Address
+from controller.mobility.flows import FlowPolicy
+from controller.mobility.model import Binding, NodeRecord
+
+Clock: TypeAlias = Callable[[], float]
+"""Returns wall time minus engine time, in seconds, at the moment of the call."""
+
+
+def system_offset() -> float:
+    """Return wall time minus engine time when the engine's clock is `time.monotonic` (that of asyncio)."""
+    return time.time() - time.monotonic()
+
+
+class StoreError(Exception):
+    """The state database cannot be opened, read or written. The text says which file, why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredNode:
+    """A record with the numbers under which the switches know its node and its paths."""
+
+    record: NodeRecord
+    node_id: int
+    """1 to 2**24 - 1, unique among all stored nodes."""
+    path_ids: Mapping[int, int] = field(default_factory=dict)
+    """BID to path id. Nodes that share a care-of address share its path id; a binding at home has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of one home address: its new state, or None when nothing of it is kept."""
+
+    home_address: Address
+    node: StoredNode | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredBinding:
+    """A stored binding whose lifetime ended while no controller ran."""
+
+    home_address: Address
+    binding: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """Everything a store holds, as of one moment of the engine's clock."""
+
+    nodes: tuple[StoredNode, ...] = ()
+    """In ascending order of home address: live bindings and tombstones only."""
+    policies: tuple[FlowPolicy, ...] = ()
+    """In ascending order of home address, then priority."""
+    election_ids: Mapping[str, int] = field(default_factory=dict)
+    """Highest P4Runtime election id used with a switch, by the name of the switch."""
+    expired: tuple[ExpiredBinding, ...] = ()
+    """What was dropped in loading."""
+
+
+class Store(Protocol):
+    """A durable store. Its methods block: call them from one thread, not from the event loop.
+
+    When a method that writes has returned, what it wrote survives a crash of the process and a loss of power. When it raised
+    `StoreError`, nothing of that call was written.
+    """
+
+    def load(self, now: float) -> StoredState:
+        """Return everything stored; drop, for good, what has expired.
+
+        Args:
+            now: the engine's clock, in seconds.
+        """
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Write changes in their order, all or none of them. The last one for a home address wins."""
+
+    def save_policy(self, policy: FlowPolicy) -> None:
+        """Write a policy in place of the one of the same node and name, if there is one.
+
+        Raises:
+            StoreError: another policy of the node has the priority.
+        """
+
+    def delete_policy(self, home_address: Address, name: str) -> bool:
+        """Remove a policy; tell whether there was one."""
+
+    def election_id(self, switch: str) -> int:
+        """Return the election id last saved for a switch, 0 when there is none."""
+
+    def save_election_id(self, switch: str, election_id: int) -> None:
+        """Remember an election id, 0 to 2**128 - 1, for a switch."""
+
+    def close(self) -> None:
+        """Give the store free for another process. Calling it again does nothing."""

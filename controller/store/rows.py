@@ -1,0 +1,142 @@
+"""Records and policies as database rows, and back.
+
+What is read back is checked: a row that this program would not have written is an error that names it, not a wrong tunnel.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, TypeAlias
+
+from controller.mobility.address import ADDRESS_LENGTH, Address, Prefix, format_address
+from controller.mobility.flows import FlowPolicy, PortRange, TrafficSelector
+from controller.mobility.model import Binding, NodeRecord
+from controller.store.model import Change, StoredNode, StoreError
+
+NodeRow: TypeAlias = tuple[bytes, int, bytes, int, int, float | None, str]
+"""home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes."""
+BindingRow: TypeAlias = tuple[bytes, int, bytes, int, float, int, int, int | None]
+"""home_address, bid, care_of, lifetime, expires_wall, priority, at_home, path_id."""
+PolicyRow: TypeAlias = tuple[bytes, str, int, int, str]
+"""home_address, name, priority, bid, selector."""
+
+MAX_LIFETIME = 262_140
+"""Seconds: the longest lifetime a Binding Acknowledgement can grant (RFC 6275 section 6.1.8)."""
+
+
+def node_rows(change: Change, offset: float) -> tuple[NodeRow, list[BindingRow]]:
+    """Return the rows of a change that keeps its node.
+
+    Args:
+        change: its `node` is not None.
+        offset: wall time minus engine time, in seconds.
+
+    Raises:
+        StoreError: the change names one home address and carries the record of another.
+    """
+    assert change.node is not None
+    record, path_ids = change.node.record, change.node.path_ids
+    if record.home_address != change.home_address:
+        raise StoreError(
+            f"a change of {format_address(change.home_address)} carries the record of {format_address(record.home_address)}"
+        )
+    forget_wall = None if record.forget_at is None else record.forget_at + offset
+    prefixes = " ".join(map(str, record.prefixes))
+    node: NodeRow = (
+        record.home_address,
+        change.node.node_id,
+        record.home_agent,
+        record.sequence,
+        int(record.mobile_router),
+        forget_wall,
+        prefixes,
+    )
+    bindings: list[BindingRow] = [
+        (
+            record.home_address,
+            binding.bid,
+            binding.care_of,
+            binding.lifetime,
+            binding.expires + offset,
+            binding.priority,
+            int(binding.at_home),
+            path_ids.get(binding.bid),
+        )
+        for binding in record.bindings
+    ]
+    return node, bindings
+
+
+def binding_from_row(row: BindingRow, offset: float, now: float) -> Binding:
+    """Return the binding of a row, in engine time.
+
+    No binding outlives its granted lifetime, counted from now: a wall clock that was set back must not keep one alive for days.
+
+    Raises:
+        ValueError, TypeError: the row is not one that this program writes.
+    """
+    _, bid, care_of, lifetime, expires_wall, priority, at_home, _ = row
+    return Binding(
+        bid=bid,
+        care_of=_address(care_of),
+        lifetime=lifetime,
+        expires=min(expires_wall - offset, now + lifetime),
+        priority=priority,
+        at_home=bool(at_home),
+    )
+
+
+def node_from_rows(
+    row: NodeRow, bindings: tuple[Binding, ...], path_ids: Mapping[int, int], offset: float, now: float
+) -> StoredNode:
+    """Return the node of a row, with its bindings, in engine time.
+
+    Raises:
+        ValueError, TypeError: the row is not one that this program writes.
+    """
+    home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes = row
+    forget_at = None if forget_wall is None else min(forget_wall - offset, now + MAX_LIFETIME)
+    record = NodeRecord(
+        home_address=_address(home_address),
+        home_agent=_address(home_agent),
+        sequence=sequence,
+        bindings=bindings,
+        prefixes=tuple(map(Prefix.parse, prefixes.split())),
+        mobile_router=bool(mobile_router),
+        forget_at=forget_at,
+    )
+    return StoredNode(record, node_id, path_ids)
+
+
+def policy_row(policy: FlowPolicy) -> PolicyRow:
+    """Return the row of a policy."""
+    fields: dict[str, Any] = {
+        name: str(value) if isinstance(value, Prefix) else value
+        for name, value in asdict(policy.selector).items()
+        if value is not None
+    }
+    return policy.home_address, policy.name, policy.priority, policy.bid, json.dumps(fields)
+
+
+def policy_from_row(row: PolicyRow) -> FlowPolicy:
+    """Return the policy of a row.
+
+    Raises:
+        ValueError: the row is not one that this program writes.
+    """
+    home_address, name, priority, bid, text = row
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        for key in fields.keys() & {"source", "destination"}:
+            fields[key] = Prefix.parse(fields[key])
+        for key in fields.keys() & {"source_ports", "destination_ports"}:
+            fields[key] = PortRange(*fields[key])
+        return FlowPolicy(name, _address(home_address), priority, TrafficSelector(**fields), bid)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"policy {name!r} has a damaged selector {text!r}: {error}") from error
+
+
+def _address(value: bytes) -> Address:
+    if not isinstance(value, bytes) or len(value) != ADDRESS_LENGTH:
+        raise ValueError(f"{value!r} stands where an IPv6 address belongs")
+    return Address(value)

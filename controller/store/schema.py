@@ -1,0 +1,138 @@
+"""Opening a state database: its lock, its marks of identity, its tables."""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from controller.store.model import StoreError
+
+APPLICATION_ID: Final = 0x6D636F61
+"""Marks the file as ours: "mcoa" in ASCII, kept by SQLite in the header of the file."""
+SCHEMA_VERSION: Final = 1
+"""Goes up with every change of the tables; kept in `PRAGMA user_version`."""
+
+_SCHEMA: Final = """
+CREATE TABLE nodes (
+    home_address  BLOB    NOT NULL PRIMARY KEY CHECK (length(home_address) = 16),
+    node_id       INTEGER NOT NULL UNIQUE CHECK (node_id BETWEEN 1 AND 16777215),
+    home_agent    BLOB    NOT NULL CHECK (length(home_agent) = 16),
+    sequence      INTEGER NOT NULL CHECK (sequence BETWEEN 0 AND 65535),
+    mobile_router INTEGER NOT NULL CHECK (mobile_router IN (0, 1)),
+    forget_wall   REAL,
+    prefixes      TEXT    NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE bindings (
+    home_address  BLOB    NOT NULL REFERENCES nodes ON DELETE CASCADE,
+    bid           INTEGER NOT NULL CHECK (bid BETWEEN 0 AND 65535),
+    care_of       BLOB    NOT NULL CHECK (length(care_of) = 16),
+    lifetime      INTEGER NOT NULL CHECK (lifetime BETWEEN 0 AND 262140),
+    expires_wall  REAL    NOT NULL,
+    priority      INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 255),
+    at_home       INTEGER NOT NULL CHECK (at_home IN (0, 1)),
+    path_id       INTEGER CHECK (path_id BETWEEN 1 AND 16777215),
+    PRIMARY KEY (home_address, bid)
+) WITHOUT ROWID;
+CREATE TABLE policies (
+    home_address  BLOB    NOT NULL CHECK (length(home_address) = 16),
+    name          TEXT    NOT NULL,
+    priority      INTEGER NOT NULL CHECK (priority BETWEEN 1 AND 65535),
+    bid           INTEGER NOT NULL CHECK (bid BETWEEN 1 AND 65535),
+    selector      TEXT    NOT NULL,
+    PRIMARY KEY (home_address, name),
+    UNIQUE (home_address, priority)
+) WITHOUT ROWID;
+CREATE TABLE switches (
+    name          TEXT    NOT NULL PRIMARY KEY,
+    election_id   BLOB    NOT NULL CHECK (length(election_id) = 16)
+) WITHOUT ROWID;
+"""
+
+
+def lock(path: Path) -> int:
+    """Take the lock beside a database, so that one process alone uses it; return the descriptor that holds it.
+
+    The kernel drops the lock when the process ends, however it ends. It stands on a file of its own because closing any
+    descriptor of the database itself would drop SQLite's locks on it.
+
+    Raises:
+        StoreError: another process holds it, or the directory is missing or closed to us.
+    """
+    beside = path.with_name(path.name + ".lock")
+    try:
+        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        raise StoreError(
+            f"{path}: the directory {path.parent} does not exist: create it or name another path"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"{beside}: cannot be opened: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(descriptor)
+        raise StoreError(
+            f"{path}: in use by another controller (process {holder}): stop it or name another database"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a database, make its tables when it is new, and refuse one that is not ours or not sound.
+
+    Nothing is written before the file has proved to be empty or ours.
+
+    Raises:
+        StoreError: with the path and the reason.
+    """
+    try:
+        # Where mobile nodes are is private: the file is its owner's alone.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be opened: {error.strerror}") from error
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot be opened: {error}") from error
+    try:
+        _identify(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        # FULL syncs the log in each commit: an acknowledged binding outlives a loss of power too.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(f"{path}: {error}: restore it from a backup or move it away; it was left as it is") from error
+    except StoreError:
+        connection.close()
+        raise
+    return connection
+
+
+def _identify(connection: sqlite3.Connection, path: Path) -> None:
+    """Make sure that a database is ours, sound and of this version; give an empty one our tables."""
+    application = _pragma(connection, "application_id")
+    version = _pragma(connection, "user_version")
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if application == 0 and version == 0 and tables == 0:
+        connection.executescript(
+            f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
+        return
+    if application != APPLICATION_ID:
+        raise StoreError(f"{path}: a database of another program: name another path")
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: written with schema version {version}, this program knows {SCHEMA_VERSION}: use the release that wrote it"
+        )
+    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise StoreError(f"{path}: damaged ({verdict}): restore it from a backup or move it away; it was left as it is")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
