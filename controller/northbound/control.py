@@ -1,0 +1,226 @@
+"""What the northbound may see and do: a protocol that the service fulfils, and the values that pass through it.
+
+The northbound imports no engine and knows no switch session. Views are values of one moment; they may be kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple, Protocol, TypeAlias
+
+from controller.mobility.address import Address, Prefix
+from controller.mobility.flows import FlowPolicy
+from controller.mobility.model import Binding
+
+
+class ControlError(Exception):
+    """A request that the service turns down. The text is shown to the client: it names what was wrong and what to do."""
+
+
+class UnknownNodeError(ControlError):
+    """The home address is neither provisioned nor registered nor inside an open home network."""
+
+
+class ConflictError(ControlError):
+    """The request contradicts something that exists, such as a priority that another policy has."""
+
+
+class RefusedError(ControlError):
+    """Well formed, but the data plane cannot realise it: a port range that expands too far, a full table."""
+
+
+class UnavailableError(ControlError):
+    """It cannot be done now, for a reason on our side such as a full disk; later it may."""
+
+
+class Traffic(NamedTuple):
+    """Packets and bytes since the table entry that counts them was inserted."""
+
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BindingTraffic:
+    """The switches' counters of one BID, summed over the switches that carry it."""
+
+    downstream: Traffic
+    """Towards the mobile node."""
+    upstream: Traffic
+    """From the mobile node, through the reverse tunnel."""
+
+
+BindingKey: TypeAlias = tuple[Address, int]
+"""Home address and BID."""
+
+
+class BindingState(StrEnum):
+    """How far a binding has come."""
+
+    ACTIVE = "active"
+    """Every anchor switch in sync carries it."""
+    PENDING = "pending"
+    """In the binding cache; a switch that must carry it is not reachable or not yet in sync."""
+
+
+class NodeState(StrEnum):
+    """What the home agent knows of a home address."""
+
+    REGISTERED = "registered"
+    """At least one binding is in the cache."""
+    PROVISIONED = "provisioned"
+    """Configured, without a binding now."""
+    DEREGISTERED = "deregistered"
+    """Without a binding; its last sequence number is still remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class BindingView:
+    """One binding, as of the moment of the call."""
+
+    binding: Binding
+    remaining: float
+    """Seconds until it expires, at least 0."""
+    state: BindingState
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """One mobile node, as of the moment of the call."""
+
+    home_address: Address
+    state: NodeState
+    provisioned: bool
+    """Named in the configuration; otherwise it was admitted by an open home network."""
+    home_agent: Address | None = None
+    """The home agent address it registered with, or would; None when no home network holds the home address."""
+    sequence: int | None = None
+    """Last accepted sequence number."""
+    mobile_router: bool = False
+    prefixes: tuple[Prefix, ...] = ()
+    """Mobile network prefixes in force."""
+    bindings: tuple[BindingView, ...] = ()
+    """In ascending order of BID."""
+    preferred_bid: int | None = None
+    """Where traffic goes that no policy names; None without a binding."""
+
+
+class SwitchState(StrEnum):
+    """Where the session with a switch stands."""
+
+    CONNECTING = "connecting"
+    """Not reachable yet, or again: the controller keeps trying."""
+    STANDBY = "standby"
+    """Reachable, but another controller is primary."""
+    SYNCING = "syncing"
+    """Primary; the pipeline is being pushed or the tables reconciled."""
+    READY = "ready"
+    """Primary, with the tables as they should be."""
+
+
+class TableUsage(NamedTuple):
+    """How full a table of a switch is."""
+
+    name: str
+    entries: int
+    size: int
+    """Entries for which the P4 program asked, 0 when unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchView:
+    """One switch, as of the moment of the call."""
+
+    name: str
+    address: str
+    """host:port of its P4Runtime server."""
+    device_id: int
+    target: str
+    """Kind of switch: "embedded" or "bmv2"."""
+    state: SwitchState
+    in_sync: bool
+    """Its tables are what the controller wants."""
+    tables: tuple[TableUsage, ...] = ()
+    drops: Mapping[str, Traffic] = field(default_factory=dict)
+    """Dropped packets by the name of the reason; empty while the switch cannot be read."""
+    last_error: str | None = None
+    """Why the session last failed; None when it never did."""
+
+
+class PolicyState(StrEnum):
+    """What a policy does at the moment."""
+
+    ACTIVE = "active"
+    """Its BID is registered; flows are steered by it."""
+    INACTIVE = "inactive"
+    """Its BID is not registered: its flows take the preferred binding (RFC 6089 section 5.3.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """One policy, as of the moment of the call."""
+
+    policy: FlowPolicy
+    state: PolicyState
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The controller's state in brief."""
+
+    uptime: float
+    """Seconds since it was started."""
+    switches: Mapping[str, SwitchState]
+    problems: tuple[str, ...] = ()
+    """What an operator should look at, beside switches that are not ready; empty when all is well."""
+
+
+class Control(Protocol):
+    """What the northbound may ask of the service. Everything runs in the service's event loop.
+
+    Methods that touch switches or the disk are coroutines; the others answer from memory at once. A switch that cannot be
+    read takes nothing down: its counters are left out.
+    """
+
+    def nodes(self) -> Sequence[NodeView]:
+        """Return every known node, provisioned or registered, in ascending order of home address."""
+
+    def node(self, home_address: Address) -> NodeView | None:
+        """Return the node of a home address.
+
+        An address inside an open home network that never registered is known too (state "provisioned", `provisioned` false)
+        if policies for it would be accepted. None: unknown.
+        """
+
+    async def traffic(self, home_address: Address | None = None) -> Mapping[BindingKey, BindingTraffic]:
+        """Return counters by home address and BID, of one node or of all; without those that cannot be read now."""
+
+    async def switches(self) -> Sequence[SwitchView]:
+        """Return every configured switch, in the order of the configuration."""
+
+    async def switch(self, name: str) -> SwitchView | None:
+        """Return the switch of that name; None: there is none."""
+
+    def policies(self, home_address: Address | None = None) -> Sequence[PolicyView]:
+        """Return policies, of one node or of all, in ascending order of home address, then priority."""
+
+    async def put_policy(self, policy: FlowPolicy) -> bool:
+        """Make a policy durable and bring it into force; tell whether it is new.
+
+        Raises:
+            UnknownNodeError: no such node.
+            ConflictError: another policy of the node has the priority.
+            RefusedError: the data plane cannot realise it; nothing was changed.
+            UnavailableError: it could not be made durable; nothing was changed.
+        """
+
+    async def delete_policy(self, home_address: Address, name: str) -> bool:
+        """Remove a policy; tell whether there was one.
+
+        Raises:
+            UnknownNodeError: no such node.
+            UnavailableError: the removal could not be made durable; nothing was changed.
+        """
+
+    def health(self) -> Health:
+        """Return the controller's state in brief."""
