@@ -1,0 +1,42 @@
+// Where the packet leaves, by its outermost destination.
+#ifndef BLOCKS_ROUTING_P4
+#define BLOCKS_ROUTING_P4
+
+control Routing(inout headers_t hdr, inout metadata_t meta) {
+    @id(0x01000040) action next_hop(@refers_to(next_hops, next_hop_id) next_hop_id_t next_hop_id) {
+        meta.next_hop_id = next_hop_id;
+    }
+
+    @id(0x01000041) action refuse_unrouted() { DROP(NO_ROUTE); }
+
+    @id(0x02000040)
+    table routes {
+        key = { meta.route_to : lpm @id(1) @name("destination"); }
+        actions = { next_hop; @defaultonly refuse_unrouted; }
+        const default_action = refuse_unrouted();
+        size = SIZE_ROUTES;
+    }
+
+    @id(0x01000042) action forward(port_t port, mac_address_t source_mac, mac_address_t destination_mac) {
+        meta.egress_port = port;
+        hdr.ethernet.source = source_mac;
+        hdr.ethernet.destination = destination_mac;
+    }
+
+    @id(0x02000041)
+    table next_hops {
+        key = { meta.next_hop_id : exact @id(1) @name("next_hop_id"); }
+        actions = { forward; @defaultonly refuse_unrouted; }
+        const default_action = refuse_unrouted();
+        size = SIZE_NEXT_HOPS;
+    }
+
+    apply {
+        routes.apply();
+        if (meta.verdict == verdict_t.FORWARD) {
+            next_hops.apply();
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,73 @@
+// What is addressed to this switch at all, and what of it the controller wants to see.
+#ifndef BLOCKS_SIGNALLING_P4
+#define BLOCKS_SIGNALLING_P4
+
+control Signalling(inout headers_t hdr, inout metadata_t meta) {
+    DIRECT_METER_PACKETS(signalling_meter)
+    DIRECT_COUNTER(signalling_counter)
+
+    @id(0x01000001) action l3() { }
+
+    @id(0x02000001)
+    table my_station {
+        key = { hdr.ethernet.destination : exact @id(1) @name("dst_mac"); }
+        actions = { l3; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = SIZE_MY_STATION;
+    }
+
+    @id(0x01000002) action own_address() { meta.own_address = true; }
+
+    @id(0x02000002)
+    table home_agents {
+        key = { hdr.ipv6.destination : exact @id(1) @name("destination"); }
+        actions = { own_address; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = SIZE_HOME_AGENTS;
+    }
+
+    @id(0x01000003) action punt(punt_reason_t reason) {
+        COUNT(signalling_counter);
+        METER(signalling_meter, meta.signalling_colour);
+        PUNT(reason);
+    }
+
+    @id(0x01000004) action deny() {
+        COUNT(signalling_counter);
+        METER(signalling_meter, meta.signalling_colour);
+        DROP(SIGNALLING_DENIED);
+    }
+
+    @id(0x02000003)
+    table signalling {
+        key = {
+            hdr.ipv6.destination        : ternary @id(1) @name("destination");
+            meta.upper.protocol         : ternary @id(2) @name("protocol");
+            meta.upper.mh_type          : ternary @id(3) @name("mh_type");
+            meta.upper.icmp_type        : ternary @id(4) @name("icmp_type");
+            meta.upper.destination_port : ternary @id(5) @name("udp_port");
+        }
+        actions = { punt; deny; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = SIZE_SIGNALLING;
+        TABLE_METER(signalling_meter)
+        TABLE_COUNTER(signalling_counter)
+    }
+
+    apply {
+        if (!my_station.apply().hit) {
+            DROP(NOT_FOR_US);
+        } else {
+            home_agents.apply();
+            // Tunnelled packets carry the inner packet's upper layer: signalling is never inside a tunnel to us.
+            if (!hdr.inner_ipv6.isValid()) {
+                signalling.apply();
+                if (meta.signalling_colour == METER_RED) {
+                    DROP(SIGNALLING_RATE);
+                }
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,83 @@
+// Is the destination a mobile node, and by which of its bindings does this packet go?
+#ifndef BLOCKS_STEERING_P4
+#define BLOCKS_STEERING_P4
+
+control Steering(inout headers_t hdr, inout metadata_t meta) {
+    DIRECT_COUNTER(flow_counter)
+
+    @id(0x01000020) action mobile_node(node_id_t node_id) {
+        meta.mobile = true;
+        meta.node_id = node_id;
+    }
+
+    @id(0x02000020)
+    table home_addresses {
+        key = { hdr.ipv6.destination : exact @id(1) @name("destination"); }
+        actions = { mobile_node; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = SIZE_HOME_ADDRESSES;
+    }
+
+    @id(0x02000021)
+    table mobile_networks {
+        key = { hdr.ipv6.destination : lpm @id(1) @name("destination"); }
+        actions = { mobile_node; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = SIZE_MOBILE_NETWORKS;
+    }
+
+    @id(0x01000021) action steer_flow(bid_t bid) {
+        COUNT(flow_counter);
+        meta.bid = bid;
+    }
+
+    @id(0x01000022) action drop_flow() {
+        COUNT(flow_counter);
+        DROP(POLICY);
+    }
+
+    // RFC 6089 section 5.3.6: the first match by priority decides.
+    @id(0x02000022)
+    table flow_bindings {
+        key = {
+            meta.node_id                : exact   @id(1) @name("node_id");
+            hdr.ipv6.source             : ternary @id(2) @name("source");
+            hdr.ipv6.destination        : ternary @id(3) @name("destination");
+            meta.upper.protocol         : ternary @id(4) @name("protocol");
+            meta.upper.source_port      : range   @id(5) @name("source_port");
+            meta.upper.destination_port : range   @id(6) @name("destination_port");
+            hdr.ipv6.traffic_class      : ternary @id(7) @name("traffic_class");
+            hdr.ipv6.flow_label         : ternary @id(8) @name("flow_label");
+            meta.upper.spi              : ternary @id(9) @name("spi");
+        }
+        actions = { steer_flow; drop_flow; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = SIZE_FLOW_BINDINGS;
+        TABLE_COUNTER(flow_counter)
+    }
+
+    @id(0x01000023) action steer(bid_t bid) { meta.bid = bid; }
+
+    @id(0x01000024) action refuse_unbound() { DROP(NO_BINDING); }
+
+    @id(0x02000023)
+    table default_binding {
+        key = { meta.node_id : exact @id(1) @name("node_id"); }
+        actions = { steer; @defaultonly refuse_unbound; }
+        const default_action = refuse_unbound();
+        size = SIZE_DEFAULT_BINDING;
+    }
+
+    apply {
+        if (!home_addresses.apply().hit) {
+            mobile_networks.apply();
+        }
+        if (meta.mobile) {
+            if (!flow_bindings.apply().hit) {
+                default_binding.apply();
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,21 @@
+// Table sizes: what every target is asked to guarantee.
+#ifndef COMMON_SIZES_P4
+#define COMMON_SIZES_P4
+
+#define SIZE_MY_STATION          64
+#define SIZE_HOME_AGENTS         64
+#define SIZE_SIGNALLING          512
+#define SIZE_TUNNEL_TERMINATION  131072
+#define SIZE_HOST_SOURCES        131072
+#define SIZE_NETWORK_SOURCES     16384
+#define SIZE_HOME_ADDRESSES      65536
+#define SIZE_MOBILE_NETWORKS     16384
+#define SIZE_FLOW_BINDINGS       4096
+#define SIZE_DEFAULT_BINDING     65536
+#define SIZE_TUNNELS             131072
+#define SIZE_ROUTES              4096
+#define SIZE_NEXT_HOPS           1024
+
+#define COUNT_DROP_REASONS       32
+
+#endif

@@ -1,0 +1,51 @@
+"""The committed P4 artefacts are those of the committed sources."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from finsy.proto import p4i
+from google.protobuf import text_format
+
+P4SRC = Path(__file__).parent.parent / "p4src"
+
+
+@pytest.fixture(scope="module")
+def compiler() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("p4src_compile", P4SRC / "compile.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def read_p4info(path: Path) -> p4i.P4Info:
+    return text_format.Parse(path.read_text(), p4i.P4Info())
+
+
+def test_manifest_names_the_sources_as_they_are(compiler: ModuleType) -> None:
+    manifest = json.loads((P4SRC / "build" / "manifest.json").read_text())
+    assert manifest["sources"] == compiler.source_digests(), "P4 sources changed: run `make p4` and commit p4src/build"
+    assert manifest["artefacts"] == compiler.artefact_digests(), "p4src/build was changed by hand: run `make p4`"
+
+
+@pytest.mark.p4c
+@pytest.mark.skipif(shutil.which("p4c-bm2-ss") is None, reason="p4c-bm2-ss is not on PATH")
+def test_compiling_again_gives_the_same(compiler: ModuleType, tmp_path: Path) -> None:
+    compiler.compile_into(tmp_path)
+    committed = P4SRC / "build"
+    assert json.loads((tmp_path / compiler.JSON_NAME).read_text()) == json.loads(
+        (committed / compiler.JSON_NAME).read_text()
+    )
+    assert read_p4info(tmp_path / compiler.P4INFO_NAME) == read_p4info(committed / compiler.P4INFO_NAME)
+
+
+def test_every_table_and_action_has_an_id_of_its_own_choice() -> None:
+    p4info = read_p4info(P4SRC / "build" / "home_agent.p4info.txtpb")
+    # Ids that p4c makes up are hashes: they would change with a name, and the API with them.
+    assert all(table.preamble.id & 0xFFFF00 == 0 for table in p4info.tables)
+    assert all(action.preamble.id & 0xFFFF00 == 0 for action in p4info.actions if action.preamble.alias != "NoAction")
