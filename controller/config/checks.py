@@ -1,0 +1,120 @@
+"""What must hold between the fields of a configuration, and between it and its topology."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import TypeAlias
+
+from controller.config.model import ConfigFile
+from controller.config.switches import controlled_switches
+from controller.fabric.checks import overlap
+from controller.fabric.topology import Topology
+from controller.mobility.address import Address, Prefix, format_address
+
+Location: TypeAlias = tuple[str | int, ...]
+Finding: TypeAlias = tuple[Location, str]
+"""Path to a field, and what is wrong with it."""
+
+
+def dotted(place: Location) -> str:
+    """Return a path as in ``node[0].home_address``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+
+
+def check(config: ConfigFile) -> Iterator[Finding]:
+    """Yield what is wrong between the fields of one file."""
+    networks = config.home_agent.networks
+    for position, network in enumerate(networks):
+        if network.home_agent not in network.prefix:
+            address = format_address(network.home_agent)
+            reason = f"{address} is not inside of {network.prefix} (RFC 6275 section 10.1)"
+            yield ("home_agent", "networks", position, "home_agent"), reason
+    for (first, one), (second, other) in combinations(enumerate(networks), 2):
+        if overlap(one.prefix, other.prefix):
+            reason = f"{other.prefix} overlaps {one.prefix} of home_agent.networks[{first}]"
+            yield ("home_agent", "networks", second, "prefix"), reason
+    yield from _nodes(config)
+    yield from _prefixes(config)
+    names: dict[str, int] = {}
+    for position, switch in enumerate(config.switch):
+        if switch.name in names:
+            yield ("switch", position, "name"), f"{switch.name!r} is already switch[{names[switch.name]}]"
+        names.setdefault(switch.name, position)
+        if switch.address is not None and switch.address.port == 0:
+            yield ("switch", position, "address"), "port 0: name the port that the switch listens on"
+    listen = config.northbound.listen
+    if not listen.loopback and not config.northbound.allow_remote:
+        reason = (
+            f"{listen.host} can be reached from other machines and there is no access control:"
+            " listen on 127.0.0.1 or set northbound.allow_remote = true"
+        )
+        yield ("northbound", "listen"), reason
+
+
+def _nodes(config: ConfigFile) -> Iterator[Finding]:
+    agents = {network.home_agent for network in config.home_agent.networks}
+    seen: dict[Address, int] = {}
+    for position, node in enumerate(config.node):
+        place, address = ("node", position, "home_address"), format_address(node.home_address)
+        if node.home_address in seen:
+            yield place, f"{address} is already node[{seen[node.home_address]}]"
+        seen.setdefault(node.home_address, position)
+        if node.home_address in agents:
+            yield place, f"{address} is the address of the home agent"
+        if not any(node.home_address in network.prefix for network in config.home_agent.networks):
+            yield place, f"{address} is outside of every home network"
+        if node.prefixes and not node.mobile_router:
+            yield ("node", position, "prefixes"), "only a mobile router has prefixes: set mobile_router = true"
+
+
+def _prefixes(config: ConfigFile) -> Iterator[Finding]:
+    """Check mobile network prefixes. One may be a part of a home network (RFC 3963 section 3), not contain one."""
+    prefixes: list[tuple[Location, Prefix]] = [
+        (("node", position, "prefixes", index), prefix)
+        for position, node in enumerate(config.node)
+        for index, prefix in enumerate(node.prefixes)
+    ]
+    # Two prefixes are nested or apart. So, in order, one that overlaps any before it is inside of the last outermost one.
+    outermost: tuple[Location, Prefix] | None = None
+    for place, prefix in sorted(prefixes, key=lambda found: found[1]):
+        if outermost is not None and overlap(outermost[1], prefix):
+            yield place, f"{prefix} overlaps {outermost[1]} of {dotted(outermost[0])}"
+        else:
+            outermost = place, prefix
+    for place, prefix in prefixes:
+        for network in config.home_agent.networks:
+            if network.home_agent in prefix:
+                yield place, f"{prefix} contains the home agent address {format_address(network.home_agent)}"
+            elif overlap(prefix, network.prefix) and prefix.length <= network.prefix.length:
+                yield place, f"{prefix} contains the home network {network.prefix}"
+
+
+def check_topology(config: ConfigFile, topology: Topology) -> Iterator[Finding]:
+    """Yield what does not fit between a configuration and its topology."""
+    known = {network.prefix: network.home_agent for network in topology.home_networks}
+    for position, network in enumerate(config.home_agent.networks):
+        place = ("home_agent", "networks", position)
+        if network.prefix not in known:
+            yield (*place, "prefix"), f"the topology {topology.name!r} has no home network {network.prefix}"
+        elif known[network.prefix] != network.home_agent:
+            reason = f"the topology {topology.name!r} has {format_address(known[network.prefix])} for {network.prefix}"
+            yield (*place, "home_agent"), reason
+    if not topology.switches:
+        yield ("topology", "file"), f"the topology {topology.name!r} has no switch"
+    for position, section in enumerate(config.switch):
+        if section.name not in topology.switches:
+            names = ", ".join(topology.switches)
+            yield (
+                ("switch", position, "name"),
+                f"the topology {topology.name!r} has no switch {section.name!r}: {names}",
+            )
+    addresses: dict[str, str] = {}
+    for switch in controlled_switches(config, topology):
+        if str(switch.address) in addresses:
+            reason = f"{switch.name} and {addresses[str(switch.address)]} have the same address {switch.address}"
+            yield ("switch",), reason
+        addresses.setdefault(str(switch.address), switch.name)
+        if switch.target not in {"embedded", "bmv2"}:
+            yield (
+                ("topology", "file"),
+                f"switch {switch.name} has target {switch.target!r}: it must be embedded or bmv2",
+            )

@@ -1,0 +1,123 @@
+"""Reads a configuration file and the topology that it names; reports all that is wrong at once."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from controller.config.checks import check, check_topology, dotted
+from controller.config.model import ConfigFile, ControllerSection, HomeAgentSection, NodeSection, NorthboundSection
+from controller.config.switches import Switch, controlled_switches
+from controller.fabric.loader import TopologyError, load_topology
+from controller.fabric.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a configuration file, or in a file that it names."""
+
+    file: str
+    field: str
+    """Path to the field, as in ``node[0].home_address``; empty for the whole file."""
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.field}: {self.reason}" if self.field else f"{self.file}: {self.reason}"
+
+
+class ConfigError(ValueError):
+    """A configuration file cannot be used.
+
+    Attributes:
+        problems: everything that is wrong, in the order found; at least one.
+    """
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A checked configuration: paths resolved, topology loaded."""
+
+    file: Path
+    state: Path
+    controller: ControllerSection
+    home_agent: HomeAgentSection
+    nodes: tuple[NodeSection, ...]
+    switches: tuple[Switch, ...]
+    topology_file: Path
+    topology: Topology
+    northbound: NorthboundSection
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a configuration file and the topology file that it names.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([Problem(str(path), "", f"is not UTF-8 text: {error}")]) from error
+    return parse_settings(text, path)
+
+
+def parse_settings(text: str, path: Path) -> Settings:
+    """Return the settings that a TOML text describes.
+
+    Args:
+        text: the content of a configuration file.
+        path: where it stands: for error messages, and where relative paths start.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    file = str(path)
+    try:
+        config = ConfigFile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([Problem(file, "", f"no valid TOML: {error}")]) from error
+    except RecursionError as error:
+        raise ConfigError([Problem(file, "", "no valid TOML: nested too deeply")]) from error
+    except ValidationError as error:
+        raise ConfigError([_problem(file, details) for details in error.errors(include_url=False)]) from error
+    topology_file = path.parent / config.topology.file
+    problems = [Problem(file, dotted(place), reason) for place, reason in check(config)]
+    try:
+        topology = load_topology(topology_file)
+    except TopologyError as error:
+        # A topology problem names its own file and line.
+        problems += [Problem(file, "topology.file", str(problem)) for problem in error.problems]
+        raise ConfigError(problems) from error
+    problems += [Problem(file, dotted(place), reason) for place, reason in check_topology(config, topology)]
+    if problems:
+        raise ConfigError(problems)
+    return Settings(
+        file=path,
+        state=path.parent / config.controller.state,
+        controller=config.controller,
+        home_agent=config.home_agent,
+        nodes=tuple(config.node),
+        switches=controlled_switches(config, topology),
+        topology_file=topology_file,
+        topology=topology,
+        northbound=config.northbound,
+    )
+
+
+def _problem(file: str, details: Mapping[str, Any]) -> Problem:
+    """Turn an error of pydantic into ours, in words that fit a file."""
+    reason = str(details["msg"]).removeprefix("Value error, ")
+    if details["type"] == "extra_forbidden":
+        reason = "unknown key: remove it or correct its spelling"
+    elif details["type"] == "missing":
+        reason = "required, but not there"
+    return Problem(file, dotted(tuple(details["loc"])), reason)

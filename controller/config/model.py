@@ -1,0 +1,114 @@
+"""The sections of a configuration file: every key is a field here, and the text below a field says what it means."""
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+
+from controller.config.endpoint import Endpoint, parse_endpoint
+from controller.fabric.fields import AddressField, PrefixField
+from controller.fabric.topology import Name
+
+DEFAULT_LISTEN: Final = "127.0.0.1:8181"
+"""Where the REST northbound listens when the file does not say."""
+
+EndpointField = Annotated[Endpoint, PlainValidator(parse_endpoint)]
+Target: TypeAlias = Literal["embedded", "bmv2"]
+"""Kinds of switch: the one that comes with this package, and BMv2's simple_switch_grpc."""
+
+
+class _Section(BaseModel):
+    # Strict: `open = 1` or `max_lifetime = "60"` is a mistake to report, not a value to guess.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ControllerSection(_Section):
+    """``[controller]``: the process itself."""
+
+    state: str = "mcoa.sqlite3"
+    """Path of the state database, relative to this file. Its directory must exist."""
+    grace_period_s: Annotated[float, Field(ge=0, le=60)] = 1.0
+    """How long a replaced care-of address is still accepted as outer source of packets under way, in seconds."""
+    batch_window_s: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """How long a registration may wait for others to be stored and programmed with it, in seconds; 0: never on purpose."""
+    batch_limit: Annotated[int, Field(ge=1, le=1000)] = 256
+    """At most so many registrations are stored and programmed together."""
+
+
+class NetworkSection(_Section):
+    """``[[home_agent.networks]]``: a home network and the home agent address that serves it."""
+
+    prefix: PrefixField
+    """The home network's prefix. The topology file must know it."""
+    home_agent: AddressField
+    """The home agent address, inside of the prefix (RFC 6275 section 10.1)."""
+    open: bool = False
+    """Whether every home address inside of the prefix may register; otherwise only those of a ``[[node]]``."""
+
+
+class HomeAgentSection(_Section):
+    """``[home_agent]``: rules for registrations."""
+
+    networks: Annotated[list[NetworkSection], Field(min_length=1)]
+    """The home networks, at least one."""
+    max_lifetime: Annotated[int, Field(ge=4, le=262_140, multiple_of=4)] = 3600
+    """Longest lifetime that is granted, in seconds; a multiple of 4 (RFC 6275 section 6.1.8)."""
+    max_bindings: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+    """Most bindings in the cache, all nodes together."""
+
+
+class NodeSection(_Section):
+    """``[[node]]``: a mobile node that may register."""
+
+    home_address: AddressField
+    """Inside of a home network."""
+    multiple_care_of: bool = True
+    """Whether it may register several care-of addresses (RFC 5648)."""
+    bulk: bool = True
+    """Whether it may register several in one Binding Update."""
+    max_bindings: Annotated[int, Field(ge=1, le=255)] = 8
+    """Most bindings it may have at a time."""
+    prefixes: list[PrefixField] = []
+    """Mobile network prefixes that it may register (RFC 3963); only with `mobile_router`."""
+    mobile_router: bool = False
+    """Whether it may register as a mobile router."""
+
+
+class SwitchSection(_Section):
+    """``[[switch]]``: a switch to control. What is left out is taken from the topology file."""
+
+    name: Name
+    """Its name in the topology file."""
+    address: EndpointField | None = None
+    """Its P4Runtime server, host:port."""
+    device_id: Annotated[int, Field(ge=1, le=2**64 - 1)] | None = None
+    """Its P4Runtime device id."""
+    target: Target | None = None
+    """Its kind."""
+
+
+class TopologySection(_Section):
+    """``[topology]``: the network around the switches."""
+
+    file: str
+    """Path of the topology file, relative to this file."""
+
+
+class NorthboundSection(_Section):
+    """``[northbound]``: the REST server."""
+
+    listen: EndpointField = parse_endpoint(DEFAULT_LISTEN)
+    """host:port; port 0 takes any free one."""
+    allow_remote: bool = False
+    """Must be set to listen on an address that other machines reach: there is no access control yet."""
+
+
+class ConfigFile(_Section):
+    """A whole configuration file."""
+
+    controller: ControllerSection = ControllerSection()
+    home_agent: HomeAgentSection
+    node: list[NodeSection] = []
+    switch: list[SwitchSection] = []
+    """The switches to control; none: every switch of the topology file."""
+    topology: TopologySection
+    northbound: NorthboundSection = NorthboundSection()
