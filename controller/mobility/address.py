@@ -38,7 +38,9 @@ def is_routable_unicast(address: Address) -> bool:
     first = address[0]
     if first == 0xFF or (first == 0xFE and address[1] & 0xC0 == 0x80):
         return False
-    return not (first == 0 and address[:10] == bytes(10) and (address[10:12] == b"\xff\xff" or address[10:15] == bytes(5)))
+    return not (
+        first == 0 and address[:10] == bytes(10) and (address[10:12] == b"\xff\xff" or address[10:15] == bytes(5))
+    )
 
 
 class Prefix(NamedTuple):
