@@ -1,0 +1,1 @@
+"""Measurements: ours beside a peer, in the same run, in turns."""

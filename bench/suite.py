@@ -1,0 +1,11 @@
+"""The benches there are: importing a module registers its own."""
+
+from importlib import import_module
+
+MODULES = ("bench.codec",)
+
+
+def load() -> None:
+    """Import every module of benches."""
+    for module in MODULES:
+        import_module(module)
