@@ -1,0 +1,368 @@
+"""What the anchors should hold, and how a change of it is carried out, undone, or finished. Pure: it writes nothing itself.
+
+The life of a change:
+
+1. `DesiredState.apply` (a transaction) or `DesiredState.set_policies` answers with a `Plan`. From here on `desired` has the
+   new entries.
+2. The caller writes `Plan.stages` to every anchor.
+3. All went well: `confirm`. When the grace period is over: `take_break`, write what it gives, `finish_break`.
+   A switch refused: `rollback`, write the stages of the plan that it gives, and `confirm` that plan.
+
+Different nodes may change at the same time, their plans merged and written together, as long as all writes to a switch go
+one after the other. Updates are meant to be written leniently (an INSERT of what exists replaces it, a DELETE of what is gone
+is fine), and a switch that was away catches up by `diff`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.entries import Entry, EntryKey
+from controller.dataplane.flows import PolicyError, validate_policy
+from controller.dataplane.ids import Ids, Path
+from controller.dataplane.planner import node_entries, paths
+from controller.dataplane.plans import Plan, Stages, Step, plan
+from controller.mobility.address import Address, format_address
+from controller.mobility.flows import FlowPolicy
+from controller.mobility.model import NodeRecord, Transaction
+
+
+class ConflictError(ValueError):
+    """A change wants an entry that belongs to another node."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """One home address: the input of the planner and its result."""
+
+    record: NodeRecord | None = None
+    policies: tuple[FlowPolicy, ...] = ()
+    entries: Mapping[EntryKey, Entry] = field(default_factory=dict)
+
+
+_NOBODY: Final = _Node()
+
+_PREFIX_TABLES: Final = frozenset({p.NETWORK_SOURCES, p.MOBILE_NETWORKS})
+"""The tables in which two nodes could want the same key: the others have a node's own number or address in theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A change that is under way, and the numbers that it keeps from being handed out again."""
+
+    home_address: Address
+    before: _Node
+    plan: Plan
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lingering:
+    """An entry that nobody wants any more, kept until its grace period is over."""
+
+    entry: Entry
+    number: int
+    """The change that let it go."""
+
+
+def _is_shared(key: EntryKey) -> bool:
+    """Tell whether nodes may share an entry: that of a path, which nodes with one care-of address have in common."""
+    return key[0] == p.TUNNEL_TERMINATION
+
+
+class DesiredState:
+    """Entries of all nodes and the static entries of each switch, with the changes under way."""
+
+    def __init__(self, ids: Ids | None = None) -> None:
+        self.ids = ids if ids is not None else Ids()
+        """The numbers of nodes and paths."""
+        self._nodes: dict[Address, _Node] = {}
+        self._static: dict[str, dict[EntryKey, Entry]] = {}
+        self._transit: set[str] = set()
+        self._wanted: dict[EntryKey, Entry] = {}
+        self._sharers: dict[EntryKey, set[Address]] = {}
+        # Shared entries that are known to be in force. The others are inserted by every plan that needs them, so that a
+        # node does not depend on a neighbour's plan, which may yet fail.
+        self._confirmed: set[EntryKey] = set()
+        self._lingering: dict[EntryKey, _Lingering] = {}
+        self._pending: dict[int, _Change] = {}
+        self._breaking: dict[int, _Change] = {}
+        self._busy: set[Address] = set()
+        self._numbers = count(1)
+
+    # What there is.
+
+    def desired(self, switch: str = "") -> dict[EntryKey, Entry]:
+        """Return every entry that a switch should hold now, those in their grace period too.
+
+        Args:
+            switch: its name as given to `set_static`; an unknown one gets the entries of the nodes only.
+        """
+        static = self._static.get(switch, {})
+        if switch in self._transit:
+            return dict(static)
+        return {**static, **self._wanted, **{key: kept.entry for key, kept in self._lingering.items()}}
+
+    def record(self, home_address: Address) -> NodeRecord | None:
+        """Return the record whose entries are wanted."""
+        return self._nodes.get(home_address, _NOBODY).record
+
+    def policies(self, home_address: Address) -> tuple[FlowPolicy, ...]:
+        """Return a node's flow policies, first priority first."""
+        return self._nodes.get(home_address, _NOBODY).policies
+
+    def is_pending(self, home_address: Address) -> bool:
+        """Tell whether a change of the node is neither confirmed nor rolled back: the next one has to wait."""
+        return home_address in self._busy
+
+    def path_ids(self, record: NodeRecord) -> dict[int, int]:
+        """Return the path id of each BID of a record that is wanted: with `Ids.node` what a store keeps.
+
+        Raises:
+            KeyError: the record was not given to `apply`.
+        """
+        return {binding.bid: self.ids.path(binding.care_of, record.home_agent) for binding in record.bindings}
+
+    # The beginning.
+
+    def restore(
+        self, record: NodeRecord, node_id: int, path_ids: Mapping[int, int], policies: Iterable[FlowPolicy] = ()
+    ) -> None:
+        """Take over a stored node with the numbers it had. Nothing is planned: switches follow by `diff`.
+
+        Args:
+            record: the node; a tombstone only keeps its number.
+            node_id: its number.
+            path_ids: BID to path id; a BID without one gets a new number, so nodes with gaps are restored last.
+            policies: its flow policies.
+
+        Raises:
+            ValueError: the numbers contradict those of another node, a binding is at home, or a policy is not valid.
+        """
+        home_address = record.home_address
+        checked = self._checked(home_address, policies)
+        paths(record)
+        to = _Node(record, checked)
+        try:
+            self.ids.nodes.restore(home_address, node_id, home_address)
+            for binding in record.bindings:
+                if (number := path_ids.get(binding.bid)) is not None:
+                    self.ids.paths.restore(Path(binding.care_of, record.home_agent), number, home_address)
+        except ValueError:
+            self._drop_holds(home_address, to, _NOBODY)
+            raise
+        self.confirm(self._move(home_address, to, grace=False))
+
+    def set_static(self, switch: str, entries: Iterable[Entry], *, anchor: bool = True) -> Plan:
+        """Replace the static entries of a switch, and return the plan that carries it out there.
+
+        Args:
+            switch: its name.
+            entries: all of its static entries.
+            anchor: it carries the nodes' entries too; False for a transit switch.
+        """
+        after = {entry.key: entry for entry in entries}
+        change = plan(self._static.get(switch, {}), after, grace=False)
+        self._static[switch] = after
+        (self._transit.discard if anchor else self._transit.add)(switch)
+        return change
+
+    # Changes.
+
+    def apply(self, transaction: Transaction) -> Plan:
+        """Change a node's bindings.
+
+        Raises:
+            ValueError: it cannot be carried out (a binding at home, another node's prefix, no number left); nothing changed.
+            RuntimeError: an earlier change of the node is still pending.
+        """
+        home_address = transaction.home_address
+        self._require_idle(home_address)
+        return self._move(home_address, _Node(transaction.after, self.policies(home_address)), grace=True)
+
+    def set_policies(self, home_address: Address, policies: Iterable[FlowPolicy]) -> Plan:
+        """Replace a node's flow policies.
+
+        Raises:
+            PolicyError: one of them cannot be carried out, or two have one name or priority; nothing changed.
+            RuntimeError: an earlier change of the node is still pending.
+        """
+        self._require_idle(home_address)
+        checked = self._checked(home_address, policies)
+        return self._move(home_address, _Node(self.record(home_address), checked), grace=True)
+
+    def confirm(self, done: Plan) -> None:
+        """Take note that `Plan.stages` of a plan, or of several merged ones, are in force on the anchors."""
+        for number in done.numbers:
+            change = self._pending.pop(number, None)
+            if change is None:
+                continue
+            self._busy.discard(change.home_address)
+            entries = self._nodes.get(change.home_address, _NOBODY).entries
+            self._confirmed.update(filter(_is_shared, entries))
+            if change.plan.break_:
+                self._breaking[number] = change
+            else:
+                self._let_go(number, change)
+
+    def rollback(self, failed: Plan, reached: Step = Step.BREAK_TERMINATION) -> Plan:
+        """Undo one node's plan that a switch refused; of several that were merged, call it for each.
+
+        The reverse is ordered like any plan, leaves alone what other nodes have come to share, and has no grace period.
+
+        Args:
+            failed: the plan as `apply` or `set_policies` gave it.
+            reached: the step that failed; what belongs to later steps was not written and is not undone.
+
+        Returns:
+            A plan to write and then to `confirm`, in any case: a switch that does not take it needs a `diff`.
+
+        Raises:
+            KeyError: the plan was confirmed or rolled back before.
+        """
+        (number,) = failed.numbers
+        change = self._pending.pop(number)
+        unwritten = {update.entry.key for stage in failed.now[reached + 1 :] for update in stage}
+        reverse = self._move(change.home_address, change.before, grace=False)
+        self._let_go(number, change)
+
+        def only_written(stages: Stages) -> Stages:
+            return tuple(tuple(update for update in stage if update.entry.key not in unwritten) for stage in stages)
+
+        return Plan(only_written(reverse.now), only_written(reverse.later), reverse.numbers)
+
+    def take_break(self, done: Plan) -> Stages:
+        """Return the deletions that a plan has deferred, without those that are wanted again or let go anew since.
+
+        The entries count as gone from here on: write the stages before any stage of a plan that is made later.
+        """
+        stages = tuple(
+            tuple(update for update in stage if self._lingers(update.entry.key, done)) for stage in done.break_
+        )
+        for stage in stages:
+            for update in stage:
+                del self._lingering[update.entry.key]
+        return tuple(stage for stage in stages if stage)
+
+    def finish_break(self, done: Plan) -> None:
+        """Take note that the deletions from `take_break` are in force: the numbers in them are free for others now."""
+        for number in done.numbers:
+            if (change := self._breaking.pop(number, None)) is not None:
+                self._let_go(number, change)
+
+    # How it is done.
+
+    def _lingers(self, key: EntryKey, done: Plan) -> bool:
+        kept = self._lingering.get(key)
+        return kept is not None and kept.number in done.numbers
+
+    def _require_idle(self, home_address: Address) -> None:
+        if home_address in self._busy:
+            raise RuntimeError(
+                f"a change of {format_address(home_address)} is still pending: confirm it or roll it back first"
+            )
+
+    def _checked(self, home_address: Address, policies: Iterable[FlowPolicy]) -> tuple[FlowPolicy, ...]:
+        ordered = tuple(sorted(policies, key=lambda policy: policy.priority))
+        names: set[str] = set()
+        priorities: dict[int, str] = {}
+        for policy in ordered:
+            validate_policy(policy)
+            if policy.home_address != home_address:
+                raise PolicyError(
+                    "home_address", f"policy {policy.name!r} belongs to {format_address(policy.home_address)}"
+                )
+            if policy.name in names:
+                raise PolicyError("name", f"two policies are called {policy.name!r}")
+            if policy.priority in priorities:
+                raise PolicyError(
+                    "priority", f"{policy.priority} is that of {priorities[policy.priority]!r} and of {policy.name!r}"
+                )
+            names.add(policy.name)
+            priorities[policy.priority] = policy.name
+        return ordered
+
+    def _move(self, home_address: Address, to: _Node, *, grace: bool) -> Plan:
+        """Bring a node into another state: take numbers, compare, and keep book; `to` has no entries yet."""
+        number = next(self._numbers)
+        old = self._nodes.get(home_address, _NOBODY)
+        old_paths, new_paths = paths(old.record), paths(to.record)
+        try:
+            if to.record is not None:
+                self.ids.nodes.hold(home_address, home_address)
+            for path in new_paths:
+                self.ids.paths.hold(path, home_address)
+            entries = node_entries(to.record, self.ids, to.policies)
+            self._refuse_conflicts(home_address, old, entries)
+        except ValueError:
+            self._drop_holds(home_address, to, old)
+            raise
+        if home_address in self.ids.nodes:
+            self.ids.nodes.hold(home_address, number)
+        for path in old_paths:
+            self.ids.paths.hold(path, number)
+        before, after = self._compare(home_address, old.entries, entries)
+        change = plan(before, after, grace=grace)
+        change = Plan(change.now, change.later, (number,))
+        self._keep_book(old.entries, entries, change)
+        self._nodes[home_address] = _Node(to.record, to.policies, entries)
+        if to.record is None and not to.policies:
+            del self._nodes[home_address]
+        self._drop_holds(home_address, old, to)
+        self._pending[number] = _Change(home_address, old, change, tuple(old_paths))
+        self._busy.add(home_address)
+        return change
+
+    def _drop_holds(self, home_address: Address, left: _Node, entered: _Node) -> None:
+        """End a node's holds on what it has in the state `left` but not in the state `entered`."""
+        kept = paths(entered.record)
+        for path in paths(left.record):
+            if path not in kept:
+                self.ids.paths.drop(path, home_address)
+        if left.record is not None and entered.record is None:
+            self.ids.nodes.drop(home_address, home_address)
+
+    def _let_go(self, number: int, change: _Change) -> None:
+        for path in change.paths:
+            self.ids.paths.drop(path, number)
+        self.ids.nodes.drop(change.home_address, number)
+
+    def _refuse_conflicts(self, home_address: Address, old: _Node, entries: Mapping[EntryKey, Entry]) -> None:
+        for key in entries:
+            if key in self._wanted and key not in old.entries and not _is_shared(key):
+                raise ConflictError(
+                    f"{format_address(home_address)} wants {key[0]} {key[1]}, which belongs to another node"
+                )
+
+    def _compare(
+        self, home_address: Address, old: Mapping[EntryKey, Entry], new: Mapping[EntryKey, Entry]
+    ) -> tuple[dict[EntryKey, Entry], dict[EntryKey, Entry]]:
+        """Return what is there and what is wanted, of all that this node's change may write."""
+        before, after = dict(old), dict(new)
+        for key in filter(_is_shared, old):
+            if key not in new:
+                self._sharers[key].discard(home_address)
+                if self._sharers[key]:
+                    del before[key]
+        for key in new:
+            if (kept := self._lingering.pop(key, None)) is not None:
+                before[key] = kept.entry
+            elif _is_shared(key) and key not in old and key in self._confirmed:
+                del after[key]
+            if _is_shared(key):
+                self._sharers.setdefault(key, set()).add(home_address)
+        return before, after
+
+    def _keep_book(self, old: Mapping[EntryKey, Entry], new: Mapping[EntryKey, Entry], change: Plan) -> None:
+        for key in old:
+            if key not in new and not self._sharers.get(key):
+                del self._wanted[key]
+                self._confirmed.discard(key)
+                self._sharers.pop(key, None)
+        self._wanted.update(new)
+        (number,) = change.numbers
+        for stage in change.later:
+            for update in stage:
+                self._lingering[update.entry.key] = _Lingering(update.entry, number)

@@ -1,0 +1,140 @@
+"""Flow bindings: from an operator's selector to a key that a switch can match."""
+
+from typing import Final
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.entries import Entry, Match, Range, Ternary
+from controller.mobility.address import ADDRESS_LENGTH, Prefix
+from controller.mobility.flows import FlowPolicy, PortRange, TrafficSelector
+
+PORT_PROTOCOLS: Final = {6: "TCP", 17: "UDP", 132: "SCTP", 136: "UDP-Lite"}
+"""Protocols of which the parser reads the ports; of every other packet it takes them as 0."""
+SPI_PROTOCOLS: Final = {50: "ESP", 51: "AH"}
+"""Protocols of which the parser reads the security parameter index; of every other packet it takes it as 0."""
+
+_MAX_PORT: Final = 65535
+
+
+class PolicyError(ValueError):
+    """A policy that the pipeline cannot express.
+
+    Attributes:
+        field: the field at fault, as in ``selector.source_ports``.
+        reason: what is wrong with it and what would be right.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+def validate_policy(policy: FlowPolicy) -> None:
+    """Check that the pipeline can carry out a policy.
+
+    Raises:
+        PolicyError: it cannot; the error names the field.
+    """
+    _within("priority", policy.priority, 1, 65535)
+    _within("bid", policy.bid, 1, 65535)
+    if not policy.name:
+        raise PolicyError("name", "is empty")
+    selector = policy.selector
+    for name, prefix in (("source", selector.source), ("destination", selector.destination)):
+        if prefix is not None:
+            _check_prefix(f"selector.{name}", prefix)
+    for name, value, highest in (
+        ("protocol", selector.protocol, 255),
+        ("dscp", selector.dscp, 63),
+        ("flow_label", selector.flow_label, 2**20 - 1),
+        ("spi", selector.spi, 2**32 - 1),
+    ):
+        if value is not None:
+            _within(f"selector.{name}", value, 0, highest)
+    for name, ports in (("source_ports", selector.source_ports), ("destination_ports", selector.destination_ports)):
+        if ports is not None:
+            _check_ports(f"selector.{name}", ports, selector)
+    _check_spi(selector)
+
+
+def _within(field: str, value: int, lowest: int, highest: int) -> None:
+    if not lowest <= value <= highest:
+        raise PolicyError(field, f"{value} is out of range: {lowest} to {highest}")
+
+
+def _check_prefix(field: str, prefix: Prefix) -> None:
+    _within(f"{field}.length", prefix.length, 0, 128)
+    if len(prefix.network) != ADDRESS_LENGTH:
+        raise PolicyError(field, f"has an address of {len(prefix.network)} octets: 16 are needed")
+    if int.from_bytes(prefix.network) & ~_prefix_mask(prefix.length):
+        raise PolicyError(field, f"{prefix} has bits beyond its length")
+
+
+def _check_ports(field: str, ports: PortRange, selector: TrafficSelector) -> None:
+    _within(f"{field}.low", ports.low, 0, _MAX_PORT)
+    _within(f"{field}.high", ports.high, 0, _MAX_PORT)
+    if ports.low > ports.high:
+        raise PolicyError(field, f"{ports.low}-{ports.high} is empty: the low end comes first")
+    if selector.protocol is not None and selector.protocol not in PORT_PROTOCOLS:
+        known = ", ".join(f"{name} ({number})" for number, name in PORT_PROTOCOLS.items())
+        raise PolicyError(
+            field, f"protocol {selector.protocol} has no ports that the switch reads; those of {known} it does"
+        )
+    if selector.protocol is None and ports.low == 0 and ports.high != _MAX_PORT:
+        raise PolicyError(field, "port 0 would take packets without ports too: name the protocol, or begin at port 1")
+
+
+def _check_spi(selector: TrafficSelector) -> None:
+    if selector.spi is None:
+        return
+    if selector.protocol is not None and selector.protocol not in SPI_PROTOCOLS:
+        raise PolicyError("selector.spi", f"protocol {selector.protocol} has no SPI: ESP (50) and AH (51) do")
+    if selector.protocol is None and selector.spi == 0:
+        raise PolicyError(
+            "selector.spi", "0 would take packets without an SPI too: name the protocol, ESP (50) or AH (51)"
+        )
+    if any(_any_port(ports) is not None for ports in (selector.source_ports, selector.destination_ports)):
+        raise PolicyError("selector.spi", "no packet has ports and an SPI that the switch can see: give one of them")
+
+
+def flow_entry(node_id: int, policy: FlowPolicy) -> Entry:
+    """Return the table entry of a valid policy.
+
+    The selector's directions are those of a packet towards the node, as in the switch (RFC 6088 section 3).
+    """
+    selector = policy.selector
+    match: tuple[Match, ...] = (
+        node_id,
+        _prefix(selector.source),
+        _prefix(selector.destination),
+        _exactly(selector.protocol, 8),
+        _any_port(selector.source_ports),
+        _any_port(selector.destination_ports),
+        # DSCP is the upper six bits of the traffic class (RFC 2474 section 3); ECN is left to the network.
+        None if selector.dscp is None else Ternary(selector.dscp << 2, 0xFC),
+        _exactly(selector.flow_label, 20),
+        _exactly(selector.spi, 32),
+    )
+    # RFC 6089 section 4.2: a smaller FID-PRI comes first; in P4Runtime the greater priority wins.
+    return Entry(p.FLOW_BINDINGS, match, p.STEER_FLOW, (policy.bid,), 65536 - policy.priority)
+
+
+def _prefix_mask(length: int) -> int:
+    return (1 << 128) - (1 << (128 - length))
+
+
+def _prefix(prefix: Prefix | None) -> Ternary | None:
+    if prefix is None or prefix.length == 0:
+        return None
+    return Ternary(int.from_bytes(prefix.network), _prefix_mask(prefix.length))
+
+
+def _exactly(value: int | None, width: int) -> Ternary | None:
+    return None if value is None else Ternary(value, (1 << width) - 1)
+
+
+def _any_port(ports: PortRange | None) -> Range | None:
+    """Return the range of a key; P4Runtime section 9.1.1 wants a range of everything left out."""
+    if ports is None or (ports.low, ports.high) == (0, _MAX_PORT):
+        return None
+    return Range(ports.low, ports.high)

@@ -1,0 +1,166 @@
+"""Small numbers for mobile nodes and paths: the switch matches a 128-bit address once and uses these from then on.
+
+A number stays taken while anybody holds it, and the last hold is given up only when no switch has an entry with it any more:
+a number that came back too early would let one node's packets into another's tunnel.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from controller.mobility.address import Address
+
+MAX_ID: Final = 2**24 - 1
+"""Node ids and path ids are 24 bits wide in the pipeline; 0 is never handed out."""
+
+
+class Path(NamedTuple):
+    """The two ends of a tunnel. Nodes that share a care-of address share its path."""
+
+    care_of: Address
+    home_agent: Address
+
+
+class OutOfIdsError(ValueError):
+    """Every number is taken: the switch could not tell one more node or path apart."""
+
+
+class IdPool:
+    """Numbers from 1 to a limit; the lowest free one is handed out first."""
+
+    def __init__(self, limit: int = MAX_ID) -> None:
+        self._limit = limit
+        self._taken: set[int] = set()
+        self._returned: list[int] = []
+        self._next = 1
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    def take(self) -> int:
+        """Return a number that is taken from now on.
+
+        Raises:
+            OutOfIdsError: none is free.
+        """
+        while self._returned:
+            number = heappop(self._returned)
+            if number not in self._taken:
+                self._taken.add(number)
+                return number
+        while self._next in self._taken:
+            self._next += 1
+        if self._next > self._limit:
+            raise OutOfIdsError(f"all {self._limit} numbers are taken")
+        self._taken.add(self._next)
+        return self._next
+
+    def claim(self, number: int) -> None:
+        """Take one given number.
+
+        Raises:
+            ValueError: it is out of range or already taken.
+        """
+        if not 1 <= number <= self._limit:
+            raise ValueError(f"number {number} is out of range: 1 to {self._limit}")
+        if number in self._taken:
+            raise ValueError(f"number {number} is already taken")
+        self._taken.add(number)
+
+    def give_back(self, number: int) -> None:
+        """Make a taken number free."""
+        self._taken.remove(number)
+        heappush(self._returned, number)
+
+
+@dataclass(slots=True)
+class _Held:
+    number: int
+    holders: set[Hashable] = field(default_factory=set)
+
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+class IdTable(Generic[_Key]):
+    """Numbers for things, each kept while at least one holder wants it."""
+
+    def __init__(self, limit: int = MAX_ID) -> None:
+        self._pool = IdPool(limit)
+        self._held: dict[_Key, _Held] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __contains__(self, key: _Key) -> bool:
+        return key in self._held
+
+    def number(self, key: _Key) -> int:
+        """Return the number of something.
+
+        Raises:
+            KeyError: nobody holds it.
+        """
+        return self._held[key].number
+
+    def hold(self, key: _Key, holder: Hashable) -> int:
+        """Return the number of something, new if it had none; `holder` keeps it from now on. Repeating changes nothing.
+
+        Raises:
+            OutOfIdsError: it had none, and none is free.
+        """
+        held = self._held.get(key)
+        if held is None:
+            held = self._held[key] = _Held(self._pool.take())
+        held.holders.add(holder)
+        return held.number
+
+    def restore(self, key: _Key, number: int, holder: Hashable) -> None:
+        """Give something the number that it had in an earlier life of the controller.
+
+        Raises:
+            ValueError: something else has the number, or it has another one, or the number is out of range.
+        """
+        held = self._held.get(key)
+        if held is None:
+            self._pool.claim(number)
+            held = self._held[key] = _Held(number)
+        elif held.number != number:
+            raise ValueError(f"{key!r} has the number {held.number} already, {number} cannot be restored for it")
+        held.holders.add(holder)
+
+    def drop(self, key: _Key, holder: Hashable) -> None:
+        """End one hold; with the last one the number becomes free. Dropping what is not held changes nothing."""
+        held = self._held.get(key)
+        if held is None:
+            return
+        held.holders.discard(holder)
+        if not held.holders:
+            del self._held[key]
+            self._pool.give_back(held.number)
+
+
+class Ids:
+    """The numbers of all mobile nodes and paths."""
+
+    def __init__(self, limit: int = MAX_ID) -> None:
+        self.nodes: IdTable[Address] = IdTable(limit)
+        """By home address."""
+        self.paths: IdTable[Path] = IdTable(limit)
+
+    def node(self, home_address: Address) -> int:
+        """Return a node's number.
+
+        Raises:
+            KeyError: it has none.
+        """
+        return self.nodes.number(home_address)
+
+    def path(self, care_of: Address, home_agent: Address) -> int:
+        """Return a path's number.
+
+        Raises:
+            KeyError: it has none.
+        """
+        return self.paths.number(Path(care_of, home_agent))

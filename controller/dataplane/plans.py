@@ -1,0 +1,152 @@
+"""Plans: table updates in an order that never leaves a packet without a way.
+
+A Write may be carried out in any order inside (P4Runtime section 12), so updates that depend on one another travel in
+different, awaited Writes. A plan has eight steps; each is one Write:
+
+1. MAKE: new decapsulation and new tunnels. Nothing points to them yet.
+2. STEER: tunnels that change their other end, then flow and default entries that point to tunnels.
+3. ATTACH: the entrances, home addresses and mobile networks.
+4. DETACH, 5. UNSTEER, 6. UNMAKE: the same backwards, for what goes.
+7. and 8. BREAK: the old decapsulation, after a grace period in which packets already under way still arrive.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, TypeAlias
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.entries import Entries, EntryKey, Op, Update
+
+
+class Step(IntEnum):
+    """The steps of a plan, in order."""
+
+    MAKE = 0
+    STEER = 1
+    ATTACH = 2
+    DETACH = 3
+    UNSTEER = 4
+    UNMAKE = 5
+    BREAK_SOURCES = 6
+    BREAK_TERMINATION = 7
+
+
+Stage: TypeAlias = tuple[Update, ...]
+"""Updates that may be carried out in any order: one Write."""
+
+Stages: TypeAlias = tuple[Stage, ...]
+"""Writes to be awaited one after the other."""
+
+# How far a table is from the entrance: entries of a lower level are what those of a higher level point to.
+_TARGET, _POINTER, _ENTRANCE = 0, 1, 2
+_LEVELS: Final = {
+    p.TUNNEL_TERMINATION: _TARGET,
+    p.HOST_SOURCES: _TARGET,
+    p.NETWORK_SOURCES: _TARGET,
+    p.TUNNELS: _TARGET,
+    p.NEXT_HOPS: _TARGET,
+    p.ROUTES: _POINTER,
+    p.FLOW_BINDINGS: _POINTER,
+    p.DEFAULT_BINDING: _POINTER,
+    p.HOME_ADDRESSES: _ENTRANCE,
+    p.MOBILE_NETWORKS: _ENTRANCE,
+    p.HOME_AGENTS: _ENTRANCE,
+    p.SIGNALLING: _ENTRANCE,
+    p.MY_STATION: _ENTRANCE,
+}
+_INSERT_STEPS: Final = {table: (Step.MAKE, Step.STEER, Step.ATTACH)[level] for table, level in _LEVELS.items()}
+# A tunnel in use that gets a new other end must find the decapsulation of that end in place.
+_MODIFY_STEPS: Final = _INSERT_STEPS | {p.TUNNELS: Step.STEER, p.NEXT_HOPS: Step.STEER}
+_DELETE_STEPS: Final = {table: (Step.UNMAKE, Step.UNSTEER, Step.DETACH)[level] for table, level in _LEVELS.items()} | {
+    p.HOST_SOURCES: Step.BREAK_SOURCES,
+    p.NETWORK_SOURCES: Step.BREAK_SOURCES,
+    p.TUNNEL_TERMINATION: Step.BREAK_TERMINATION,
+}
+
+_NOTHING: Final[Stages] = ((),) * len(Step)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Updates in their order, from one state of a switch to another."""
+
+    now: Stages = _NOTHING
+    """One stage for each `Step`, many of them empty."""
+    later: Stages = _NOTHING
+    """What may wait for the grace period; also one stage for each `Step`."""
+    numbers: tuple[int, ...] = ()
+    """The changes of a `DesiredState` that it carries out."""
+
+    @property
+    def stages(self) -> Stages:
+        """What to write now: the stages that are not empty."""
+        return tuple(stage for stage in self.now if stage)
+
+    @property
+    def break_(self) -> Stages:
+        """What to delete after the grace period: the stages that are not empty."""
+        return tuple(stage for stage in self.later if stage)
+
+    def steps(self) -> Iterator[tuple[Step, Stage]]:
+        """Yield what to write now, each stage with its step."""
+        return ((step, stage) for step, stage in zip(Step, self.now, strict=True) if stage)
+
+    def updates(self) -> Iterator[Update]:
+        """Yield every update, in order, those that may wait at the end."""
+        for stages in (self.now, self.later):
+            for stage in stages:
+                yield from stage
+
+    def touches(self, keys: Iterable[EntryKey]) -> bool:
+        """Tell whether any of these entries is one that the plan writes now: whose plan was it that a switch refused?"""
+        wanted = set(keys)
+        return any(update.entry.key in wanted for stage in self.now for update in stage)
+
+
+def plan(before: Entries, after: Entries, *, grace: bool = True) -> Plan:
+    """Return what brings a switch from one set of entries to another.
+
+    Args:
+        before: what is there.
+        after: what should be there.
+        grace: deletions of decapsulation entries may wait (`Plan.later`); False: all is written now.
+    """
+    now: list[list[Update]] = [[] for _ in Step]
+    later: list[list[Update]] = [[] for _ in Step]
+    for key, entry in after.items():
+        old = before.get(key)
+        if old is None:
+            now[_INSERT_STEPS[entry.table]].append(Update(Op.INSERT, entry))
+        elif old != entry:
+            now[_MODIFY_STEPS[entry.table]].append(Update(Op.MODIFY, entry))
+    for key, entry in before.items():
+        if key not in after:
+            step = _DELETE_STEPS[entry.table]
+            stages = later if grace and step >= Step.BREAK_SOURCES else now
+            stages[step].append(Update(Op.DELETE, entry))
+    return Plan(tuple(map(tuple, now)), tuple(map(tuple, later)))
+
+
+def diff(actual: Entries, desired: Entries) -> Stages:
+    """Return the Writes that turn what a switch has into what it should have: only the difference, in the safe order."""
+    return plan(actual, desired, grace=False).stages
+
+
+def merge(plans: Iterable[Plan]) -> Plan:
+    """Join plans of different nodes: one Write for each step instead of one for each step and plan.
+
+    An update that several plans contain (the insertion of a shared entry) is written once.
+    """
+    several = tuple(plans)
+    if len(several) == 1:
+        return several[0]
+
+    def join(stages: Iterable[Stage]) -> Stage:
+        return tuple(dict.fromkeys(update for stage in stages for update in stage))
+
+    return Plan(
+        tuple(join(one.now[step] for one in several) for step in Step),
+        tuple(join(one.later[step] for one in several) for step in Step),
+        tuple(number for one in several for number in one.numbers),
+    )
