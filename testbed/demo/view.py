@@ -1,5 +1,7 @@
 """Shows the demonstration while it runs: a table of checks that grows, and what is going on below it."""
 
+from typing import Self
+
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -57,7 +59,7 @@ class View:
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         report.listener = self.refresh
 
-    def __enter__(self) -> "View":
+    def __enter__(self) -> Self:
         if self._live is not None:
             self._live.start()
         return self
