@@ -1,0 +1,69 @@
+"""The application: resources, limits, failures as problems, and the OpenAPI document with its page."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+
+from controller.northbound import page, problems
+from controller.northbound.control import Control
+from controller.northbound.limits import BodyLimit
+from controller.northbound.resources import router
+from controller.northbound.version import mcoa_version
+
+_DESCRIPTION = (
+    "Mobile nodes, their bindings and the switches that carry them; policies that steer flows to binding identifiers."
+    " Every failure is a problem document (RFC 9457)."
+)
+
+
+class Northbound(FastAPI):
+    """The REST northbound as an ASGI application."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document; failures in it have the media type that they have on the wire."""
+        if self.openapi_schema is None:
+            document = get_openapi(
+                title=self.title, version=self.version, description=self.description, routes=self.routes
+            )
+            for methods in document["paths"].values():
+                for operation in methods.values():
+                    for status, response in operation["responses"].items():
+                        content = response.get("content", {})
+                        if int(status) >= 400 and "application/json" in content:
+                            content[problems.MEDIA_TYPE] = content.pop("application/json")
+            self.openapi_schema = document
+        return self.openapi_schema
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def create_app(control: Control) -> FastAPI:
+    """Return the REST northbound.
+
+    Args:
+        control: what it shows and does; called in the event loop that serves the application.
+    """
+    app = Northbound(
+        title="mcoa",
+        version=mcoa_version(),
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.control = control
+    app.include_router(router)
+    app.add_middleware(BodyLimit)
+    problems.install(app)
+
+    @app.get("/docs", include_in_schema=False)
+    async def reference() -> HTMLResponse:
+        return HTMLResponse(page.render(app.openapi()))
+
+    return app

@@ -1,0 +1,308 @@
+"""The resources as JSON: what requests may say and what answers look like."""
+
+from typing import Annotated, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
+
+from controller.mobility.address import Address, Prefix, format_address
+from controller.mobility.flows import FlowPolicy, TrafficSelector
+from controller.northbound import fields
+from controller.northbound.control import (
+    BindingState,
+    BindingTraffic,
+    BindingView,
+    Health,
+    NodeState,
+    NodeView,
+    PolicyState,
+    PolicyView,
+    SwitchState,
+    SwitchView,
+    Traffic,
+)
+
+T = TypeVar("T")
+
+_WITH_PORTS = {"tcp", "udp", 33, 132, 136}
+"""Protocols whose headers begin with two ports: TCP, UDP, DCCP, SCTP, UDP-Lite."""
+_WITH_SPI = {"esp", 51}
+"""Protocols with a security parameter index: ESP, AH."""
+
+AddressText = Annotated[str, Field(json_schema_extra={"format": "ipv6"}, examples=["2001:db8:a1::100"])]
+
+
+class _Resource(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Items(_Resource, Generic[T]):
+    """A list of resources."""
+
+    items: list[T]
+    total: int = Field(description="How many there are.")
+
+    @classmethod
+    def of(cls, items: list[T]) -> Self:
+        """Return the list resource of some items."""
+        return cls(items=items, total=len(items))
+
+
+class TrafficCount(_Resource):
+    """Packets and bytes since the binding's table entry was inserted."""
+
+    packets: int
+    bytes: int
+
+    @classmethod
+    def of(cls, traffic: Traffic) -> Self:
+        """Return the resource of a count."""
+        return cls(packets=traffic.packets, bytes=traffic.bytes)
+
+
+class NodeResource(_Resource):
+    """A mobile node."""
+
+    home_address: AddressText
+    state: NodeState = Field(
+        description="registered: it has a binding. deregistered: its sequence number is remembered."
+    )
+    provisioned: bool = Field(description="Named in the configuration; otherwise admitted by an open home network.")
+    home_agent: AddressText | None = Field(description="The home agent address of its home network.")
+    sequence: int | None = Field(description="Last accepted sequence number.")
+    mobile_router: bool
+    prefixes: list[str] = Field(description="Mobile network prefixes in force (RFC 3963).")
+    bids: list[int] = Field(description="Registered binding identifiers; 0 is a binding without one.")
+    preferred_bid: int | None = Field(description="Where traffic goes that no policy names.")
+
+    @classmethod
+    def of(cls, node: NodeView) -> Self:
+        """Return the resource of a node."""
+        return cls(
+            home_address=format_address(node.home_address),
+            state=node.state,
+            provisioned=node.provisioned,
+            home_agent=None if node.home_agent is None else format_address(node.home_agent),
+            sequence=node.sequence,
+            mobile_router=node.mobile_router,
+            prefixes=list(map(str, node.prefixes)),
+            bids=[view.binding.bid for view in node.bindings],
+            preferred_bid=node.preferred_bid,
+        )
+
+
+class BindingResource(_Resource):
+    """A binding: a care-of address of a mobile node under its binding identifier (RFC 5648)."""
+
+    home_address: AddressText
+    bid: int = Field(description="Binding identifier, 1 to 65535; 0: registered without one (RFC 6275).", examples=[1])
+    care_of_address: AddressText
+    at_home: bool = Field(description="This care-of address is the home link.")
+    priority: int | None = Field(description="BID-PRI: 1 (preferred) to 127; null: none was given (RFC 6089).")
+    lifetime_seconds: int = Field(description="Granted lifetime.")
+    remaining_seconds: float = Field(description="Until it expires.")
+    state: BindingState = Field(description="pending: a switch that must carry it is not in sync.")
+    downstream: TrafficCount | None = Field(description="Towards the mobile node; null while it cannot be read.")
+    upstream: TrafficCount | None = Field(description="From the mobile node; null while it cannot be read.")
+
+    @classmethod
+    def of(cls, home_address: Address, view: BindingView, traffic: BindingTraffic | None) -> Self:
+        """Return the resource of a binding with its counters, as far as they are known."""
+        return cls(
+            home_address=format_address(home_address),
+            bid=view.binding.bid,
+            care_of_address=format_address(view.binding.care_of),
+            at_home=view.binding.at_home,
+            priority=view.binding.priority or None,
+            lifetime_seconds=view.binding.lifetime,
+            remaining_seconds=round(view.remaining, 3),
+            state=view.state,
+            downstream=None if traffic is None else TrafficCount.of(traffic.downstream),
+            upstream=None if traffic is None else TrafficCount.of(traffic.upstream),
+        )
+
+
+class Selector(_Resource):
+    """Which packets towards the mobile node a policy takes. Null or left out: any value.
+
+    The source is the correspondent's side, the destination the mobile node's (RFC 6088).
+    """
+
+    source: fields.PrefixText | None = None
+    destination: fields.PrefixText | None = None
+    protocol: fields.ProtocolField | None = Field(default=None, description="By number, or tcp, udp, esp, icmpv6.")
+    source_ports: fields.PortsField | None = Field(default=None, description="One port, or the lowest and the highest.")
+    destination_ports: fields.PortsField | None = Field(
+        default=None, description="One port, or the lowest and the highest."
+    )
+    dscp: Annotated[StrictInt, Field(ge=0, le=63)] | None = None
+    flow_label: Annotated[StrictInt, Field(ge=0, le=0xFFFFF)] | None = None
+    spi: Annotated[StrictInt, Field(ge=0, le=0xFFFFFFFF)] | None = Field(default=None, description="Of ESP or AH.")
+
+    @model_validator(mode="after")
+    def _fits_protocol(self) -> Self:
+        ports = self.source_ports is not None or self.destination_ports is not None
+        if ports and self.protocol is not None and self.protocol not in _WITH_PORTS:
+            raise ValueError(f"protocol {self.protocol} has no ports: leave out source_ports and destination_ports")
+        if self.spi is not None and self.protocol is not None and self.protocol not in _WITH_SPI:
+            raise ValueError(f"protocol {self.protocol} has no SPI: leave out spi")
+        if ports and self.spi is not None:
+            raise ValueError("no packet has ports and an SPI where a switch can see both: leave out one of them")
+        return self
+
+    def to_selector(self) -> TrafficSelector:
+        """Return the engine's form."""
+        return TrafficSelector(
+            source=None if self.source is None else Prefix.parse(self.source),
+            destination=None if self.destination is None else Prefix.parse(self.destination),
+            protocol=None if self.protocol is None else fields.protocol_number(self.protocol),
+            source_ports=None if self.source_ports is None else fields.port_range(self.source_ports),
+            destination_ports=None if self.destination_ports is None else fields.port_range(self.destination_ports),
+            dscp=self.dscp,
+            flow_label=self.flow_label,
+            spi=self.spi,
+        )
+
+    @classmethod
+    def of(cls, selector: TrafficSelector) -> Self:
+        """Return the resource of a selector, whatever its origin: it is not checked again."""
+        protocol = selector.protocol
+        return cls.model_construct(
+            source=None if selector.source is None else str(selector.source),
+            destination=None if selector.destination is None else str(selector.destination),
+            protocol=None if protocol is None else fields.PROTOCOL_NAMES.get(protocol, protocol),
+            source_ports=None if selector.source_ports is None else fields.format_ports(selector.source_ports),
+            destination_ports=None
+            if selector.destination_ports is None
+            else fields.format_ports(selector.destination_ports),
+            dscp=selector.dscp,
+            flow_label=selector.flow_label,
+            spi=selector.spi,
+        )
+
+
+class PolicyRequest(_Resource):
+    """What a policy is to be."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "priority": 10,
+                    "bid": 2,
+                    "selector": {"source": "2001:db8:c::/64", "protocol": "udp", "destination_ports": "5000-5999"},
+                }
+            ]
+        }
+    )
+
+    priority: Annotated[StrictInt, Field(ge=1, le=65535)] = Field(
+        description="1 comes first; unique for a mobile node."
+    )
+    bid: Annotated[StrictInt, Field(ge=1, le=65535)] = Field(description="The binding that takes these packets.")
+    selector: Selector = Selector()
+
+    def to_policy(self, home_address: Address, name: str) -> FlowPolicy:
+        """Return the engine's form."""
+        return FlowPolicy(name, home_address, self.priority, self.selector.to_selector(), self.bid)
+
+
+class PolicyResource(_Resource):
+    """A policy: it steers flows towards a mobile node to one of its bindings."""
+
+    home_address: AddressText
+    name: str
+    priority: int = Field(description="1 comes first.")
+    bid: int
+    selector: Selector
+    state: PolicyState = Field(description="inactive: its BID is not registered; its flows take the preferred binding.")
+
+    @classmethod
+    def of(cls, view: PolicyView) -> Self:
+        """Return the resource of a policy."""
+        policy = view.policy
+        return cls(
+            home_address=format_address(policy.home_address),
+            name=policy.name,
+            priority=policy.priority,
+            bid=policy.bid,
+            selector=Selector.of(policy.selector),
+            state=view.state,
+        )
+
+
+class TableResource(_Resource):
+    """How full a table is."""
+
+    name: str
+    entries: int
+    size: int = Field(description="Entries for which the P4 program asked; 0: unknown.")
+
+
+class SwitchResource(_Resource):
+    """A switch."""
+
+    name: str
+    address: str = Field(description="host:port of its P4Runtime server.", examples=["127.0.0.1:9559"])
+    device_id: int
+    target: str = Field(examples=["embedded"])
+    state: SwitchState
+    in_sync: bool = Field(description="Its tables are what the controller wants.")
+    tables: list[TableResource]
+    drops: dict[str, TrafficCount] = Field(description="Dropped packets by reason; empty while it cannot be read.")
+    last_error: str | None
+
+    @classmethod
+    def of(cls, view: SwitchView) -> Self:
+        """Return the resource of a switch."""
+        return cls(
+            name=view.name,
+            address=view.address,
+            device_id=view.device_id,
+            target=view.target,
+            state=view.state,
+            in_sync=view.in_sync,
+            tables=[TableResource(name=name, entries=entries, size=size) for name, entries, size in view.tables],
+            drops={reason: TrafficCount.of(traffic) for reason, traffic in view.drops.items()},
+            last_error=view.last_error,
+        )
+
+
+class HealthResource(_Resource):
+    """The controller's state in brief."""
+
+    status: Literal["ok", "degraded"] = Field(description="ok: every switch is ready and nothing needs a look.")
+    version: str
+    uptime_seconds: float
+    switches: dict[str, SwitchState] = Field(examples=[{"s1": "ready"}])
+    problems: list[str] = Field(description="What an operator should look at, beside switches that are not ready.")
+
+    @classmethod
+    def of(cls, health: Health, version: str) -> Self:
+        """Return the resource of the controller's state."""
+        well = not health.problems and all(state is SwitchState.READY for state in health.switches.values())
+        return cls(
+            status="ok" if well else "degraded",
+            version=version,
+            uptime_seconds=round(health.uptime, 3),
+            switches=dict(health.switches),
+            problems=list(health.problems),
+        )
+
+
+class FieldError(_Resource):
+    """One thing that is wrong in a request."""
+
+    part: str = Field(description="body, path or query.", examples=["body"])
+    field: str = Field(description="Path to the field; empty: the whole part.", examples=["selector.destination_ports"])
+    reason: str
+
+
+class Problem(_Resource):
+    """Why a request failed (RFC 9457)."""
+
+    type: str = Field(description="A URN that tells problems apart.", examples=["urn:mcoa:problem:conflict"])
+    title: str = Field(description="What the type means.")
+    status: int
+    detail: str = Field(description="What was wrong with this request, and what to do.")
+    instance: str = Field(description="Path of the request.")
+    errors: list[FieldError] | None = Field(default=None, description="With status 422: each field that is wrong.")

@@ -1,0 +1,123 @@
+"""Every failure as a problem document (RFC 9457)."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from controller.northbound.control import ConflictError, ControlError, RefusedError, UnavailableError, UnknownNodeError
+from controller.northbound.models import FieldError, Problem
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_KINDS: Final[dict[int, tuple[str, str]]] = {
+    400: ("bad-request", "The request cannot be read"),
+    404: ("not-found", "There is no such resource"),
+    405: ("method-not-allowed", "The resource does not have this method"),
+    408: ("timeout", "The request took too long to arrive"),
+    409: ("conflict", "The request contradicts something that exists"),
+    413: ("too-large", "The request is too large"),
+    415: ("media-type", "The body is not JSON"),
+    422: ("invalid", "The request is well formed, but not valid"),
+    500: ("internal", "The controller failed"),
+    503: ("unavailable", "It cannot be done now"),
+}
+"""Type and title by status."""
+
+_STATUS: Final[dict[type[ControlError], int]] = {
+    UnknownNodeError: 404,
+    ConflictError: 409,
+    RefusedError: 422,
+    UnavailableError: 503,
+}
+
+
+class ProblemResponse(JSONResponse):
+    """An answer that carries a problem document."""
+
+    media_type = MEDIA_TYPE
+
+
+def problem(
+    status: int,
+    detail: str,
+    instance: str,
+    errors: Sequence[FieldError] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> ProblemResponse:
+    """Return the answer for a failure.
+
+    Args:
+        status: an HTTP status of 400 or more.
+        detail: what was wrong with this request, and what to do.
+        instance: path of the request.
+        errors: each field that is wrong.
+        headers: more headers of the answer, such as Allow.
+    """
+    kind, title = _KINDS.get(status, ("error", HTTPStatus(status).phrase))
+    document = Problem(
+        type=f"urn:mcoa:problem:{kind}",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=instance,
+        errors=None if errors is None else list(errors),
+    )
+    return ProblemResponse(document.model_dump(mode="json", exclude_none=True), status, dict(headers or {}))
+
+
+def install(app: FastAPI) -> None:
+    """Make an application answer every failure with a problem document."""
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ControlError, _refused)
+    app.add_exception_handler(Exception, _failed)
+
+
+async def _http(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    detail = str(error.detail)
+    if error.status_code == 404 and detail == HTTPStatus.NOT_FOUND.phrase:
+        detail = f"nothing is at {path}: /openapi.json lists what there is"
+    elif error.status_code == 405:
+        detail = f"{path} does not have {request.method}"
+    return problem(error.status_code, detail, path, headers=error.headers)
+
+
+async def _invalid(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    unreadable = next((entry for entry in found if entry["type"] == "json_invalid"), None)
+    if unreadable is not None:
+        reason = unreadable.get("ctx", {}).get("error", "")
+        return problem(400, f"the body is not JSON: {reason} at character {unreadable['loc'][-1]}", request.url.path)
+    errors = [_field_error(entry) for entry in found]
+    detail = "; ".join(f"{entry.field or entry.part}: {entry.reason}" for entry in errors[:5])
+    return problem(422, detail, request.url.path, errors)
+
+
+def _field_error(entry: dict[str, Any]) -> FieldError:
+    part, *place = entry["loc"]
+    reason = str(entry["msg"]).removeprefix("Value error, ")
+    if entry["type"] == "extra_forbidden":
+        reason = "unknown field: remove it or correct its spelling"
+    elif entry["type"] == "missing":
+        reason = "required, but not there"
+    return FieldError(part=str(part), field=".".join(map(str, place)), reason=reason)
+
+
+async def _refused(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, ControlError)
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
+    return problem(status, str(error), request.url.path)
+
+
+async def _failed(request: Request, error: Exception) -> ProblemResponse:
+    # The server logs the exception with its trace; the client learns nothing of our insides.
+    detail = f"an internal error ({type(error).__name__}): the controller's log has the details"
+    return problem(500, detail, request.url.path)

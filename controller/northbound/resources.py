@@ -1,0 +1,206 @@
+"""The resources under /v1, and /health and /metrics."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+
+from controller.mobility.address import Address, format_address
+from controller.northbound import metrics
+from controller.northbound.control import BindingKey, BindingTraffic, Control, NodeView, UnknownNodeError
+from controller.northbound.fields import HomeAddressPath, PolicyNamePath, SwitchNamePath
+from controller.northbound.models import (
+    BindingResource,
+    HealthResource,
+    Items,
+    NodeResource,
+    PolicyRequest,
+    PolicyResource,
+    Problem,
+    SwitchResource,
+)
+from controller.northbound.problems import problem
+from controller.northbound.version import mcoa_version
+
+_MEANINGS = {
+    400: "The body is not JSON.",
+    404: "The home address, policy or switch is not known.",
+    408: "The body did not arrive in time.",
+    409: "Another policy of the node has this priority.",
+    413: "The body is too long.",
+    415: "The body is not declared as application/json.",
+    422: "A field is wrong, or the data plane cannot realise the policy.",
+    503: "It cannot be done now; nothing was changed.",
+}
+
+
+def _fails(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the documentation of the failures of an operation."""
+    return {status: {"model": Problem, "description": _MEANINGS[status]} for status in statuses}
+
+
+def _control(request: Request) -> Control:
+    control: Control = request.app.state.control
+    return control
+
+
+def _no_unknown_query(request: Request) -> None:
+    """Refuse query parameters that the operation does not have: a misspelt filter must not look like one that works."""
+    route = request.scope.get("route")
+    known = {field.alias for field in route.dependant.query_params} if isinstance(route, APIRoute) else set()
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        raise RequestValidationError(
+            [{"type": "extra_forbidden", "loc": ("query", name), "msg": "unknown parameter"} for name in unknown]
+        )
+
+
+ControlDependency = Annotated[Control, Depends(_control)]
+router = APIRouter(dependencies=[Depends(_no_unknown_query)], responses=_fails(422))
+
+
+def _known(control: Control, home_address: Address) -> NodeView:
+    node = control.node(home_address)
+    if node is None:
+        address = format_address(home_address)
+        raise UnknownNodeError(f"no mobile node has the home address {address}: GET /v1/nodes lists those there are")
+    return node
+
+
+def _bindings(node: NodeView, traffic: Mapping[BindingKey, BindingTraffic]) -> list[BindingResource]:
+    return [
+        BindingResource.of(node.home_address, view, traffic.get((node.home_address, view.binding.bid)))
+        for view in node.bindings
+    ]
+
+
+@router.get("/v1/nodes", tags=["nodes"])
+async def list_nodes(control: ControlDependency) -> Items[NodeResource]:
+    """List the mobile nodes, provisioned or registered, by home address."""
+    return Items.of([NodeResource.of(node) for node in control.nodes()])
+
+
+@router.get("/v1/nodes/{home_address}", tags=["nodes"], responses=_fails(404))
+async def get_node(control: ControlDependency, home_address: HomeAddressPath) -> NodeResource:
+    """Show one mobile node."""
+    return NodeResource.of(_known(control, home_address))
+
+
+@router.get("/v1/nodes/{home_address}/bindings", tags=["bindings"], responses=_fails(404))
+async def list_node_bindings(control: ControlDependency, home_address: HomeAddressPath) -> Items[BindingResource]:
+    """List the bindings of one mobile node, by BID, with their counters."""
+    _known(control, home_address)
+    traffic = await control.traffic(home_address)
+    # Asked again: reading the counters took time, and the node may have moved meanwhile.
+    return Items.of(_bindings(_known(control, home_address), traffic))
+
+
+@router.get("/v1/bindings", tags=["bindings"])
+async def list_bindings(control: ControlDependency) -> Items[BindingResource]:
+    """List all bindings, by home address and BID, with their counters."""
+    traffic = await control.traffic()
+    return Items.of([binding for node in control.nodes() for binding in _bindings(node, traffic)])
+
+
+@router.get("/v1/switches", tags=["switches"])
+async def list_switches(control: ControlDependency) -> Items[SwitchResource]:
+    """List the switches with the state of their sessions, how full their tables are, and what they dropped."""
+    return Items.of([SwitchResource.of(view) for view in await control.switches()])
+
+
+@router.get("/v1/switches/{name}", tags=["switches"], responses=_fails(404))
+async def get_switch(request: Request, control: ControlDependency, name: SwitchNamePath) -> SwitchResource | Response:
+    """Show one switch."""
+    view = await control.switch(name)
+    if view is None:
+        detail = f"no switch is named {name!r}: GET /v1/switches lists those there are"
+        return problem(404, detail, request.url.path)
+    return SwitchResource.of(view)
+
+
+@router.get("/v1/policies", tags=["policies"])
+async def list_policies(control: ControlDependency) -> Items[PolicyResource]:
+    """List all policies, by home address and priority."""
+    return Items.of([PolicyResource.of(view) for view in control.policies()])
+
+
+@router.get("/v1/nodes/{home_address}/policies", tags=["policies"], responses=_fails(404))
+async def list_node_policies(control: ControlDependency, home_address: HomeAddressPath) -> Items[PolicyResource]:
+    """List the policies of one mobile node, by priority."""
+    _known(control, home_address)
+    return Items.of([PolicyResource.of(view) for view in control.policies(home_address)])
+
+
+def _policy(control: Control, home_address: Address, name: str) -> PolicyResource | None:
+    views = control.policies(home_address)
+    return next((PolicyResource.of(view) for view in views if view.policy.name == name), None)
+
+
+def _no_policy(request: Request, home_address: Address, name: str) -> Response:
+    address = format_address(home_address)
+    return problem(404, f"{address} has no policy {name!r}", request.url.path)
+
+
+@router.get("/v1/nodes/{home_address}/policies/{name}", tags=["policies"], responses=_fails(404))
+async def get_policy(
+    request: Request, control: ControlDependency, home_address: HomeAddressPath, name: PolicyNamePath
+) -> PolicyResource | Response:
+    """Show one policy."""
+    _known(control, home_address)
+    return _policy(control, home_address, name) or _no_policy(request, home_address, name)
+
+
+@router.put(
+    "/v1/nodes/{home_address}/policies/{name}",
+    tags=["policies"],
+    responses={
+        201: {"model": PolicyResource, "description": "The policy is new."},
+        **_fails(400, 404, 408, 409, 413, 415, 503),
+    },
+)
+async def put_policy(
+    request: Request,
+    response: Response,
+    control: ControlDependency,
+    home_address: HomeAddressPath,
+    name: PolicyNamePath,
+    body: PolicyRequest,
+) -> PolicyResource | Response:
+    """Make a policy, or put another in its place. Saying the same again changes nothing.
+
+    The node need not be registered. While the BID is not, the policy is inactive.
+    """
+    _known(control, home_address)
+    if await control.put_policy(body.to_policy(home_address, name)):
+        response.status_code = 201
+        response.headers["Location"] = request.url.path
+    # Someone may have deleted it in the meantime: then there is nothing to show.
+    return _policy(control, home_address, name) or _no_policy(request, home_address, name)
+
+
+@router.delete(
+    "/v1/nodes/{home_address}/policies/{name}", tags=["policies"], status_code=204, responses=_fails(404, 503)
+)
+async def delete_policy(
+    request: Request, control: ControlDependency, home_address: HomeAddressPath, name: PolicyNamePath
+) -> Response:
+    """Remove a policy: its flows take the next policy that fits, else the preferred binding."""
+    _known(control, home_address)
+    if await control.delete_policy(home_address, name):
+        return Response(status_code=204)
+    return _no_policy(request, home_address, name)
+
+
+@router.get("/health", tags=["controller"])
+async def get_health(control: ControlDependency) -> HealthResource:
+    """Tell how the controller is. Always 200 while it answers: a switch out of reach makes it "degraded"."""
+    return HealthResource.of(control.health(), mcoa_version())
+
+
+@router.get("/metrics", tags=["controller"], response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def get_metrics(control: ControlDependency) -> Response:
+    """Give the numbers for Prometheus."""
+    page = metrics.render(control.nodes(), await control.switches(), control.health().uptime)
+    return Response(page, media_type="text/plain; version=0.0.4")

@@ -1,0 +1,11 @@
+"""The version of this distribution."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+
+def mcoa_version() -> str:
+    """Return the installed version, or "source" when the package runs from a source tree without being installed."""
+    try:
+        return version("mcoa")
+    except PackageNotFoundError:
+        return "source"
