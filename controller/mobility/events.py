@@ -1,0 +1,79 @@
+"""What a `HomeAgent` reports to whoever drives it. For people and metrics: nothing depends on them being read."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from controller.mobility.address import Address
+from controller.mobility.model import Transaction
+
+
+class DropReason(StrEnum):
+    """Why a packet got no answer, or why a message was not sent."""
+
+    MALFORMED = "malformed"
+    NOT_FOR_US = "not_for_us"
+    """The destination is no home agent address of ours."""
+    NOT_SIGNALLING = "not_signalling"
+    """No Mobility Header."""
+    UNKNOWN_MESSAGE = "unknown_message"
+    """A Mobility Header type that we do not process; answered with a Binding Error."""
+    NOT_A_CORRESPONDENT = "not_a_correspondent"
+    """Return routability or a correspondent registration (H clear): this home agent has no correspondent role."""
+    UNEXPECTED_MESSAGE = "unexpected_message"
+    """A message that a home agent sends but does not take, or takes no interest in."""
+    HOME_ADDRESS = "home_address"
+    """The home address is not unicast routable."""
+    CARE_OF_ADDRESS = "care_of_address"
+    """The source or the alternate care-of address is not unicast routable."""
+    NONCE_INDICES = "nonce_indices"
+    """A home registration with Nonce Indices."""
+    NO_HOME_ADDRESS_OPTION = "no_home_address_option"
+    """A registration without Home Address option, or a removal from away without it."""
+    DUPLICATE = "duplicate"
+    """The same Binding Update again while it is being processed."""
+    WAITING_FULL = "waiting_full"
+    """Too many different Binding Updates of one node while one is being processed."""
+    IN_FLIGHT_FULL = "in_flight_full"
+    """Too many nodes with a transaction under way."""
+    ERROR_RATE = "error_rate"
+    """An error message was not sent because too many were."""
+    OUTBOX_FULL = "outbox_full"
+    """A packet was not sent because nobody took the earlier ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A change is in force; its Binding Acknowledgement, if any, is in the outbox."""
+
+    transaction: Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """A change was undone."""
+
+    transaction: Transaction
+    status: int
+    """What the node was told; for an expiry nobody is told, and it is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A Binding Update was answered with a status of 128 or more."""
+
+    home_address: Address
+    source: Address
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A packet was dropped without a Binding Acknowledgement."""
+
+    reason: DropReason
+    source: Address | None
+    """IPv6 source, where the packet had one."""
+    detail: str = ""
+
+
+Event = Committed | Aborted | Refused | Dropped

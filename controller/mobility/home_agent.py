@@ -1,0 +1,348 @@
+"""The home agent as a machine without I/O: packets and time go in, transactions, packets and events come out.
+
+A Binding Update that is accepted becomes a `Transaction`. Whoever drives the engine carries it out and says `commit` or `abort`; only
+then the Binding Acknowledgement is in the outbox. While that is under way the record in force is the old one.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from controller.mobility.address import UNSPECIFIED, Address
+from controller.mobility.decide import Decision, decide
+from controller.mobility.events import Aborted, Committed, Dropped, DropReason, Event, Refused
+from controller.mobility.model import Cause, NodeRecord, Transaction
+from controller.mobility.provision import Directory, HomeAgentConfig, HomeNetwork, NodeProvision
+from controller.mobility.reply import acknowledgement, problem_report, unknown_message_report
+from controller.mobility.request import Arrival, in_force, read_request
+from controller.mobility.rules import is_newer, judge
+from controller.mobility.timing import Deadlines, TokenBucket
+from controller.mobility.wire.codes import Status
+from controller.mobility.wire.errors import WireError
+from controller.mobility.wire.messages import (
+    BindingUpdate,
+    CareOfTestInit,
+    HomeTestInit,
+    UnknownMessage,
+)
+from controller.mobility.wire.packet import Packet, decode_packet
+
+__all__ = ["HomeAgent", "HomeAgentConfig", "HomeNetwork", "NodeProvision"]
+
+WAITING_LIMIT: Final = 4
+"""Different Binding Updates of one node that wait while another is carried out."""
+RETRY_TIME: Final = 1.0
+"""Seconds after which a removal that was undone is proposed again."""
+QUEUE_LIMIT: Final = 65536
+"""Packets, and events, that are kept for whoever drives the engine."""
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """A transaction under way, whom to answer then, and who waits for its end."""
+
+    transaction: Transaction
+    arrival: Arrival | None = None
+    """The newest copy of the Binding Update that is carried out; None for what a timer proposed."""
+    decision: Decision | None = None
+    reserved: int = 0
+    """What the change takes from the room for bindings of all nodes."""
+    waiting: deque[Arrival] = field(default_factory=deque)
+
+
+class HomeAgent:
+    """A home agent with multiple care-of addresses (RFC 6275, RFC 5648, RFC 3963).
+
+    All times are seconds of one clock that the caller chooses, and never run backwards.
+
+    Attributes:
+        counters: how often each thing happened: `received`, `accepted`, `committed`, `aborted`, `refused_<status>`, and
+            `dropped_<reason>` for each `DropReason`.
+    """
+
+    def __init__(self, config: HomeAgentConfig) -> None:
+        self._config: Final = config
+        self._directory: Final = Directory(config)
+        self._records: Final[dict[Address, NodeRecord]] = {}
+        self._in_flight: Final[dict[Address, _InFlight]] = {}
+        self._addresses: Final[dict[int, Address]] = {}
+        self._deadlines: Final = Deadlines()
+        self._errors: Final = TokenBucket(config.error_rate, config.error_burst)
+        self._load = 0
+        self._last_number = 0
+        self._proposed: list[Transaction] = []
+        self._outbox: list[bytes] = []
+        self._events: deque[Event] = deque(maxlen=QUEUE_LIMIT)
+        self.counters: Final[Counter[str]] = Counter()
+
+    # What goes in
+
+    def restore(self, records: Iterable[NodeRecord]) -> None:
+        """Take over what an earlier engine left. Call it before anything else; what has run out goes by timer."""
+        for record in records:
+            self._put(record.home_address, record)
+
+    def receive(self, packet: bytes, now: float) -> None:
+        """Take an IPv6 packet, without link-layer header, at time `now`. Nothing that a packet holds raises."""
+        self.counters["received"] += 1
+        try:
+            decoded = decode_packet(packet)
+        except WireError as error:
+            self._refuse_malformed(packet, error, now)
+            return
+        if decoded.destination not in self._directory.home_agents:
+            self._drop(DropReason.NOT_FOR_US, decoded.source)
+        elif isinstance(decoded.message, BindingUpdate):
+            self._take(Arrival.of(decoded, decoded.message), now)
+        else:
+            self._receive_other(decoded, now)
+
+    def handle_timer(self, now: float) -> None:
+        """Propose the removal of what has run out by `now`."""
+        for home_address in self._deadlines.due(now):
+            record = self._records.get(home_address)
+            if record is None or home_address in self._in_flight:
+                continue  # a record in flight gets its deadline back when that is over
+            after = in_force(record, now)
+            if after is record:
+                self._arm(home_address, record)
+            else:
+                cause = Cause.EXPIRY if record.forget_at is None else Cause.FORGOTTEN
+                self._propose(home_address, record, after, cause)
+
+    def commit(self, number: int, now: float) -> None:
+        """Say that a transaction is in force. Its Binding Acknowledgement goes to the outbox.
+
+        Raises:
+            KeyError: there is no such transaction under way.
+        """
+        home_address, flight = self._finish(number)
+        after = flight.transaction.after
+        if flight.arrival is not None and after is not None:
+            # A retransmission came meanwhile: its sequence number is the one that was accepted last.
+            after = _with_sequence(after, flight.arrival.update.sequence)
+        self._load -= flight.reserved
+        self._put(home_address, after)
+        self.counters["committed"] += 1
+        self._events.append(Committed(flight.transaction))
+        if flight.arrival is not None and flight.decision is not None:
+            self.counters["accepted"] += 1
+            self._send(acknowledgement(flight.arrival, flight.decision, flight.arrival.update.sequence))
+        self._resume(flight, now)
+
+    def abort(self, number: int, now: float, status: int = Status.INSUFFICIENT_RESOURCES) -> None:
+        """Say that a transaction is not in force. The old record stays, and the node is told `status`.
+
+        What a timer proposed is proposed again a second later.
+
+        Raises:
+            KeyError: there is no such transaction under way.
+            ValueError: the status is not one that refuses (128 to 255).
+        """
+        if not 128 <= status <= 255:
+            raise ValueError(f"an aborted transaction cannot be answered with status {status}: it has to be 128 to 255")
+        home_address, flight = self._finish(number)
+        self._load -= flight.reserved
+        self.counters["aborted"] += 1
+        self._events.append(Aborted(flight.transaction, status))
+        record = self._records.get(home_address)
+        if flight.arrival is not None:
+            self._refuse(flight.arrival, Decision(status))
+            if record is not None:
+                self._arm(home_address, record)
+        elif record is not None:
+            self._deadlines.set(home_address, now + RETRY_TIME)
+        self._resume(flight, now)
+
+    # What comes out
+
+    def next_timer(self) -> float | None:
+        """Return when `handle_timer` is due next, or None."""
+        return self._deadlines.next()
+
+    def transactions(self) -> list[Transaction]:
+        """Return what is newly proposed, in order, once."""
+        proposed, self._proposed = self._proposed, []
+        return proposed
+
+    def outbox(self) -> list[bytes]:
+        """Return the IPv6 packets to send, in order, once."""
+        packets, self._outbox = self._outbox, []
+        return packets
+
+    def events(self) -> list[Event]:
+        """Return what happened since the last call; when nobody asks, the oldest of many are lost."""
+        events = list(self._events)
+        self._events.clear()
+        return events
+
+    def records(self) -> Iterator[NodeRecord]:
+        """Return all records in force, tombstones included."""
+        return iter(tuple(self._records.values()))
+
+    def record(self, home_address: Address) -> NodeRecord | None:
+        """Return the record in force of a home address."""
+        return self._records.get(home_address)
+
+    # Binding Updates
+
+    def _take(self, arrival: Arrival, now: float) -> None:
+        """Process a Binding Update, or let it wait for the one that is under way (at most one transaction a node)."""
+        flight = self._in_flight.get(arrival.home_address)
+        if flight is None:
+            self._process(arrival, now)
+            return
+        waiting = flight.waiting
+        last = waiting[-1] if waiting else flight.arrival
+        if last is not None and last.same_content(arrival):
+            if not is_newer(arrival.update.sequence, last.update.sequence):
+                self._drop(DropReason.DUPLICATE, arrival.source)
+            elif waiting:
+                waiting[-1] = arrival
+            else:
+                flight.arrival = arrival
+        elif len(waiting) >= WAITING_LIMIT:
+            self._drop(DropReason.WAITING_FULL, arrival.source)
+        else:
+            waiting.append(arrival)
+
+    def _process(self, arrival: Arrival, now: float) -> None:
+        """Judge a Binding Update and propose what it asks for."""
+        home_address = arrival.home_address
+        before = self._records.get(home_address)
+        room = self._config.max_bindings - self._load + _weight(before)
+        request = read_request(arrival, now, self._config, self._directory, before, room)
+        verdict = judge(request)
+        if isinstance(verdict, DropReason):
+            self._drop(verdict, arrival.source)
+            return
+        decision = decide(request) if verdict is None else Decision(verdict)
+        if decision.record is None:
+            self._refuse(arrival, decision)
+        elif len(self._in_flight) >= self._config.max_in_flight:
+            self._drop(DropReason.IN_FLIGHT_FULL, arrival.source)
+        else:
+            cause = Cause.DEREGISTRATION if request.removal else Cause.REGISTRATION
+            flight = self._propose(home_address, before, decision.record, cause)
+            flight.arrival = arrival
+            flight.decision = decision
+
+    def _refuse(self, arrival: Arrival, decision: Decision) -> None:
+        """Answer with a status of 128 or more."""
+        record = self._records.get(arrival.home_address)
+        sequence = arrival.update.sequence
+        if decision.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW and record is not None:
+            sequence = record.sequence  # RFC 6275 section 9.5.1: the last accepted one
+        elif record is not None and decision.status != Status.REGISTRATION_TYPE_CHANGE_DISALLOWED:
+            # RFC 6275 section 9.5.1: a sequence number counts once it passed the checks, whatever policy says after.
+            self._records[arrival.home_address] = _with_sequence(record, sequence)
+        self.counters[f"refused_{int(decision.status)}"] += 1
+        self._events.append(Refused(arrival.home_address, arrival.source, int(decision.status)))
+        self._send(acknowledgement(arrival, decision, sequence))
+
+    # Transactions and records
+
+    def _propose(
+        self,
+        home_address: Address,
+        before: NodeRecord | None,
+        after: NodeRecord | None,
+        cause: Cause,
+    ) -> _InFlight:
+        self._last_number += 1
+        transaction = Transaction(self._last_number, home_address, before, after, cause)
+        # What grows takes its room now, what shrinks gives it back when that is in force.
+        flight = _InFlight(transaction, reserved=max(0, _weight(after) - _weight(before)))
+        self._load += flight.reserved
+        self._in_flight[home_address] = flight
+        self._addresses[transaction.number] = home_address
+        self._proposed.append(transaction)
+        return flight
+
+    def _finish(self, number: int) -> tuple[Address, _InFlight]:
+        home_address = self._addresses.pop(number)
+        return home_address, self._in_flight.pop(home_address)
+
+    def _resume(self, flight: _InFlight, now: float) -> None:
+        """Process what waited, as far as that goes."""
+        waiting = flight.waiting
+        while waiting:
+            arrival = waiting.popleft()
+            self._process(arrival, now)
+            following = self._in_flight.get(arrival.home_address)
+            if following is not None:
+                for left in waiting:
+                    self._take(left, now)
+                return
+
+    def _put(self, home_address: Address, record: NodeRecord | None) -> None:
+        """Put a record in force."""
+        self._load += _weight(record) - _weight(self._records.get(home_address))
+        if record is None:
+            self._records.pop(home_address, None)
+            self._deadlines.clear(home_address)
+        else:
+            self._records[home_address] = record
+            self._arm(home_address, record)
+
+    def _arm(self, home_address: Address, record: NodeRecord) -> None:
+        when = record.forget_at
+        if when is None:
+            when = min(binding.expires for binding in record.bindings)
+        self._deadlines.set(home_address, when)
+
+    # Everything else
+
+    def _receive_other(self, packet: Packet, now: float) -> None:
+        """Count what a home agent without correspondent role has no use for (RFC 6275 section 9.2)."""
+        message = packet.message
+        if message is None:
+            self._drop(DropReason.NOT_SIGNALLING, packet.source, f"protocol {packet.protocol}")
+        elif isinstance(message, HomeTestInit | CareOfTestInit):
+            self._drop(DropReason.NOT_A_CORRESPONDENT, packet.source)
+        elif isinstance(message, UnknownMessage):
+            self._drop(DropReason.UNKNOWN_MESSAGE, packet.source, f"type {message.type}")
+            if self._may_report(packet.source, now):
+                self._send(
+                    unknown_message_report(packet.destination, packet.source, packet.home_address or UNSPECIFIED),
+                )
+        else:
+            self._drop(DropReason.UNEXPECTED_MESSAGE, packet.source, type(message).__name__)
+
+    def _refuse_malformed(self, packet: bytes, error: WireError, now: float) -> None:
+        source = Address(packet[8:24]) if len(packet) >= 40 else None
+        self._drop(DropReason.MALFORMED, source, str(error))
+        if source is None or Address(packet[24:40]) not in self._directory.home_agents:
+            return
+        report = problem_report(packet, error)
+        if report is not None and self._may_report(source, now):
+            self._send(report)
+
+    def _may_report(self, destination: Address, now: float) -> bool:
+        """Tell whether an error message may go there now (RFC 6275 section 9.3.3, RFC 4443 section 2.4)."""
+        if destination == UNSPECIFIED or destination[0] == 0xFF:
+            return False
+        if self._errors.take(now):
+            return True
+        self._drop(DropReason.ERROR_RATE, destination)
+        return False
+
+    def _send(self, packet: bytes) -> None:
+        if len(self._outbox) < QUEUE_LIMIT:
+            self._outbox.append(packet)
+        else:
+            self._drop(DropReason.OUTBOX_FULL, None)
+
+    def _drop(self, reason: DropReason, source: Address | None, detail: str = "") -> None:
+        self.counters[f"dropped_{reason}"] += 1
+        self._events.append(Dropped(reason, source, detail))
+
+
+def _weight(record: NodeRecord | None) -> int:
+    """Return what a record counts against the limit of all bindings; a remembered sequence number counts as one."""
+    return 0 if record is None else max(1, len(record.bindings))
+
+
+def _with_sequence(record: NodeRecord, sequence: int) -> NodeRecord:
+    return record if record.sequence == sequence else replace(record, sequence=sequence)

@@ -1,0 +1,214 @@
+"""A Binding Update with all that is needed to judge it."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from controller.mobility.address import Address, Prefix
+from controller.mobility.model import NO_BID, NodeRecord
+from controller.mobility.provision import Directory, HomeAgentConfig, HomeNetwork, NodeProvision
+from controller.mobility.wire.codes import LIFETIME_UNIT, OptionType, UpdateFlag
+from controller.mobility.wire.messages import BindingUpdate
+from controller.mobility.wire.options import AlternateCareOf, BindingIdentifier, NetworkPrefix, NonceIndices, RawOption
+from controller.mobility.wire.packet import Packet
+
+_HOME_REGISTRATION: Final = int(UpdateFlag.HOME_REGISTRATION)
+_MOBILE_ROUTER: Final = int(UpdateFlag.MOBILE_ROUTER)
+_PROXY: Final = int(UpdateFlag.PROXY_REGISTRATION)
+_OVERWRITE: Final = int(UpdateFlag.OVERWRITE)
+
+
+class RecordState(StrEnum):
+    """In which of four states a home address is."""
+
+    NONE = "none"
+    LEGACY = "legacy"
+    """One binding without BID."""
+    MCOA = "mcoa"
+    """One or more bindings with BID."""
+    DELETING = "deleting"
+    """No binding, but the sequence number is remembered (RFC 6275 section 10.3.2)."""
+
+
+class RequestKind(StrEnum):
+    """What a Binding Update asks for."""
+
+    PLAIN = "plain"
+    """A registration without BID."""
+    IDENTIFIED = "identified"
+    """A registration with BIDs."""
+    OVERWRITE = "overwrite"
+    """The same with the O flag."""
+    PLAIN_REMOVAL = "plain_removal"
+    IDENTIFIED_REMOVAL = "identified_removal"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A Binding Update as it came. Two arrivals with the same `content` ask for the same."""
+
+    source: Address
+    home_agent: Address
+    home_address: Address
+    has_home_option: bool
+    update: BindingUpdate
+
+    @classmethod
+    def of(cls, packet: Packet, update: BindingUpdate) -> "Arrival":
+        """Return the arrival of an update in its packet."""
+        return cls(
+            packet.source,
+            packet.destination,
+            packet.home_address or packet.source,
+            packet.home_address is not None,
+            update,
+        )
+
+    def same_content(self, other: "Arrival") -> bool:
+        """Tell whether the other differs in nothing but its sequence number, as a retransmission does."""
+        mine, its = self.update, other.update
+        return (
+            mine.options == its.options
+            and mine.lifetime_units == its.lifetime_units
+            and mine.flags == its.flags
+            and self.source == other.source
+            and self.home_agent == other.home_agent
+            and self.has_home_option == other.has_home_option
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An arrival beside the state it meets. The rules read it; nothing changes it."""
+
+    arrival: Arrival
+    now: float
+    config: HomeAgentConfig
+    record: NodeRecord | None
+    """What is in force now: without what has run out."""
+    network: HomeNetwork | None
+    provision: NodeProvision | None
+    room: int
+    """How many bindings this node could have before the home agent is full."""
+    identifiers: tuple[BindingIdentifier, ...]
+    has_malformed_identifier: bool
+    has_nonce_indices: bool
+    alternate: Address | None
+    prefixes: tuple[Prefix, ...]
+
+    @property
+    def home_registration(self) -> bool:
+        """The H flag of the Binding Update."""
+        return bool(self.arrival.update.flags & _HOME_REGISTRATION)
+
+    @property
+    def mobile_router(self) -> bool:
+        """The R flag."""
+        return bool(self.arrival.update.flags & _MOBILE_ROUTER)
+
+    @property
+    def proxy_registration(self) -> bool:
+        """The P flag: a proxy mobile IPv6 message."""
+        return bool(self.arrival.update.flags & _PROXY)
+
+    @property
+    def has_identifiers(self) -> bool:
+        """Whether there is any BID option, legal or not."""
+        return bool(self.identifiers) or self.has_malformed_identifier
+
+    @property
+    def care_of(self) -> Address:
+        """The care-of address outside BID options (RFC 6275 section 9.5.1)."""
+        return self.alternate or self.arrival.source
+
+    @property
+    def removal(self) -> bool:
+        """Whether bindings are to be removed."""
+        if not self.arrival.update.lifetime_units:
+            return True
+        # RFC 3963 section 6.2: a mobile router's care-of address equal to its home address removes. RFC 3775 had that for
+        # all nodes, RFC 6275 for none. With BIDs it may be a registration of the home link (RFC 5648 section 5.6.3).
+        return (
+            not self.has_identifiers
+            and self.care_of == self.arrival.home_address
+            and (self.mobile_router or self.config.home_care_of_removes)
+        )
+
+    @property
+    def kind(self) -> RequestKind:
+        """What is asked for."""
+        if not self.has_identifiers:
+            return RequestKind.PLAIN_REMOVAL if self.removal else RequestKind.PLAIN
+        if self.removal:
+            return RequestKind.IDENTIFIED_REMOVAL  # RFC 5648 section 6.2: the O flag is ignored here
+        # The O bit means "bulk" when P is set (RFC 6602); those never come here.
+        return RequestKind.OVERWRITE if self.arrival.update.flags & _OVERWRITE else RequestKind.IDENTIFIED
+
+    @property
+    def granted(self) -> int:
+        """The lifetime that is granted, in seconds: never more than was asked for (RFC 6275 section 10.3.1)."""
+        units = min(self.arrival.update.lifetime_units, self.config.max_lifetime // LIFETIME_UNIT)
+        return units * LIFETIME_UNIT
+
+
+def read_request(
+    arrival: Arrival,
+    now: float,
+    config: HomeAgentConfig,
+    directory: Directory,
+    record: NodeRecord | None,
+    room: int,
+) -> Request:
+    """Return the arrival as the rules want to see it."""
+    identifiers: list[BindingIdentifier] = []
+    prefixes: list[Prefix] = []
+    malformed = nonce_indices = False
+    alternate: Address | None = None
+    for option in arrival.update.options:
+        if isinstance(option, BindingIdentifier):
+            identifiers.append(option)
+        elif isinstance(option, NetworkPrefix):
+            prefixes.append(option.prefix)
+        elif isinstance(option, AlternateCareOf):
+            alternate = alternate or option.address
+        elif isinstance(option, NonceIndices):
+            nonce_indices = True
+        elif isinstance(option, RawOption) and option.type == OptionType.BINDING_IDENTIFIER:
+            malformed = True
+    network = directory.network(arrival.home_address, arrival.home_agent)
+    return Request(
+        arrival,
+        now,
+        config,
+        in_force(record, now),
+        network,
+        directory.authorise(arrival.home_address, network),
+        room,
+        tuple(identifiers),
+        malformed,
+        nonce_indices,
+        alternate,
+        tuple(prefixes),
+    )
+
+
+def in_force(record: NodeRecord | None, now: float) -> NodeRecord | None:
+    """Return the record without what has run out at `now`; None when nothing is left of it."""
+    if record is None:
+        return None
+    if record.forget_at is not None:
+        return record if record.forget_at > now else None
+    for binding in record.bindings:
+        if binding.expires <= now:
+            live = tuple(binding for binding in record.bindings if binding.expires > now)
+            return replace(record, bindings=live) if live else None
+    return record
+
+
+def state_of(record: NodeRecord | None) -> RecordState:
+    """Return the state of what `in_force` returned."""
+    if record is None:
+        return RecordState.NONE
+    if not record.bindings:
+        return RecordState.DELETING
+    return RecordState.LEGACY if record.bindings[0].bid == NO_BID else RecordState.MCOA
