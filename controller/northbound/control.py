@@ -17,7 +17,11 @@ class ControlError(Exception):
     """A request that the service turns down. The text is shown to the client: it names what was wrong and what to do."""
 
 
-class UnknownNodeError(ControlError):
+class NotFoundError(ControlError):
+    """There is no such thing."""
+
+
+class UnknownNodeError(NotFoundError):
     """The home address is neither provisioned nor registered nor inside an open home network."""
 
 

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from controller.northbound.control import ConflictError, ControlError, RefusedError, UnavailableError, UnknownNodeError
+from controller.northbound.control import ConflictError, ControlError, NotFoundError, RefusedError, UnavailableError
 from controller.northbound.models import FieldError, Problem
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -29,7 +29,7 @@ _KINDS: Final[dict[int, tuple[str, str]]] = {
 """Type and title by status."""
 
 _STATUS: Final[dict[type[ControlError], int]] = {
-    UnknownNodeError: 404,
+    NotFoundError: 404,
     ConflictError: 409,
     RefusedError: 422,
     UnavailableError: 503,

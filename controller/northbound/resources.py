@@ -1,7 +1,7 @@
 """The resources under /v1, and /health and /metrics."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 
 from controller.mobility.address import Address, format_address
 from controller.northbound import metrics
-from controller.northbound.control import BindingKey, BindingTraffic, Control, NodeView, UnknownNodeError
+from controller.northbound.control import BindingKey, BindingTraffic, Control, NodeView, NotFoundError, UnknownNodeError
 from controller.northbound.fields import HomeAddressPath, PolicyNamePath, SwitchNamePath
 from controller.northbound.models import (
     BindingResource,
@@ -21,7 +21,6 @@ from controller.northbound.models import (
     Problem,
     SwitchResource,
 )
-from controller.northbound.problems import problem
 from controller.northbound.version import mcoa_version
 
 _MEANINGS = {
@@ -111,12 +110,11 @@ async def list_switches(control: ControlDependency) -> Items[SwitchResource]:
 
 
 @router.get("/v1/switches/{name}", tags=["switches"], responses=_fails(404))
-async def get_switch(request: Request, control: ControlDependency, name: SwitchNamePath) -> SwitchResource | Response:
+async def get_switch(control: ControlDependency, name: SwitchNamePath) -> SwitchResource:
     """Show one switch."""
     view = await control.switch(name)
     if view is None:
-        detail = f"no switch is named {name!r}: GET /v1/switches lists those there are"
-        return problem(404, detail, request.url.path)
+        raise NotFoundError(f"no switch is named {name!r}: GET /v1/switches lists those there are")
     return SwitchResource.of(view)
 
 
@@ -133,23 +131,21 @@ async def list_node_policies(control: ControlDependency, home_address: HomeAddre
     return Items.of([PolicyResource.of(view) for view in control.policies(home_address)])
 
 
-def _policy(control: Control, home_address: Address, name: str) -> PolicyResource | None:
+def _policy(control: Control, home_address: Address, name: str) -> PolicyResource:
     views = control.policies(home_address)
-    return next((PolicyResource.of(view) for view in views if view.policy.name == name), None)
+    found = next((PolicyResource.of(view) for view in views if view.policy.name == name), None)
+    return found or _no_policy(home_address, name)
 
 
-def _no_policy(request: Request, home_address: Address, name: str) -> Response:
-    address = format_address(home_address)
-    return problem(404, f"{address} has no policy {name!r}", request.url.path)
+def _no_policy(home_address: Address, name: str) -> NoReturn:
+    raise NotFoundError(f"{format_address(home_address)} has no policy {name!r}")
 
 
 @router.get("/v1/nodes/{home_address}/policies/{name}", tags=["policies"], responses=_fails(404))
-async def get_policy(
-    request: Request, control: ControlDependency, home_address: HomeAddressPath, name: PolicyNamePath
-) -> PolicyResource | Response:
+async def get_policy(control: ControlDependency, home_address: HomeAddressPath, name: PolicyNamePath) -> PolicyResource:
     """Show one policy."""
     _known(control, home_address)
-    return _policy(control, home_address, name) or _no_policy(request, home_address, name)
+    return _policy(control, home_address, name)
 
 
 @router.put(
@@ -167,7 +163,7 @@ async def put_policy(
     home_address: HomeAddressPath,
     name: PolicyNamePath,
     body: PolicyRequest,
-) -> PolicyResource | Response:
+) -> PolicyResource:
     """Make a policy, or put another in its place. Saying the same again changes nothing.
 
     The node need not be registered. While the BID is not, the policy is inactive.
@@ -177,20 +173,18 @@ async def put_policy(
         response.status_code = 201
         response.headers["Location"] = request.url.path
     # Someone may have deleted it in the meantime: then there is nothing to show.
-    return _policy(control, home_address, name) or _no_policy(request, home_address, name)
+    return _policy(control, home_address, name)
 
 
 @router.delete(
     "/v1/nodes/{home_address}/policies/{name}", tags=["policies"], status_code=204, responses=_fails(404, 503)
 )
-async def delete_policy(
-    request: Request, control: ControlDependency, home_address: HomeAddressPath, name: PolicyNamePath
-) -> Response:
+async def delete_policy(control: ControlDependency, home_address: HomeAddressPath, name: PolicyNamePath) -> Response:
     """Remove a policy: its flows take the next policy that fits, else the preferred binding."""
     _known(control, home_address)
-    if await control.delete_policy(home_address, name):
-        return Response(status_code=204)
-    return _no_policy(request, home_address, name)
+    if not await control.delete_policy(home_address, name):
+        _no_policy(home_address, name)
+    return Response(status_code=204)
 
 
 @router.get("/health", tags=["controller"])

@@ -1,0 +1,151 @@
+"""A `Control` in memory, for the tests of the northbound and of the command line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from controller.mobility.address import Address, Prefix, format_address, parse_address
+from controller.mobility.flows import FlowPolicy
+from controller.mobility.model import Binding
+from controller.northbound.control import (
+    BindingKey,
+    BindingState,
+    BindingTraffic,
+    BindingView,
+    ConflictError,
+    Health,
+    NodeState,
+    NodeView,
+    PolicyState,
+    PolicyView,
+    RefusedError,
+    SwitchState,
+    SwitchView,
+    TableUsage,
+    Traffic,
+    UnavailableError,
+    UnknownNodeError,
+)
+
+HOME_AGENT = parse_address("2001:db8:0:1::1")
+NODE = parse_address("2001:db8:0:1::100")
+ROUTER = parse_address("2001:db8:0:1::200")
+
+
+def binding(bid: int, care_of: str, priority: int = 0) -> BindingView:
+    return BindingView(Binding(bid, parse_address(care_of), 600, 1000.0, priority), 580.1239, BindingState.ACTIVE)
+
+
+def default_nodes() -> dict[Address, NodeView]:
+    node = NodeView(
+        home_address=NODE,
+        state=NodeState.REGISTERED,
+        provisioned=True,
+        home_agent=HOME_AGENT,
+        sequence=17,
+        bindings=(binding(1, "2001:db8:a1::100", 1), binding(2, "2001:db8:a2::100")),
+        preferred_bid=1,
+    )
+    router = NodeView(
+        home_address=ROUTER,
+        state=NodeState.PROVISIONED,
+        provisioned=True,
+        home_agent=HOME_AGENT,
+        mobile_router=True,
+        prefixes=(Prefix.parse("2001:db8:f00::/56"),),
+    )
+    return {NODE: node, ROUTER: router}
+
+
+def default_switch() -> SwitchView:
+    return SwitchView(
+        name="s1",
+        address="127.0.0.1:9559",
+        device_id=1,
+        target="embedded",
+        state=SwitchState.READY,
+        in_sync=True,
+        tables=(TableUsage("tunnels", 2, 1024),),
+        drops={"forged_inner_source": Traffic(3, 300), "no_route": Traffic(0, 0)},
+    )
+
+
+@dataclass
+class FakeControl:
+    """Policies live in a dict. `failure`, when set, is raised by the methods that change something."""
+
+    known: dict[Address, NodeView] = field(default_factory=default_nodes)
+    known_switches: list[SwitchView] = field(default_factory=lambda: [default_switch()])
+    kept: dict[tuple[Address, str], FlowPolicy] = field(default_factory=dict)
+    counted: dict[BindingKey, BindingTraffic] = field(
+        default_factory=lambda: {(NODE, 1): BindingTraffic(Traffic(10, 1000), Traffic(7, 700))}
+    )
+    failure: Exception | None = None
+    problems: tuple[str, ...] = ()
+
+    def nodes(self) -> Sequence[NodeView]:
+        return list(self.known.values())
+
+    def node(self, home_address: Address) -> NodeView | None:
+        return self.known.get(home_address)
+
+    async def traffic(self, home_address: Address | None = None) -> Mapping[BindingKey, BindingTraffic]:
+        return {key: value for key, value in self.counted.items() if home_address in {None, key[0]}}
+
+    async def switches(self) -> Sequence[SwitchView]:
+        return self.known_switches
+
+    async def switch(self, name: str) -> SwitchView | None:
+        return next((switch for switch in self.known_switches if switch.name == name), None)
+
+    def policies(self, home_address: Address | None = None) -> Sequence[PolicyView]:
+        found = [policy for policy in self.kept.values() if home_address in {None, policy.home_address}]
+        return [
+            PolicyView(policy, self._state(policy))
+            for policy in sorted(found, key=lambda policy: (policy.home_address, policy.priority))
+        ]
+
+    async def put_policy(self, policy: FlowPolicy) -> bool:
+        if self.failure is not None:
+            raise self.failure
+        key = (policy.home_address, policy.name)
+        for other_key, other in self.kept.items():
+            if other_key != key and other.home_address == policy.home_address and other.priority == policy.priority:
+                raise ConflictError(f"priority {policy.priority} belongs to the policy {other.name!r}: choose another")
+        new = key not in self.kept
+        self.kept[key] = policy
+        return new
+
+    async def delete_policy(self, home_address: Address, name: str) -> bool:
+        if self.failure is not None:
+            raise self.failure
+        return self.kept.pop((home_address, name), None) is not None
+
+    def health(self) -> Health:
+        return Health(12.5, {switch.name: switch.state for switch in self.known_switches}, self.problems)
+
+    def lose_switch(self) -> None:
+        lost = replace(
+            self.known_switches[0],
+            state=SwitchState.CONNECTING,
+            in_sync=False,
+            tables=(),
+            drops={},
+            last_error="connection refused",
+        )
+        self.known_switches[0] = lost
+        self.counted.clear()
+
+    def fail_with(self, status: int) -> None:
+        address = format_address(NODE)
+        self.failure = {
+            404: UnknownNodeError(f"{address} went away"),
+            409: ConflictError("taken"),
+            422: RefusedError("the range expands to 30 entries: choose a power of two"),
+            500: RuntimeError("secret"),
+            503: UnavailableError("the state database is full"),
+        }[status]
+
+    def _state(self, policy: FlowPolicy) -> PolicyState:
+        node = self.known.get(policy.home_address)
+        bids = {view.binding.bid for view in node.bindings} if node else set()
+        return PolicyState.ACTIVE if policy.bid in bids else PolicyState.INACTIVE

@@ -1,0 +1,76 @@
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from controller.northbound.app import create_app
+
+METHODS = {"get", "put", "delete"}
+
+
+@pytest.fixture
+def document(control: Any) -> dict[str, Any]:
+    found: dict[str, Any] = create_app(control).openapi()
+    return found
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(path, method, entry) for path, methods in document["paths"].items() for method, entry in methods.items()]
+
+
+def resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = document["components"]["schemas"][name] if name else schema
+    return found
+
+
+async def test_examples_of_the_document_work_in_every_operation(
+    client: httpx.AsyncClient, document: dict[str, Any]
+) -> None:
+    order = {"put": 0, "get": 1, "delete": 2}
+    for path, method, entry in sorted(operations(document), key=lambda found: order[found[1]]):
+        assert method in METHODS
+        url = path
+        for parameter in entry.get("parameters", []):
+            example = next(iter(parameter.get("examples") or parameter["schema"]["examples"]))
+            url = url.replace(f"{{{parameter['name']}}}", example)
+        body = None
+        if "requestBody" in entry:
+            schema = resolve(document, entry["requestBody"]["content"]["application/json"]["schema"])
+            body = schema["examples"][0]
+        answer = await client.request(method, url, json=body)
+        assert answer.is_success, f"{method} {url}: {answer.text}"
+        assert str(answer.status_code) in entry["responses"]
+        if answer.status_code != 204 and path != "/metrics":
+            shown = entry["responses"][str(answer.status_code)]["content"]["application/json"]["schema"]
+            schema = resolve(document, shown)
+            assert set(answer.json()) == set(schema["properties"]), f"{method} {url}"
+
+
+def test_failures_are_documented_as_problems(document: dict[str, Any]) -> None:
+    for path, method, entry in operations(document):
+        failures = {status: response for status, response in entry["responses"].items() if int(status) >= 400}
+        assert "422" in failures, f"{method} {path}"
+        assert ("404" in failures) == ("{" in path)
+        for response in failures.values():
+            assert list(response["content"]) == ["application/problem+json"]
+            assert resolve(document, response["content"]["application/problem+json"]["schema"])["title"] == "Problem"
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_every_field_that_is_shown_has_a_type(document: dict[str, Any]) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        for field, shown in schema.get("properties", {}).items():
+            assert {"type", "anyOf", "$ref", "allOf"} & set(shown), f"{name}.{field}"
+
+
+async def test_the_document_and_its_page_are_served(client: httpx.AsyncClient, document: dict[str, Any]) -> None:
+    assert json.loads((await client.get("/openapi.json")).text) == document
+    page = await client.get("/docs")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    for path, _, _ in operations(document):
+        assert path in page.text
+    assert "<script" not in page.text
+    assert "http://" not in page.text
+    assert "https://" not in page.text

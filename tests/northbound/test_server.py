@@ -1,0 +1,66 @@
+import asyncio
+import signal
+from typing import Any
+
+import httpx
+import pytest
+
+from controller.northbound.app import create_app
+from controller.northbound.server import NorthboundServer, ServerError
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_it_serves_on_a_free_port(control: Any, host: str) -> None:
+    server = NorthboundServer(create_app(control), host, 0)
+    await server.start()
+    try:
+        assert server.port > 0
+        async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+            assert (await client.get("/health")).json()["status"] == "ok"
+            unread = await client.put("/v1/nodes/x/policies/y", content=b"x" * 70_000)
+            assert unread.status_code == 413
+    finally:
+        await server.stop()
+        await server.stop()
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get("/health")
+
+
+async def test_an_address_in_use_is_told_in_one_line(control: Any) -> None:
+    first = NorthboundServer(create_app(control), "127.0.0.1", 0)
+    await first.start()
+    try:
+        second = NorthboundServer(create_app(control), "127.0.0.1", first.port)
+        with pytest.raises(ServerError, match=f"127.0.0.1:{first.port}: cannot listen: .*in use") as caught:
+            await second.start()
+        assert "\n" not in str(caught.value)
+    finally:
+        await first.stop()
+
+
+async def test_an_address_of_another_machine_is_told(control: Any) -> None:
+    server = NorthboundServer(create_app(control), "2001:db8::1", 0)
+    with pytest.raises(ServerError, match=r"http://\[2001:db8::1\]:0: cannot listen"):
+        await server.start()
+
+
+async def test_it_leaves_signals_alone(control: Any) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    server = NorthboundServer(create_app(control), "127.0.0.1", 0)
+    await server.start()
+    try:
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    finally:
+        await server.stop()
+
+
+async def test_a_client_that_says_nothing_does_not_hold_up_the_end(control: Any) -> None:
+    server = NorthboundServer(create_app(control), "127.0.0.1", 0)
+    await server.start()
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+    await writer.drain()
+    async with asyncio.timeout(5):
+        await server.stop()
+    writer.close()
