@@ -207,8 +207,8 @@ _TABLES = (
 TABLES: Final = {table.name: table for table in _TABLES}
 """Every table by name, in pipeline order."""
 
-PACKET_IN: Final = (Field("ingress_port", 9), Field("reason", 8))
-"""Metadata of a packet that the switch hands up, padding left out."""
+PACKET_IN: Final = (Field("ingress_port", 16), Field("reason", 8))
+"""Metadata of a packet that the switch hands up."""
 
-PACKET_OUT: Final = (Field("egress_port", 9), Field("routed", 1))
-"""Metadata of a packet that the controller hands down, padding left out."""
+PACKET_OUT: Final = (Field("egress_port", 16), Field("routed", 8))
+"""Metadata of a packet that the controller hands down."""

@@ -1,0 +1,160 @@
+"""From a topology to each switch's static entries: who it is, what it hands up, and where everything lies.
+
+Paths are shortest by the sum of link costs. The same topology gives the same entries and numbers on every run: of equally
+short paths the one whose links come first in the file is taken.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import networkx as nx
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.entries import Entry, Lpm, Ternary
+from controller.fabric.fields import Mac
+from controller.fabric.topology import Interface, Kind, MobileNode, Switch, Topology
+from controller.mobility.address import Address, Prefix
+
+if TYPE_CHECKING:
+    Graph: TypeAlias = nx.DiGraph[str]
+
+SIGNALLING_PRIORITY: Final = 100
+"""Priority of the entries for a home agent address; leaves room on both sides."""
+
+_MOBILITY_HEADER: Final = 135
+_ICMPV6: Final = 58
+_FORWARDERS: Final = frozenset({Kind.SWITCH, Kind.ACCESS_ROUTER})
+
+
+class NoPathError(ValueError):
+    """A switch cannot reach something that it must reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop:
+    """Where a switch sends packets for a destination."""
+
+    port: int
+    source_mac: Mac
+    """Of the switch's own port."""
+    destination_mac: Mac
+    """Of the neighbour's interface."""
+
+
+def graph(topology: Topology) -> "Graph":
+    """Return the network as a directed graph with the edge attributes `cost`, `out` and `into` (both `Interface`).
+
+    Only switches and access routers have edges that lead away: nothing is routed through a host. Mobile nodes are left out:
+    they are reached through tunnels. Of parallel links the cheapest counts, then the first.
+    """
+    network: Graph = nx.DiGraph()
+    network.add_nodes_from(name for name, node in topology.nodes.items() if not isinstance(node, MobileNode))
+    for link in topology.links:
+        ends = (topology.interface(link.a), topology.interface(link.b))
+        for out, into in (ends, ends[::-1]):
+            if out.node not in network or into.node not in network or topology.nodes[out.node].kind not in _FORWARDERS:
+                continue
+            known = network.get_edge_data(out.node, into.node)
+            if known is None or link.cost < known["cost"]:
+                network.add_edge(out.node, into.node, cost=link.cost, out=out, into=into)
+    return network
+
+
+def routes(topology: Topology, switch: str) -> dict[Prefix, NextHop]:
+    """Return where a switch sends packets, by destination.
+
+    Raises:
+        NoPathError: a destination is out of its reach.
+        KeyError: there is no such switch.
+    """
+    if not isinstance(topology.nodes[switch], Switch):
+        raise KeyError(switch)
+    network = graph(topology)
+    distances: dict[str, float] = nx.single_source_dijkstra_path_length(network, switch, weight="cost")
+    ways: dict[str, list[str]] = nx.single_source_dijkstra_path(network, switch, weight="cost")
+    found: dict[Prefix, NextHop] = {}
+    for prefix, owners in _destinations(topology, switch):
+        reachable = [owner for owner in owners if owner in ways]
+        if not reachable:
+            raise NoPathError(f"{switch} has no path to {' or '.join(owners)} for {prefix}")
+        nearest = min(reachable, key=lambda owner: distances[owner])
+        if nearest != switch:
+            found[prefix] = _next_hop(network, switch, ways[nearest][1])
+    return found
+
+
+def _next_hop(network: "Graph", switch: str, neighbour: str) -> NextHop:
+    edge = network.edges[switch, neighbour]
+    out: Interface = edge["out"]
+    into: Interface = edge["into"]
+    assert out.port is not None, "a switch's interfaces are ports"
+    return NextHop(out.port, out.mac, into.mac)
+
+
+def _destinations(topology: Topology, switch: str) -> Iterator[tuple[Prefix, list[str]]]:
+    """Yield every destination with the nodes that are equally good for it."""
+    for network in topology.home_networks:
+        if network.link is not None:
+            yield network.prefix, [network.link]
+    for name, station in topology.stations.items():
+        for prefix in station.prefixes:
+            yield prefix, [name]
+        covered = [*station.prefixes, *(network.prefix for network in topology.home_networks if network.link == name)]
+        for address in station.addresses:
+            if not any(address in prefix for prefix in covered):
+                yield _host(address), [name]
+    if switch not in topology.anchors:
+        yield from ((prefix, list(topology.anchors)) for prefix in _anchored(topology))
+
+
+def _anchored(topology: Topology) -> Iterator[Prefix]:
+    """Yield the destinations that another switch leaves to the nearest anchor."""
+    homes = [network.prefix for network in topology.home_networks]
+    for network in topology.home_networks:
+        if network.link is None:
+            yield network.prefix
+        yield _host(network.home_agent)
+    for node in topology.mobile_nodes.values():
+        # A mobile network outside of the home network is reached through its home agent all the same (RFC 3963 section 7).
+        yield from (prefix for prefix in node.prefixes if not any(prefix.network in home for home in homes))
+
+
+def _host(address: Address) -> Prefix:
+    return Prefix(address, 128)
+
+
+def switch_entries(topology: Topology, switch: str) -> tuple[Entry, ...]:
+    """Return every static entry of one switch.
+
+    Raises:
+        NoPathError: the switch cannot reach something.
+        KeyError: there is no such switch.
+    """
+    ways = routes(topology, switch)
+    ordered = sorted(set(ways.values()), key=lambda hop: (hop.port, hop.destination_mac))
+    numbers = {hop: number for number, hop in enumerate(ordered, start=1)}
+    entries = [Entry(p.MY_STATION, (interface.mac,), p.L3) for interface in topology.interfaces_of(switch)]
+    if switch in topology.anchors:
+        entries += _home_agents(topology)
+    entries += [
+        Entry(p.NEXT_HOPS, (number,), p.FORWARD, (hop.port, hop.source_mac, hop.destination_mac))
+        for hop, number in numbers.items()
+    ]
+    entries += [Entry(p.ROUTES, (_lpm(prefix),), p.NEXT_HOP, (numbers[hop],)) for prefix, hop in sorted(ways.items())]
+    return tuple(entries)
+
+
+def _lpm(prefix: Prefix) -> Lpm | None:
+    return Lpm(int.from_bytes(prefix.network), prefix.length) if prefix.length else None
+
+
+def _home_agents(topology: Topology) -> Iterator[Entry]:
+    """Yield what makes a switch a home agent: its addresses, and which packets for them the controller wants to see."""
+    for home_agent in dict.fromkeys(network.home_agent for network in topology.home_networks):
+        number = int.from_bytes(home_agent)
+        yield Entry(p.HOME_AGENTS, (number,), p.OWN_ADDRESS)
+        destination = Ternary(number, 2**128 - 1)
+        for protocol, reason in ((_MOBILITY_HEADER, p.PuntReason.MOBILITY_HEADER), (_ICMPV6, p.PuntReason.ICMPV6)):
+            match = (destination, Ternary(protocol, 0xFF), None, None, None)
+            yield Entry(p.SIGNALLING, match, p.PUNT, (int(reason),), SIGNALLING_PRIORITY)

@@ -1,0 +1,126 @@
+import pytest
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.entries import Entry, Lpm
+from controller.dataplane.pipeline import TABLES
+from controller.fabric.loader import load_topology, parse_topology, sample_topologies
+from controller.fabric.paths import NoPathError, routes, switch_entries
+from controller.mobility.address import Prefix, parse_address
+
+TWO_SWITCHES = """
+name: two-switches
+home_networks:
+  - {prefix: 2001:db8:1::/64, home_agent: 2001:db8:1::1, link: home}
+  - {prefix: 2001:db8:2::/64, home_agent: 2001:db8:2::1}
+nodes:
+  a1: {kind: switch, device_id: 1, grpc: "127.0.0.1:1001"}
+  t1: {kind: switch, role: transit, device_id: 2, grpc: "127.0.0.1:1002"}
+  home: {kind: home-link, addresses: [2001:db8:1::2]}
+  cn: {kind: correspondent, addresses: [2001:db8:c::10, 2001:db8:d::1], prefixes: [2001:db8:c::/64, "::/0"]}
+  ar: {kind: access-router, prefixes: [2001:db8:a::/64]}
+  behind: {kind: host, addresses: [2001:db8:e::1]}
+  mn:
+    kind: mobile-node
+    home_address: 2001:db8:1::100
+    prefixes: [2001:db8:77::/64, "2001:db8:1:0:8000::/80"]
+links:
+  - {a: "a1:1", b: home}
+  - {a: "a1:2", b: "t1:1"}
+  - {a: "a1:3", b: "t1:3", cost: 5}
+  - {a: "t1:2", b: cn}
+  - {a: "a1:9", b: "ar:core", cost: 10}
+  - {a: "t1:9", b: "ar:other"}
+  - {a: "ar:lan", b: behind}
+  - {a: "ar:air", b: mn}
+"""
+
+
+def ports(switch: str) -> dict[str, int]:
+    return {str(prefix): hop.port for prefix, hop in routes(parse_topology(TWO_SWITCHES), switch).items()}
+
+
+def test_the_sample_gives_a_route_for_every_network() -> None:
+    found = {
+        str(prefix): hop.port
+        for prefix, hop in routes(load_topology(sample_topologies() / "three-access.yaml"), "s1").items()
+    }
+    assert found == {
+        "2001:db8:0:1::/64": 1,
+        "2001:db8:c::/64": 2,
+        "2001:db8:a1::/64": 3,
+        "2001:db8:a2::/64": 4,
+        "2001:db8:a3::/64": 5,
+    }
+
+
+def test_routes_take_the_cheapest_path() -> None:
+    assert ports("a1") == {
+        "2001:db8:1::/64": 1,
+        "2001:db8:c::/64": 2,
+        "::/0": 2,
+        "2001:db8:a::/64": 2,
+        "2001:db8:e::1/128": 2,
+    }
+
+
+def test_a_transit_switch_leaves_what_is_mobile_to_the_anchor() -> None:
+    assert ports("t1") == {
+        "2001:db8:1::/64": 1,
+        "2001:db8:1::1/128": 1,
+        "2001:db8:2::/64": 1,
+        "2001:db8:2::1/128": 1,
+        "2001:db8:77::/64": 1,
+        "2001:db8:c::/64": 2,
+        "::/0": 2,
+        "2001:db8:a::/64": 9,
+        "2001:db8:e::1/128": 9,
+    }
+
+
+def test_next_hops_carry_the_addresses_of_both_ends() -> None:
+    topology = parse_topology(TWO_SWITCHES)
+    hop = routes(topology, "a1")[Prefix.parse("2001:db8:a::/64")]
+    by_name = {(interface.node, interface.name): interface.mac for interface in topology.interfaces}
+    assert (hop.source_mac, hop.destination_mac) == (by_name["a1", "2"], by_name["t1", "1"])
+
+
+def test_entries_fit_the_pipeline_and_point_to_one_another() -> None:
+    topology = parse_topology(TWO_SWITCHES)
+    for switch in topology.switches:
+        entries = switch_entries(topology, switch)
+        assert len({entry.key for entry in entries}) == len(entries)
+        for entry in entries:
+            table = TABLES[entry.table]
+            assert len(entry.match) == len(table.fields)
+            (action,) = (action for action in table.actions if action.name == entry.action)
+            assert len(entry.params) == len(action.params)
+        hops = {entry.match[0] for entry in entries if entry.table == p.NEXT_HOPS}
+        assert {entry.params[0] for entry in entries if entry.table == p.ROUTES} == hops == set(range(1, len(hops) + 1))
+        assert switch_entries(topology, switch) == entries
+
+
+def test_only_anchors_take_signalling() -> None:
+    topology = parse_topology(TWO_SWITCHES)
+    tables = {switch: [entry.table for entry in switch_entries(topology, switch)] for switch in topology.switches}
+    assert tables["a1"].count(p.SIGNALLING) == 4
+    assert tables["a1"].count(p.HOME_AGENTS) == 2
+    assert not {p.SIGNALLING, p.HOME_AGENTS} & set(tables["t1"])
+    assert tables["t1"].count(p.MY_STATION) == 4
+    home_agent = int.from_bytes(parse_address("2001:db8:1::1"))
+    assert Entry(p.HOME_AGENTS, (home_agent,), p.OWN_ADDRESS) in switch_entries(topology, "a1")
+
+
+def test_a_default_route_matches_everything() -> None:
+    entries = switch_entries(parse_topology(TWO_SWITCHES), "a1")
+    matches = [entry.match[0] for entry in entries if entry.table == p.ROUTES]
+    assert matches.count(None) == 1
+    assert all(isinstance(match, Lpm) for match in matches if match is not None)
+
+
+def test_an_unreachable_network_is_named() -> None:
+    # A host forwards nothing: what lies behind it is out of reach for the switch.
+    text = TWO_SWITCHES.replace('{a: "ar:lan", b: behind}', '{a: "home:eth1", b: behind}')
+    with pytest.raises(NoPathError, match="a1 has no path to behind for 2001:db8:e::1/128"):
+        routes(parse_topology(text), "a1")
+    with pytest.raises(KeyError):
+        routes(parse_topology(TWO_SWITCHES), "cn")
