@@ -1,0 +1,100 @@
+"""A bare P4Runtime client: messages built beforehand, nothing else. What it reaches is the ceiling for any controller."""
+
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from finsy.proto import p4i, p4r
+from google.protobuf import text_format
+
+from controller.dataplane.entries import Entry, Lpm, Op, Range, Ternary
+
+Message: TypeAlias = Any
+"""A protobuf message: finsy ships no types for them."""
+
+
+class Messages:
+    """Builds P4Runtime messages from P4Info, by names.
+
+    Args:
+        p4info: a P4Info file in text form.
+        device_id: of the switch.
+    """
+
+    def __init__(self, p4info: Path, device_id: int) -> None:
+        self.p4info = p4i.P4Info()
+        text_format.Parse(p4info.read_text(encoding="utf-8"), self.p4info)
+        self._device_id = device_id
+        self._tables = {table.preamble.alias: table for table in self.p4info.tables}
+        self._actions = {action.preamble.alias: action for action in self.p4info.actions}
+        self._metadata = {
+            (header.preamble.name, field.name): field.id
+            for header in self.p4info.controller_packet_metadata
+            for field in header.metadata
+        }
+
+    def update(self, op: Op, entry: Entry) -> Message:
+        """Return an Update message."""
+        table = self._tables[entry.table]
+        action = self._actions[entry.action]
+        matches = [
+            _match(field.id, value)
+            for field, value in zip(table.match_fields, entry.match, strict=True)
+            if value is not None
+        ]
+        params = [
+            p4r.Action.Param(param_id=param.id, value=_octets(value))
+            for param, value in zip(action.params, entry.params, strict=True)
+        ]
+        body = p4r.TableEntry(
+            table_id=table.preamble.id,
+            match=matches,
+            action=p4r.TableAction(action=p4r.Action(action_id=action.preamble.id, params=params)),
+            priority=entry.priority,
+        )
+        return p4r.Update(type=int(op), entity=p4r.Entity(table_entry=body))
+
+    def write(self, updates: list[Message]) -> Message:
+        """Return a WriteRequest."""
+        return p4r.WriteRequest(device_id=self._device_id, election_id=p4r.Uint128(low=1), updates=updates)
+
+    def arbitration(self) -> Message:
+        """Return the message that makes a client primary."""
+        body = p4r.MasterArbitrationUpdate(device_id=self._device_id, election_id=p4r.Uint128(low=1))
+        return p4r.StreamMessageRequest(arbitration=body)
+
+    def pipeline(self, device_config: Path) -> Message:
+        """Return the message that pushes the pipeline."""
+        config = p4r.ForwardingPipelineConfig(p4info=self.p4info, p4_device_config=device_config.read_bytes())
+        return p4r.SetForwardingPipelineConfigRequest(
+            device_id=self._device_id,
+            election_id=p4r.Uint128(low=1),
+            action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
+            config=config,
+        )
+
+    def packet_out(self, frame: bytes, port: int) -> Message:
+        """Return the message that sends a frame out of a port unchanged."""
+        metadata = [
+            p4r.PacketMetadata(metadata_id=number, value=_octets(port if name == "egress_port" else 0))
+            for (header, name), number in self._metadata.items()
+            if header == "packet_out"
+        ]
+        return p4r.StreamMessageRequest(packet=p4r.PacketOut(payload=frame, metadata=metadata))
+
+
+def _octets(value: int) -> bytes:
+    """Return the canonical byte string of P4Runtime section 8.4."""
+    return value.to_bytes(max(1, (value.bit_length() + 7) // 8))
+
+
+def _match(field: int, value: int | Lpm | Ternary | Range) -> Message:
+    match = p4r.FieldMatch(field_id=field)
+    if isinstance(value, Lpm):
+        match.lpm.value, match.lpm.prefix_len = _octets(value.value), value.length
+    elif isinstance(value, Ternary):
+        match.ternary.value, match.ternary.mask = _octets(value.value), _octets(value.mask)
+    elif isinstance(value, Range):
+        match.range.low, match.range.high = _octets(value.low), _octets(value.high)
+    else:
+        match.exact.value = _octets(value)
+    return match
