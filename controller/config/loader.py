@@ -13,6 +13,7 @@ from controller.config.model import ConfigFile, ControllerSection, HomeAgentSect
 from controller.config.switches import Switch, controlled_switches
 from controller.fabric.loader import TopologyError, load_topology
 from controller.fabric.topology import Topology
+from controller.mobility.provision import HomeAgentConfig, HomeNetwork, NodeProvision
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,27 @@ class Settings:
     topology_file: Path
     topology: Topology
     northbound: NorthboundSection
+
+    def home_agent_config(self) -> HomeAgentConfig:
+        """Return what the mobility engine is told of all this."""
+        return HomeAgentConfig(
+            networks=tuple(
+                HomeNetwork(network.prefix, network.home_agent, network.open) for network in self.home_agent.networks
+            ),
+            nodes={
+                node.home_address: NodeProvision(
+                    home_address=node.home_address,
+                    multiple_care_of=node.multiple_care_of,
+                    bulk=node.bulk,
+                    max_bindings=node.max_bindings,
+                    prefixes=tuple(node.prefixes),
+                    mobile_router=node.mobile_router,
+                )
+                for node in self.nodes
+            },
+            max_lifetime=self.home_agent.max_lifetime,
+            max_bindings=self.home_agent.max_bindings,
+        )
 
 
 def load_settings(path: Path) -> Settings:

@@ -53,7 +53,7 @@ class HomeAgentSection(_Section):
     max_lifetime: Annotated[int, Field(ge=4, le=262_140, multiple_of=4)] = 3600
     """Longest lifetime that is granted, in seconds; a multiple of 4 (RFC 6275 section 6.1.8)."""
     max_bindings: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
-    """Most bindings in the cache, all nodes together."""
+    """Most bindings in the cache, all nodes together, remembered sequence numbers included; more get status 130."""
 
 
 class NodeSection(_Section):

@@ -5,12 +5,13 @@ import httpx
 import pytest
 
 from controller.northbound.app import create_app
+from fake_control import FakeControl
 
 METHODS = {"get", "put", "delete"}
 
 
 @pytest.fixture
-def document(control: Any) -> dict[str, Any]:
+def document(control: FakeControl) -> dict[str, Any]:
     found: dict[str, Any] = create_app(control).openapi()
     return found
 

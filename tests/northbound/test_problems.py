@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from controller.northbound.limits import MAX_BODY, BodyLimit
+from fake_control import FakeControl
 
 NODE = "2001:db8:0:1::100"
 POLICY = f"/v1/nodes/{NODE}/policies/video"
@@ -42,7 +43,7 @@ async def test_unknown_things_are_not_found(client: httpx.AsyncClient, path: str
     check(await client.get(path), 404)
 
 
-async def test_policies_of_an_unknown_node_are_not_taken(client: httpx.AsyncClient, control: Any) -> None:
+async def test_policies_of_an_unknown_node_are_not_taken(client: httpx.AsyncClient, control: FakeControl) -> None:
     path = "/v1/nodes/2001:db8:0:1::999/policies/x"
     assert "2001:db8:0:1::999" in check(await client.put(path, json={"priority": 1, "bid": 1}), 404)["detail"]
     check(await client.delete(path), 404)
@@ -63,14 +64,14 @@ async def test_a_priority_belongs_to_one_policy(client: httpx.AsyncClient) -> No
 
 
 @pytest.mark.parametrize("status", [404, 409, 422, 503])
-async def test_what_the_service_refuses_is_told(client: httpx.AsyncClient, control: Any, status: int) -> None:
+async def test_what_the_service_refuses_is_told(client: httpx.AsyncClient, control: FakeControl, status: int) -> None:
     control.fail_with(status)
     body = check(await client.put(POLICY, json={"priority": 1, "bid": 1}), status)
     assert body["detail"] == str(control.failure)
     check(await client.delete(POLICY), status)
 
 
-async def test_an_internal_failure_tells_nothing_of_the_inside(client: httpx.AsyncClient, control: Any) -> None:
+async def test_an_internal_failure_tells_nothing_of_the_inside(client: httpx.AsyncClient, control: FakeControl) -> None:
     control.fail_with(500)
     body = check(await client.put(POLICY, json={"priority": 1, "bid": 1}), 500)
     assert "secret" not in str(body)
@@ -114,7 +115,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("body", "field"), FAULTS)
 async def test_a_wrong_field_is_named(
-    client: httpx.AsyncClient, control: Any, body: dict[str, Any], field: str
+    client: httpx.AsyncClient, control: FakeControl, body: dict[str, Any], field: str
 ) -> None:
     errors = check(await client.put(POLICY, json=body), 422)["errors"]
     assert [(error["part"], error["field"]) for error in errors] == [("body", field)]

@@ -3,6 +3,8 @@ from typing import Any
 import httpx
 import pytest
 
+from fake_control import FakeControl
+
 NODE = "2001:db8:0:1::100"
 ROUTER = "2001:db8:0:1::200"
 VIDEO = {
@@ -60,7 +62,7 @@ async def test_bindings_show_care_of_address_lifetime_and_counters(client: httpx
     assert await get(client, f"/v1/nodes/{ROUTER}/bindings") == {"items": [], "total": 0}
 
 
-async def test_switches_show_tables_and_drops(client: httpx.AsyncClient, control: Any) -> None:
+async def test_switches_show_tables_and_drops(client: httpx.AsyncClient, control: FakeControl) -> None:
     body = await get(client, "/v1/switches/s1")
     assert body["tables"] == [{"name": "tunnels", "entries": 2, "size": 1024}]
     assert body["drops"]["forged_inner_source"] == {"packets": 3, "bytes": 300}
@@ -71,7 +73,7 @@ async def test_switches_show_tables_and_drops(client: httpx.AsyncClient, control
     assert lost["last_error"] == "connection refused"
 
 
-async def test_the_controller_answers_although_no_switch_does(client: httpx.AsyncClient, control: Any) -> None:
+async def test_the_controller_answers_although_no_switch_does(client: httpx.AsyncClient, control: FakeControl) -> None:
     healthy = await get(client, "/health")
     assert (healthy["status"], healthy["switches"], healthy["uptime_seconds"]) == ("ok", {"s1": "ready"}, 12.5)
     control.lose_switch()
@@ -80,7 +82,7 @@ async def test_the_controller_answers_although_no_switch_does(client: httpx.Asyn
     assert (await client.put(f"/v1/nodes/{NODE}/policies/video", json=VIDEO)).status_code == 201
 
 
-async def test_a_problem_of_the_service_degrades_health(client: httpx.AsyncClient, control: Any) -> None:
+async def test_a_problem_of_the_service_degrades_health(client: httpx.AsyncClient, control: FakeControl) -> None:
     control.problems = ("the state database is full",)
     body = await get(client, "/health")
     assert (body["status"], body["problems"]) == ("degraded", ["the state database is full"])

@@ -1,16 +1,16 @@
 import asyncio
 import signal
-from typing import Any
 
 import httpx
 import pytest
 
 from controller.northbound.app import create_app
 from controller.northbound.server import NorthboundServer, ServerError
+from fake_control import FakeControl
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_it_serves_on_a_free_port(control: Any, host: str) -> None:
+async def test_it_serves_on_a_free_port(control: FakeControl, host: str) -> None:
     server = NorthboundServer(create_app(control), host, 0)
     await server.start()
     try:
@@ -27,7 +27,7 @@ async def test_it_serves_on_a_free_port(control: Any, host: str) -> None:
             await client.get("/health")
 
 
-async def test_an_address_in_use_is_told_in_one_line(control: Any) -> None:
+async def test_an_address_in_use_is_told_in_one_line(control: FakeControl) -> None:
     first = NorthboundServer(create_app(control), "127.0.0.1", 0)
     await first.start()
     try:
@@ -39,13 +39,13 @@ async def test_an_address_in_use_is_told_in_one_line(control: Any) -> None:
         await first.stop()
 
 
-async def test_an_address_of_another_machine_is_told(control: Any) -> None:
+async def test_an_address_of_another_machine_is_told(control: FakeControl) -> None:
     server = NorthboundServer(create_app(control), "2001:db8::1", 0)
     with pytest.raises(ServerError, match=r"http://\[2001:db8::1\]:0: cannot listen"):
         await server.start()
 
 
-async def test_it_leaves_signals_alone(control: Any) -> None:
+async def test_it_leaves_signals_alone(control: FakeControl) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     server = NorthboundServer(create_app(control), "127.0.0.1", 0)
     await server.start()
@@ -55,7 +55,7 @@ async def test_it_leaves_signals_alone(control: Any) -> None:
         await server.stop()
 
 
-async def test_a_client_that_says_nothing_does_not_hold_up_the_end(control: Any) -> None:
+async def test_a_client_that_says_nothing_does_not_hold_up_the_end(control: FakeControl) -> None:
     server = NorthboundServer(create_app(control), "127.0.0.1", 0)
     await server.start()
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
