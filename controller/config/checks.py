@@ -67,7 +67,7 @@ def _nodes(config: ConfigFile) -> Iterator[Finding]:
 
 
 def _prefixes(config: ConfigFile) -> Iterator[Finding]:
-    """Check mobile network prefixes. One may be a part of a home network (RFC 3963 section 3), not contain one."""
+    """Check mobile network prefixes. One may be a part of a home network (RFC 3963 section 3), not all of it."""
     prefixes: list[tuple[Location, Prefix]] = [
         (("node", position, "prefixes", index), prefix)
         for position, node in enumerate(config.node)
@@ -84,8 +84,6 @@ def _prefixes(config: ConfigFile) -> Iterator[Finding]:
         for network in config.home_agent.networks:
             if network.home_agent in prefix:
                 yield place, f"{prefix} contains the home agent address {format_address(network.home_agent)}"
-            elif overlap(prefix, network.prefix) and prefix.length <= network.prefix.length:
-                yield place, f"{prefix} contains the home network {network.prefix}"
 
 
 def check_topology(config: ConfigFile, topology: Topology) -> Iterator[Finding]:

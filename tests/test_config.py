@@ -1,0 +1,244 @@
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from controller.config import ConfigError, Endpoint, Settings, Switch, load_settings, parse_endpoint, parse_settings
+from controller.mobility.address import Prefix, parse_address
+
+TOPOLOGY = Path(__file__).parent.parent / "topologies" / "three-access.yaml"
+
+MINIMAL = """
+[home_agent]
+[[home_agent.networks]]
+prefix = "2001:db8:0:1::/64"
+home_agent = "2001:db8:0:1::1"
+
+[topology]
+file = "net.yaml"
+"""
+
+FULL = """
+[controller]
+state = "var/state.sqlite3"
+grace_period_s = 2
+batch_window_s = 0.002
+batch_limit = 100
+
+[home_agent]
+max_lifetime = 600
+max_bindings = 1000
+[[home_agent.networks]]
+prefix = "2001:db8:0:1::/64"
+home_agent = "2001:db8:0:1::1"
+open = true
+
+[[node]]
+home_address = "2001:db8:0:1::100"
+multiple_care_of = false
+bulk = false
+max_bindings = 2
+
+[[node]]
+home_address = "2001:db8:0:1::200"
+mobile_router = true
+prefixes = ["2001:db8:f00::/56", "2001:db8:f80::/56"]
+
+[[switch]]
+name = "s1"
+address = "[::1]:9560"
+target = "bmv2"
+device_id = 7
+
+[topology]
+file = "net.yaml"
+
+[northbound]
+listen = "[::1]:0"
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    shutil.copy(TOPOLOGY, tmp_path / "net.yaml")
+    return tmp_path / "mcoa.toml"
+
+
+def parse(path: Path, text: str) -> Settings:
+    path.write_text(text)
+    return load_settings(path)
+
+
+def faults(path: Path, text: str) -> list[tuple[str, str]]:
+    with pytest.raises(ConfigError) as caught:
+        parse(path, text)
+    assert all(problem.file == str(path) for problem in caught.value.problems)
+    assert str(caught.value).splitlines()[0].startswith(f"{path}: ")
+    return [(problem.field, problem.reason) for problem in caught.value.problems]
+
+
+def test_what_is_left_out_has_a_default(path: Path) -> None:
+    settings = parse(path, MINIMAL)
+    assert settings.state == path.with_name("mcoa.sqlite3")
+    assert settings.controller.grace_period_s == 1.0
+    assert settings.northbound.listen == Endpoint("127.0.0.1", 8181)
+    assert settings.switches == (Switch("s1", Endpoint("127.0.0.1", 9559), 1, "embedded"),)
+    assert settings.topology.name == "three-access"
+    assert settings.topology_file == path.with_name("net.yaml")
+    assert settings.home_agent_config().nodes == {}
+
+
+def test_everything_that_can_be_said(path: Path) -> None:
+    settings = parse(path, FULL)
+    assert settings.state == path.parent / "var" / "state.sqlite3"
+    assert settings.controller.batch_window_s == 0.002
+    assert settings.switches == (Switch("s1", Endpoint("::1", 9560), 7, "bmv2"),)
+    assert str(settings.northbound.listen) == "[::1]:0"
+    engine = settings.home_agent_config()
+    assert (engine.max_lifetime, engine.max_bindings) == (600, 1000)
+    assert engine.networks[0].prefix == Prefix.parse("2001:db8:0:1::/64")
+    assert engine.networks[0].open
+    node = engine.nodes[parse_address("2001:db8:0:1::100")]
+    assert (node.multiple_care_of, node.bulk, node.max_bindings) == (False, False, 2)
+    router = engine.nodes[parse_address("2001:db8:0:1::200")]
+    assert router.mobile_router
+    assert router.prefixes == (Prefix.parse("2001:db8:f00::/56"), Prefix.parse("2001:db8:f80::/56"))
+
+
+def test_a_topology_may_stand_anywhere(path: Path) -> None:
+    settings = parse(path, MINIMAL.replace("net.yaml", str(TOPOLOGY)))
+    assert settings.topology_file == TOPOLOGY
+
+
+NODE = '[[node]]\nhome_address = "2001:db8:0:1::100"\n'
+
+SINGLE = [
+    ("[controller]\nstat = 'x'", "controller.stat", "unknown key"),
+    ("[colour]\nred = 1", "colour", "unknown key"),
+    ("[controller]\ngrace_period_s = -1", "controller.grace_period_s", "greater than or equal to 0"),
+    ("[controller]\ngrace_period_s = nan", "controller.grace_period_s", ""),
+    ("[controller]\ngrace_period_s = '1'", "controller.grace_period_s", "number"),
+    ("[controller]\nbatch_limit = 0", "controller.batch_limit", "greater than or equal to 1"),
+    ("[controller]\nbatch_limit = true", "controller.batch_limit", "integer"),
+    ("[[node]]\nbulk = true", "node[0].home_address", "required"),
+    ("[[node]]\nhome_address = '10.0.0.1'", "node[0].home_address", "10.0.0.1"),
+    ("[[node]]\nhome_address = 'ff02::1'", "node[0].home_address", "unicast"),
+    ("[[node]]\nhome_address = 'fe80::1'", "node[0].home_address", "unicast"),
+    ("[[node]]\nhome_address = '::'", "node[0].home_address", "unicast"),
+    ("[[node]]\nhome_address = 5", "node[0].home_address", "not an IPv6 address"),
+    ("[[node]]\nhome_address = '2001:db8:0:2::1'", "node[0].home_address", "outside of every home network"),
+    ("[[node]]\nhome_address = '2001:db8:0:1::1'", "node[0].home_address", "address of the home agent"),
+    (NODE + NODE, "node[1].home_address", "already node[0]"),
+    (NODE + "bulk = 1", "node[0].bulk", "boolean"),
+    (NODE + "max_bindings = 256", "node[0].max_bindings", "255"),
+    (NODE + "prefixes = ['2001:db8:f00::/56']", "node[0].prefixes", "mobile_router = true"),
+    (NODE + "mobile_router = true\nprefixes = ['2001:db8:f00::1/56']", "node[0].prefixes[0]", "host bits"),
+    (NODE + "mobile_router = true\nprefixes = ['2001:db8:f00::']", "node[0].prefixes[0]", "not an IPv6 prefix"),
+    (
+        NODE + "mobile_router = true\nprefixes = ['2001:db8:f00::/56', '2001:db8:f00:1::/64']",
+        "node[0].prefixes[1]",
+        "overlaps 2001:db8:f00::/56 of node[0].prefixes[0]",
+    ),
+    (NODE + "mobile_router = true\nprefixes = ['2001:db8::/32']", "node[0].prefixes[0]", "home agent address"),
+    ("[[switch]]\naddress = '127.0.0.1:1'", "switch[0].name", "required"),
+    ("[[switch]]\nname = 's2'", "switch[0].name", "no switch 's2': s1"),
+    ("[[switch]]\nname = 's1'\n[[switch]]\nname = 's1'\naddress = '[::1]:9'", "switch[1].name", "already switch[0]"),
+    ("[[switch]]\nname = 's1'\naddress = 's1'", "switch[0].address", "not host:port"),
+    ("[[switch]]\nname = 's1'\naddress = '::1:9559'", "switch[0].address", "not host:port"),
+    ("[[switch]]\nname = 's1'\naddress = '127.0.0.1:65536'", "switch[0].address", "not host:port"),
+    ("[[switch]]\nname = 's1'\naddress = '127.0.0.1:0'", "switch[0].address", "port 0"),
+    ("[[switch]]\nname = 's1'\ntarget = 'tofino'", "switch[0].target", "'embedded' or 'bmv2'"),
+    ("[[switch]]\nname = 's1'\ndevice_id = 0", "switch[0].device_id", "greater than or equal to 1"),
+    ("[northbound]\nlisten = '0.0.0.0:80'", "northbound.listen", "allow_remote = true"),
+    ("[northbound]\nlisten = '[::]:80'", "northbound.listen", "allow_remote = true"),
+    ("[northbound]\nlisten = 'example.net:80'", "northbound.listen", "allow_remote = true"),
+    ("[northbound]\nlisten = 8181", "northbound.listen", "not host:port"),
+]
+
+
+@pytest.mark.parametrize(("text", "field", "reason"), SINGLE)
+def test_what_is_wrong_is_named(path: Path, text: str, field: str, reason: str) -> None:
+    found = faults(path, MINIMAL + text)
+    assert [place for place, _ in found] == [field]
+    assert reason in found[0][1]
+
+
+IN_PLACE = [
+    ('home_agent = "2001:db8:0:1::1"', 'home_agent = "2001:db8:0:2::1"', "home_agent.networks[0].home_agent", "not inside"),
+    ('home_agent = "2001:db8:0:1::1"', 'home_agent = "2001:db8:0:1::9"', "home_agent.networks[0].home_agent", "has 2001:db8:0:1::1 for"),
+    ("0:1::/64", "0:1::/63", "home_agent.networks[0].prefix", "host bits set"),
+    ("[home_agent]", "[home_agent]\nmax_lifetime = 61", "home_agent.max_lifetime", "multiple of 4"),
+    ("[home_agent]", "[home_agent]\nmax_lifetime = 262144", "home_agent.max_lifetime", "262140"),
+    ('file = "net.yaml"', "", "topology.file", "required"),
+    ('file = "net.yaml"', 'file = "none.yaml"', "topology.file", "none.yaml: cannot be read"),
+    ('file = "net.yaml"', 'file = "mcoa.toml"', "topology.file", "mcoa.toml"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "field", "reason"), IN_PLACE)
+def test_what_is_wrong_in_a_section_is_named(path: Path, old: str, new: str, field: str, reason: str) -> None:
+    found = faults(path, MINIMAL.replace(old, new))
+    assert found[0][0] == field
+    assert reason in found[0][1]
+
+
+def test_home_networks_do_not_overlap(path: Path) -> None:
+    second = '[[home_agent.networks]]\nprefix = "2001:db8:0:1:8000::/65"\nhome_agent = "2001:db8:0:1:8000::1"\n'
+    found = faults(path, MINIMAL.replace("[topology]", second + "[topology]"))
+    assert found == [
+        (
+            "home_agent.networks[1].prefix",
+            "2001:db8:0:1:8000::/65 overlaps 2001:db8:0:1::/64 of home_agent.networks[0]",
+        ),
+        ("home_agent.networks[1].prefix", "the topology 'three-access' has no home network 2001:db8:0:1:8000::/65"),
+    ]
+
+
+def test_a_mobile_network_may_be_part_of_the_home_network_and_not_contain_it(path: Path) -> None:
+    network = MINIMAL + '[[node]]\nhome_address = "2001:db8:0:1::100"\nmobile_router = true\nprefixes = ["{}"]\n'
+    assert parse(path, network.format("2001:db8:0:1:8000::/65")).nodes[0].prefixes
+    # The lower half of a network whose agent is in the upper half; the topology then does not fit, and that is all.
+    moved = network.replace("0:1::1", "0:1:8000::1").format("2001:db8:0:1::/65")
+    assert [field for field, _ in faults(path, moved)] == ["home_agent.networks[0].home_agent"]
+    whole = faults(path, network.format("2001:db8:0:1::/64"))
+    assert whole == [("node[0].prefixes[0]", "2001:db8:0:1::/64 contains the home agent address 2001:db8:0:1::1")]
+
+
+def test_all_problems_are_told_at_once(path: Path) -> None:
+    text = MINIMAL + "[controller]\nx = 1\n[[node]]\nhome_address = 'x'\n[northbound]\nlisten = 'y'\n"
+    assert {field for field, _ in faults(path, text)} == {"controller.x", "node[0].home_address", "northbound.listen"}
+
+
+def test_a_remote_address_when_it_is_allowed(path: Path) -> None:
+    settings = parse(path, MINIMAL + '[northbound]\nlisten = "0.0.0.0:8181"\nallow_remote = true\n')
+    assert not settings.northbound.listen.loopback
+
+
+@pytest.mark.parametrize(
+    "text", ["[controller", "a = 1\na = 2", "\x00", "[" * 20_000], ids=["cut", "twice", "nul", "deep"]
+)
+def test_a_file_that_is_no_toml(path: Path, text: str) -> None:
+    assert faults(path, text)[0][1].startswith("no valid TOML")
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"{tmp_path / 'none.toml'}: cannot be read: No such file")):
+        load_settings(tmp_path / "none.toml")
+    (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        load_settings(tmp_path / "latin.toml")
+
+
+def test_text_may_come_from_elsewhere(path: Path) -> None:
+    assert parse_settings(MINIMAL, path).file == path
+
+
+@pytest.mark.parametrize(
+    ("text", "loopback"),
+    [("127.0.0.1:1", True), ("127.9.9.9:1", True), ("[::1]:1", True), ("localhost:1", True), ("10.0.0.1:1", False), ("h:1", False)],
+)  # fmt: skip
+def test_loopback_is_recognised(text: str, loopback: bool) -> None:  # noqa: FBT001  a column of the table
+    endpoint = parse_endpoint(text)
+    assert endpoint.loopback is loopback
+    assert str(endpoint) == text
