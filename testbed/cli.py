@@ -1,0 +1,5 @@
+"""Commands that the testbed adds to `mcoa`, found by the entry points of the group "mcoa.commands"."""
+
+from testbed.softswitch.cli import switch
+
+__all__ = ["switch"]

@@ -1,0 +1,71 @@
+"""Source text for hashes and checksums over lists of fields."""
+
+from collections.abc import Iterator
+
+from testbed.softswitch.errors import UnsupportedError
+from testbed.softswitch.expressions import Expressions, store
+from testbed.softswitch.hashes import HASHES
+from testbed.softswitch.program import Json
+from testbed.softswitch.scope import Scope
+
+
+def hash_of(scope: Scope, name: str, where: str) -> list[str]:
+    """Statements that leave the output of a calculation in the variable `digest`.
+
+    Fields of headers that are not valid are left out, as BMv2 does.
+    """
+    calculation = scope.program.calculations[name]
+    algorithm = calculation["algo"]
+    if algorithm not in HASHES:
+        raise UnsupportedError(f"the hash algorithm {algorithm!r}", where)
+    lines = ["acc = width = 0"]
+    payload = False
+    for item in calculation["input"]:
+        if item["type"] == "payload":
+            payload = True
+            continue
+        lines += _append(scope, item, where)
+    tail = " + p[o:]" if payload else ""
+    lines.append(f"digest = hash_{algorithm}((acc << -width % 8).to_bytes((width + 7) // 8){tail})")
+    return lines
+
+
+def _append(scope: Scope, item: Json, where: str) -> Iterator[str]:
+    if item["type"] == "hexstr":
+        yield f"acc = acc << {item['bitwidth']} | {int(item['value'], 16):#x}; width += {item['bitwidth']}"
+        return
+    if item["type"] == "field":
+        pairs = [scope.field(item["value"][0], item["value"][1], where)]
+        header = item["value"][0]
+    elif item["type"] == "header":
+        header = item["value"]
+        pairs = list(scope.live_fields(header))
+    else:
+        raise UnsupportedError(f"the calculation input {item['type']!r}", where)
+    for name, field in pairs:
+        value = f"({name} & {(1 << field.width) - 1:#x})" if field.signed else name
+        text = f"acc = acc << {field.width} | {value}; width += {field.width}"
+        yield text if scope.program.headers[header].metadata else f"if {scope.valid(header)}: {text}"
+
+
+def checksum(scope: Scope, item: Json, *, update: bool) -> list[str]:
+    """Statements of one entry of the `checksums` section: update the field, or set `bad_checksum` when it is wrong."""
+    where = f"checksum {item['name']}"
+    header, name = item["target"]
+    variable, field = scope.field(header, name, where)
+    condition = item.get("if_cond")
+    expressions = Expressions(scope, where)
+    guards = [] if condition is None else [expressions.condition(condition)]
+    if not update and not scope.program.headers[header].metadata:
+        guards.append(scope.valid(header))
+    lines = [f" {line}" for line in hash_of(scope, item["calculation"], where)]
+    if update:
+        from_digest = store(
+            field, expressions.value({"type": "hexstr", "value": "0x0"})._replace(code="digest", bits=None)
+        )
+        lines.append(f" {variable} = {from_digest}")
+        if not scope.program.headers[header].metadata:
+            lines.append(f" {scope.dirty(header)} = 1")
+    else:
+        lines.append(f" if digest & {(1 << field.width) - 1:#x} != {variable}: bad_checksum = 1")
+    return [f"if {' and '.join(guards) or '1'}:", *lines]

@@ -1,0 +1,59 @@
+"""`mcoa switch`: run the embedded switch as a process of its own."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.softswitch.errors import ArtefactError
+from testbed.softswitch.ports import parse_endpoint, parse_port
+from testbed.softswitch.switch import SoftSwitch, TlsFiles
+
+_Interfaces = Annotated[
+    list[str],
+    typer.Option("--interface", "-i", metavar="N@WHERE", help="A port: N@INTERFACE or N@udp:HOST:PORT/HOST:PORT."),
+]
+
+
+def switch(  # noqa: PLR0917 - every parameter is an option on the command line
+    interface: _Interfaces = [],  # noqa: B006 - typer wants a list; it is never changed
+    grpc: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where P4Runtime is served.")] = "127.0.0.1:9559",
+    device_id: Annotated[int, typer.Option(min=1, help="P4Runtime's device id.")] = 1,
+    cpu_port: Annotated[int, typer.Option(min=0, max=510, help="The port of the controller.")] = 510,
+    p4info: Annotated[Path | None, typer.Option(help="P4Info in text form, to start with; with --json.")] = None,
+    json: Annotated[Path | None, typer.Option(help="The compiled program, to start with; with --p4info.")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file: the server's certificate.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file: the server's key.")] = None,
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM file: clients need a certificate signed by it.")] = None,
+) -> None:
+    """Run the embedded P4 switch: a P4Runtime target without hardware."""
+    try:
+        parse_endpoint(grpc)
+        if (p4info is None) != (json is None):
+            raise ValueError("--p4info and --json belong together: give both or none")
+        if (tls_certificate is None) != (tls_key is None) or (tls_ca is not None and tls_key is None):
+            raise ValueError("TLS needs --tls-certificate and --tls-key; --tls-ca is an addition to them")
+        tls = TlsFiles(tls_certificate, tls_key, tls_ca) if tls_certificate and tls_key else None
+        device = SoftSwitch(device_id, cpu_port)
+        for text in interface:
+            device.add_port(*parse_port(text))
+        if p4info is not None and json is not None:
+            device.load(p4info, json)
+        asyncio.run(_run(device, grpc, tls))
+    except (ValueError, ArtefactError, OSError) as error:
+        typer.echo(f"mcoa switch: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+async def _run(device: SoftSwitch, address: str, tls: TlsFiles | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    bound = await device.start(address, tls)
+    loaded = "with a program" if device.pipeline else "waiting for a program"
+    typer.echo(f"ready: device {device.device_id}, {len(device.counters)} ports, P4Runtime at {bound}, {loaded}")
+    await stop.wait()
+    await device.stop()

@@ -1,0 +1,255 @@
+"""Turns a program into one Python function, specialised for it, and the run-time state that the function works on.
+
+The function is `process(p, ingress_port)`: it takes a frame and gives back what leaves, as pairs of port and frame. Parser, ingress,
+egress and deparser stand in it one after the other; header fields are its local variables; tables are looked up in place.
+"""
+
+import logging
+import random
+import re
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from testbed.softswitch.actions import DROP_PORT
+from testbed.softswitch.calculations import checksum
+from testbed.softswitch.controls import ControlWriter
+from testbed.softswitch.errors import ArtefactError
+from testbed.softswitch.expressions import HELPERS
+from testbed.softswitch.hashes import HASHES
+from testbed.softswitch.layout import Layout
+from testbed.softswitch.meters import MeterArray
+from testbed.softswitch.parsers import ParserWriter
+from testbed.softswitch.program import Json, Program, Table
+from testbed.softswitch.scope import Scope
+from testbed.softswitch.source import Source
+from testbed.softswitch.tables import Entry, ExactTable, MaskedTable, Part, make_table
+
+_logger = logging.getLogger(__name__)
+
+Output = Iterable[tuple[int, bytes]]
+Process = Callable[[bytes, int], Output]
+Clock = Callable[[], float]
+
+
+class CounterArray:
+    """An indirect counter: packets and bytes of every cell."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.packets = [0] * size
+        self.bytes = [0] * size
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A program that is ready to run, with empty tables."""
+
+    program: Program
+    process: Process
+    source: str
+    """The generated Python, for reading."""
+    tables: dict[str, ExactTable | MaskedTable]
+    """By name; tables that only wrap statements of a control are not among them."""
+    counters: dict[str, CounterArray]
+    meters: dict[str, MeterArray]
+    registers: dict[str, list[int]]
+    clock: Clock
+
+
+def compile_program(program: Program, clock: Clock = time.monotonic, visible: Collection[str] = ()) -> Compiled:
+    """Generate and build the function.
+
+    Args:
+        program: from `load_program`.
+        clock: seconds; what meters and timestamps go by.
+        visible: names of tables that the control plane can see; a table without key and with a constant default action that is
+            not among them is written out as plain statements.
+
+    Raises:
+        ArtefactError: the program is inconsistent.
+        UnsupportedError: a construct that this switch does not run.
+    """
+    return _Compiler(program, clock, visible).compile()
+
+
+class _Compiler:
+    def __init__(self, program: Program, clock: Clock, visible: Collection[str]) -> None:
+        self._program = program
+        self._visible = visible
+        self._clock = clock
+        self._scope = Scope(program)
+        self._source = Source()
+        self._environment: dict[str, object] = dict(HELPERS)
+        self._environment |= {f"hash_{name}": function for name, function in HASHES.items()}
+        self._environment |= {"now": clock, "log_msg": _log, "randint": random.Random().randint, "start": clock()}  # noqa: S311 - the program's random() needs no secrecy
+        self._table_names: dict[str, str] = {}
+
+    def compile(self) -> Compiled:
+        program = self._program
+        tables = self._make_tables()
+        counters = {c.name: CounterArray(c.size) for c in program.counters.values() if c.direct is None}
+        meters = {m.name: MeterArray(m.size) for m in program.meters.values() if m.direct is None}
+        registers = {r.name: [0] * r.size for r in program.registers.values()}
+        arrays = self._bind_arrays(counters, meters, registers)
+        self._write(arrays)
+        text = self._source.text()
+        code = compile(text, f"<{program.start} of {len(tables)} tables>", "exec")
+        exec(code, self._environment)  # noqa: S102 - the text is our own, made from checked parts of the program
+        process = self._environment["process"]
+        if not callable(process):
+            raise ArtefactError("the generated module has no function")
+        return Compiled(program, process, text, tables, counters, meters, registers, self._clock)
+
+    # -- run-time state ------------------------------------------------------------------------------------------------
+
+    def _make_tables(self) -> dict[str, ExactTable | MaskedTable]:
+        tables: dict[str, ExactTable | MaskedTable] = {}
+        for spec in self._program.tables.values():
+            if not spec.keys and spec.default_const and spec.name not in self._visible:
+                continue
+            _check_default(spec)
+            table = make_table(
+                spec.name,
+                tuple(k.kind for k in spec.keys),
+                spec.size,
+                Entry(spec.default, spec.default_args, hit=False),
+            )
+            _fill(table, spec)
+            name = f"T{len(tables)}_" + re.sub(r"\W", "_", spec.name)
+            self._table_names[spec.name] = name
+            self._environment[name] = table
+            self._environment[f"{name}_get"] = table.get
+            tables[spec.name] = table
+        return tables
+
+    def _bind_arrays(
+        self, counters: dict[str, CounterArray], meters: dict[str, MeterArray], registers: dict[str, list[int]]
+    ) -> dict[str, str]:
+        names: dict[str, str] = {}
+
+        def bind(name: str, values: dict[str, object]) -> None:
+            names[name] = f"A{len(names)}_" + re.sub(r"\W", "_", name)
+            self._environment |= {names[name] + suffix: value for suffix, value in values.items()}
+
+        for name, counter in counters.items():
+            bind(name, {"_packets": counter.packets, "_bytes": counter.bytes, "_size": counter.size})
+        for name, meter in meters.items():
+            bind(name, {"": meter, "_size": meter.size})
+        for name, register in registers.items():
+            bind(name, {"": register, "_size": len(register)})
+        return names
+
+    # -- the function --------------------------------------------------------------------------------------------------
+
+    def _write(self, arrays: dict[str, str]) -> None:
+        source, program = self._source, self._program
+        for header in program.headers.values():
+            if not header.metadata:
+                self._environment[f"zero{header.bits // 8}"] = bytes(header.bits // 8)
+        with source.block("def process(p, ingress_port):"):
+            self._begin()
+            ParserWriter(self._scope, source, self._environment).write()
+            self._after_parser()
+            ControlWriter(self._scope, source, arrays, self._table_names, program.pipelines["ingress"]).write()
+            self._between()
+            ControlWriter(self._scope, source, arrays, self._table_names, program.pipelines["egress"]).write()
+            if program.pipelines["egress"].start is not None:
+                source.line(f"if {self._scope.standard('egress_spec')} == {DROP_PORT}: return ()")
+            self._deparse()
+
+    def _begin(self) -> None:
+        scope, source = self._scope, self._source
+        source.line("size = end = length = len(p)")
+        names = scope.variables()
+        for first in range(0, len(names), 40):
+            source.line(f"{' = '.join(names[first : first + 40])} = 0")
+        source.line("o = 0")
+        source.line("cut = bad_checksum = None")
+        source.line(f"error = {self._program.errors.get('NoError', 0)}")
+        self._set("ingress_port", "ingress_port")
+        self._set("packet_length", "size")
+        self._set("ingress_global_timestamp", "int((now() - start) * 1e6) & 0xffffffffffff")
+
+    def _after_parser(self) -> None:
+        for item in self._program.checksums:
+            if item.get("verify", True):
+                self._source.lines(checksum(self._scope, item, update=False))
+        self._set("parser_error", "error")
+        self._set("checksum_error", "1 if bad_checksum else 0")
+
+    def _between(self) -> None:
+        """What the traffic manager of simple_switch does between ingress and egress."""
+        spec = self._scope.standard("egress_spec")
+        self._source.line(f"if {spec} == {DROP_PORT}: return ()")
+        self._source.line(f"out_port = {spec}")
+        self._set("egress_port", "out_port")
+        self._set("instance_type", "0")
+        self._set("enq_timestamp", "int((now() - start) * 1e6) & 0xffffffff")
+        self._set("egress_global_timestamp", "int((now() - start) * 1e6) & 0xffffffffffff")
+        if self._program.pipelines["egress"].start is not None:
+            self._source.line(f"{spec} = 0")
+        self._set("packet_length", "length")
+
+    def _deparse(self) -> None:
+        scope, source = self._scope, self._source
+        for item in self._program.checksums:
+            if item.get("update", True):
+                source.lines(checksum(scope, item, update=True))
+        source.line('out = b""')
+        for name in self._program.deparser:
+            layout = Layout(scope, self._program.headers[name], self._environment)
+            encoded = layout.encode()
+            raw = scope.raw(name)
+            text = raw if encoded == raw else f"{encoded} if {scope.dirty(name)} else {raw}"
+            source.line(f"if {scope.valid(name)}: out += {text}")
+        source.line("out += p[o:]")
+        if "cut =" in source.text().replace("cut = bad_checksum", ""):
+            source.line("if cut is not None: out = out[:cut]")
+        source.line("return ((out_port, out),)")
+
+    def _set(self, name: str, value: str) -> None:
+        variable = self._scope.standard(name)
+        if variable is not None:
+            self._source.line(f"{variable} = {value}")
+
+
+def _log(form: str, values: list[int]) -> None:
+    _logger.info("%s", form.format(*values) if form.count("{}") == len(values) else f"{form} {values}")
+
+
+def _check_default(spec: Table) -> None:
+    if len(spec.default_args) != len(spec.actions[spec.default].params):
+        raise ArtefactError(
+            f"table {spec.name}: the default action {spec.actions[spec.default].name} has {len(spec.default_args)} arguments,"
+            f" not {len(spec.actions[spec.default].params)}"
+        )
+
+
+def _fill(table: ExactTable | MaskedTable, spec: Table) -> None:
+    """Put the program's own entries in. Their priorities count the other way round: the smallest number wins."""
+    ids = [action.id for action in spec.actions]
+    lowest = max((item.get("priority", 0) for item in spec.entries), default=0)
+    ordered = spec.kind in {"ternary", "range"}
+    for item in spec.entries:
+        match = tuple(_part(part, key.width) for part, key in zip(item["match_key"], spec.keys, strict=True))
+        action = item["action_entry"]
+        args = tuple(int(value, 16) for value in action["action_data"])
+        priority = lowest - item.get("priority", 0) + 1 if ordered else 0
+        table.insert(Entry(ids.index(action["action_id"]), args, match, priority))
+        table.constant = True
+
+
+def _part(data: Json, width: int) -> Part:
+    full = (1 << width) - 1
+    kind = data["match_type"]
+    if kind == "range":
+        return Part(int(data["start"], 16), int(data["end"], 16))
+    value = int(data["key"], 16)
+    if kind == "lpm":
+        mask = full ^ (full >> data["prefix_length"])
+    elif kind == "ternary":
+        mask = int(data["mask"], 16)
+    else:
+        mask = full
+    return Part(value & mask, mask)

@@ -1,0 +1,344 @@
+"""Table entries and their direct counters and meters as P4Runtime writes and reads them."""
+
+from collections.abc import Callable, Iterator
+
+from finsy.proto import p4r
+
+from testbed.softswitch import errors
+from testbed.softswitch.errors import EntityError, invalid, not_found, unimplemented
+from testbed.softswitch.meters import Meter, MeterConfig
+from testbed.softswitch.schema import ActionRef, Schema, TableSchema
+from testbed.softswitch.tables import Args, Entry, Match
+from testbed.softswitch.values import decode, decode_match, encode, encode_match, wildcard
+
+INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
+
+
+class TableEntries:
+    """Writes and reads entries of the tables of one pipeline.
+
+    Args:
+        schema: the pipeline.
+        clock: seconds; when a meter's buckets start to fill.
+    """
+
+    def __init__(self, schema: Schema, clock: Callable[[], float]) -> None:
+        self._schema = schema
+        self._clock = clock
+
+    # -- write ---------------------------------------------------------------------------------------------------------
+
+    def write(self, kind: int, message: p4r.TableEntry) -> None:
+        """Apply one update.
+
+        Raises:
+            EntityError: the update is not valid or cannot be done; nothing is changed.
+        """
+        table = self._table(message)
+        _refuse_extras(message, table)
+        if message.is_default_action:
+            self._write_default(kind, message, table)
+            return
+        match, priority = self._identity(message, table)
+        entry = table.table.entries.get((match, priority))
+        if table.constant and (kind != MODIFY or message.HasField("action")):
+            raise EntityError(errors.PERMISSION_DENIED, f"table {table.name}: its entries are constant")
+        if kind == INSERT:
+            self._insert(message, table, entry, match, priority)
+        elif entry is None:
+            raise not_found(f"table {table.name}: no such entry")
+        elif kind == DELETE:
+            table.table.remove(entry)
+        else:
+            if message.HasField("action"):
+                ref, args = _action(message, table)
+                _require(ref.in_table, table, ref, "an entry")
+                config = _meter_config(message)
+                table.table.replace(entry, ref.index, args)
+            else:
+                config = _meter_config(message)
+            self._attach(message, table, entry, config)
+
+    def _insert(
+        self, message: p4r.TableEntry, table: TableSchema, entry: Entry | None, match: Match, priority: int
+    ) -> None:
+        if entry is not None:
+            raise EntityError(errors.ALREADY_EXISTS, f"table {table.name}: the entry is there already")
+        if not message.HasField("action"):
+            raise invalid(f"table {table.name}: an entry needs an action")
+        ref, args = _action(message, table)
+        _require(ref.in_table, table, ref, "an entry")
+        config = _meter_config(message)
+        if len(table.table.entries) >= table.size:
+            raise EntityError(errors.RESOURCE_EXHAUSTED, f"table {table.name}: full with {table.size} entries")
+        entry = Entry(ref.index, args, match, priority)
+        self._attach(message, table, entry, config)
+        table.table.insert(entry)
+
+    def _attach(self, message: p4r.TableEntry, table: TableSchema, entry: Entry, config: MeterConfig | None) -> None:
+        """Metadata, counter and meter that come with an entry; a meter without configuration goes back to green."""
+        entry.metadata = message.metadata
+        if message.HasField("counter_data"):
+            entry.packets, entry.bytes = message.counter_data.packet_count, message.counter_data.byte_count
+        if table.meter:
+            self._set_meter(entry, config)
+
+    def _set_meter(self, entry: Entry, config: MeterConfig | None) -> None:
+        if config is None:
+            entry.meter = None
+        else:
+            if entry.meter is None:
+                entry.meter = Meter()
+            entry.meter.configure(config, self._clock())
+
+    def _write_default(self, kind: int, message: p4r.TableEntry, table: TableSchema) -> None:
+        if message.match or message.priority:
+            raise invalid(f"table {table.name}: the default entry has neither match nor priority")
+        if kind != MODIFY:
+            raise invalid(f"table {table.name}: the default entry can only be modified")
+        if table.const_default:
+            raise EntityError(errors.PERMISSION_DENIED, f"table {table.name}: its default action is constant")
+        if message.HasField("meter_config") or message.HasField("counter_data"):
+            raise unimplemented(f"table {table.name}: the default entry has no counter or meter, as on BMv2")
+        if not message.HasField("action"):
+            table.table.set_default(table.table.initial)
+            return
+        ref, args = _action(message, table)
+        _require(ref.as_default, table, ref, "the default entry")
+        entry = Entry(ref.index, args, hit=False)
+        entry.metadata = message.metadata
+        table.table.set_default(entry)
+
+    def write_direct_counter(self, kind: int, message: p4r.DirectCounterEntry) -> None:
+        """Set the counter of an entry.
+
+        Raises:
+            EntityError: as `write`.
+        """
+        table, entry = self._direct(kind, message.table_entry, "direct counter")
+        if table.counter is None:
+            raise invalid(f"table {table.name}: it has no direct counter")
+        if message.HasField("data"):
+            entry.packets, entry.bytes = message.data.packet_count, message.data.byte_count
+
+    def write_direct_meter(self, kind: int, message: p4r.DirectMeterEntry) -> None:
+        """Configure the meter of an entry; without a configuration it is always green.
+
+        Raises:
+            EntityError: as `write`.
+        """
+        table, entry = self._direct(kind, message.table_entry, "direct meter")
+        if table.meter is None:
+            raise invalid(f"table {table.name}: it has no direct meter")
+        if message.HasField("counter_data"):
+            raise unimplemented("counters by colour of a meter")
+        self._set_meter(entry, meter_config(message.config) if message.HasField("config") else None)
+
+    def _direct(self, kind: int, message: p4r.TableEntry, what: str) -> tuple[TableSchema, Entry]:
+        if kind != MODIFY:
+            raise invalid(f"a {what} can only be modified")
+        table = self._table(message)
+        if message.is_default_action:
+            raise unimplemented(f"table {table.name}: the default entry has no {what}, as on BMv2")
+        entry = table.table.entries.get(self._identity(message, table))
+        if entry is None:
+            raise not_found(f"table {table.name}: no such entry")
+        return table, entry
+
+    # -- read ----------------------------------------------------------------------------------------------------------
+
+    def read(self, message: p4r.TableEntry) -> Iterator[p4r.Entity]:
+        """Entries that a request asks for; an omitted table, match, priority or action stands for all.
+
+        Raises:
+            EntityError: an unknown table or a malformed match.
+        """
+        for table, entry in self._select(message):
+            if message.HasField("action") and not _same_action(message, table, entry):
+                continue
+            if message.metadata and message.metadata != entry.metadata:
+                continue
+            entity = p4r.Entity()
+            self._fill(entity.table_entry, table, entry)
+            if message.HasField("counter_data") and table.counter and entry.hit:
+                _fill_counter(entity.table_entry.counter_data, table, entry)
+            if message.HasField("meter_config") and entry.meter is not None:
+                fill_meter(entity.table_entry.meter_config, entry.meter.config)
+            yield entity
+
+    def read_direct_counter(self, message: p4r.DirectCounterEntry) -> Iterator[p4r.Entity]:
+        """Counters of the entries that a request asks for.
+
+        Raises:
+            EntityError: no such table, entry or counter.
+        """
+        for table, entry in self._select_direct(message.table_entry, "counter"):
+            entity = p4r.Entity()
+            self._fill(entity.direct_counter_entry.table_entry, table, entry, with_action=False)
+            _fill_counter(entity.direct_counter_entry.data, table, entry)
+            yield entity
+
+    def read_direct_meter(self, message: p4r.DirectMeterEntry) -> Iterator[p4r.Entity]:
+        """Meter configurations of the entries that a request asks for.
+
+        Raises:
+            EntityError: no such table, entry or meter.
+        """
+        for table, entry in self._select_direct(message.table_entry, "meter"):
+            entity = p4r.Entity()
+            self._fill(entity.direct_meter_entry.table_entry, table, entry, with_action=False)
+            if entry.meter is not None:
+                fill_meter(entity.direct_meter_entry.config, entry.meter.config)
+            yield entity
+
+    def _select_direct(self, message: p4r.TableEntry, what: str) -> Iterator[tuple[TableSchema, Entry]]:
+        if message.table_id:
+            table = self._table(message)
+            if not (table.counter if what == "counter" else table.meter):
+                raise invalid(f"table {table.name}: it has no direct {what}")
+            if message.match and self._find(message, table) is None:
+                raise not_found(f"table {table.name}: no such entry")
+        for table, entry in self._select(message):
+            if entry.hit and (table.counter if what == "counter" else table.meter):
+                yield table, entry
+
+    def _select(self, message: p4r.TableEntry) -> Iterator[tuple[TableSchema, Entry]]:
+        tables = [self._table(message)] if message.table_id else list(self._schema.tables.values())
+        if not message.table_id and (message.match or message.HasField("action")):
+            raise invalid("a read of all tables can name neither match nor action")
+        for table in tables:
+            if message.is_default_action:
+                yield table, table.table.default
+            elif message.match:
+                entry = self._find(message, table)
+                if entry is not None:
+                    yield table, entry
+            else:
+                for entry in list(table.table.entries.values()):
+                    if not message.priority or entry.priority == message.priority:
+                        yield table, entry
+
+    def _find(self, message: p4r.TableEntry, table: TableSchema) -> Entry | None:
+        return table.table.entries.get(self._identity(message, table))
+
+    def _fill(self, message: p4r.TableEntry, table: TableSchema, entry: Entry, *, with_action: bool = True) -> None:
+        message.table_id = table.id
+        if entry.hit:
+            message.priority = entry.priority
+            for field, part in zip(table.fields, entry.match, strict=True):
+                if field.kind == "exact" or part != wildcard(field):
+                    encode_match(field, part, message.match.add())
+            message.is_const = table.constant
+        else:
+            message.is_default_action = True
+        message.metadata = entry.metadata
+        if with_action and entry.action in table.by_index:
+            ref = table.by_index[entry.action]
+            message.action.action.action_id = ref.id
+            for param, value in zip(ref.params, entry.args, strict=True):
+                message.action.action.params.add(param_id=param.id, value=encode(value))
+
+    # -- shared --------------------------------------------------------------------------------------------------------
+
+    def _table(self, message: p4r.TableEntry) -> TableSchema:
+        table = self._schema.tables.get(message.table_id)
+        if table is None:
+            raise invalid(f"no table with id {message.table_id}")
+        return table
+
+    def _identity(self, message: p4r.TableEntry, table: TableSchema) -> tuple[Match, int]:
+        given = {match.field_id: match for match in message.match}
+        if len(given) != len(message.match):
+            raise invalid(f"table {table.name}: a match field is given twice")
+        parts = []
+        for field in table.fields:
+            match = given.pop(field.id, None)
+            if match is not None:
+                parts.append(decode_match(field, match, table.name))
+            elif field.kind == "exact":
+                raise invalid(f"table {table.name}: the exact field {field.name} is missing")
+            else:
+                parts.append(wildcard(field))
+        if given:
+            raise invalid(f"table {table.name}: no match field with id {min(given)}")
+        if table.prioritised != (message.priority > 0) or message.priority < 0:
+            rule = "must be greater than 0" if table.prioritised else "must be 0"
+            raise invalid(f"table {table.name}: the priority {rule}, not {message.priority}")
+        return tuple(parts), message.priority
+
+
+def meter_config(message: p4r.MeterConfig) -> MeterConfig:
+    """A two-rate meter's configuration.
+
+    Raises:
+        EntityError: a negative number, a peak rate below the committed rate, or an excess burst.
+    """
+    if min(message.cir, message.cburst, message.pir, message.pburst) < 0:
+        raise invalid("meter: rates and bursts cannot be negative")
+    if message.eburst:
+        raise invalid("meter: a two-rate meter has no excess burst")
+    if message.pir < message.cir:
+        raise invalid(f"meter: the peak rate {message.pir} is below the committed rate {message.cir}")
+    return MeterConfig(message.cir, message.cburst, message.pir, message.pburst)
+
+
+def fill_meter(message: p4r.MeterConfig, config: MeterConfig | None) -> None:
+    """The reverse of `meter_config`."""
+    if config is not None:
+        message.cir, message.cburst, message.pir, message.pburst = config.cir, config.cburst, config.pir, config.pburst
+
+
+def _meter_config(message: p4r.TableEntry) -> MeterConfig | None:
+    return meter_config(message.meter_config) if message.HasField("meter_config") else None
+
+
+def _refuse_extras(message: p4r.TableEntry, table: TableSchema) -> None:
+    if message.HasField("counter_data") and table.counter is None:
+        raise invalid(f"table {table.name}: it has no direct counter")
+    if message.HasField("meter_config") and table.meter is None:
+        raise invalid(f"table {table.name}: it has no direct meter")
+    if message.HasField("meter_counter_data"):
+        raise unimplemented("counters by colour of a meter")
+    if message.idle_timeout_ns:
+        raise unimplemented(f"table {table.name}: idle timeouts")
+
+
+def _action(message: p4r.TableEntry, table: TableSchema) -> tuple[ActionRef, Args]:
+    if message.action.WhichOneof("type") != "action":
+        raise invalid(f"table {table.name}: it takes actions directly, not by {message.action.WhichOneof('type')}")
+    action = message.action.action
+    ref = table.actions.get(action.action_id)
+    if ref is None:
+        raise invalid(f"table {table.name}: no action with id {action.action_id}")
+    given = {param.param_id: param.value for param in action.params}
+    if len(given) != len(action.params):
+        raise invalid(f"table {table.name}, action {ref.name}: a parameter is given twice")
+    args = []
+    for param in ref.params:
+        if param.id not in given:
+            raise invalid(f"table {table.name}, action {ref.name}: the parameter {param.name} is missing")
+        args.append(
+            decode(given.pop(param.id), param.width, f"table {table.name}, action {ref.name}, parameter {param.name}")
+        )
+    if given:
+        raise invalid(f"table {table.name}, action {ref.name}: no parameter with id {min(given)}")
+    return ref, tuple(args)
+
+
+def _require(allowed: bool, table: TableSchema, ref: ActionRef, what: str) -> None:  # noqa: FBT001 - a condition, not a mode
+    if not allowed:
+        raise EntityError(errors.PERMISSION_DENIED, f"table {table.name}: {ref.name} cannot be the action of {what}")
+
+
+def _same_action(message: p4r.TableEntry, table: TableSchema, entry: Entry) -> bool:
+    """Whether an entry has the action that a read filters for; the parameters are not looked at."""
+    ref = table.by_index.get(entry.action)
+    return ref is not None and ref.id == message.action.action.action_id
+
+
+def _fill_counter(message: p4r.CounterData, table: TableSchema, entry: Entry) -> None:
+    message.SetInParent()
+    if table.counter and table.counter.bytes:
+        message.byte_count = entry.bytes
+    if table.counter and table.counter.packets:
+        message.packet_count = entry.packets

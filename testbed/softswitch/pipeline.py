@@ -1,0 +1,106 @@
+"""A program that is in force: compiled code, its P4Info, and the entities of both."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from finsy.proto import p4i, p4r
+from google.protobuf import text_format
+
+from testbed.softswitch.arrays import Arrays
+from testbed.softswitch.compiler import compile_program
+from testbed.softswitch.entities import DELETE, INSERT, MODIFY, TableEntries
+from testbed.softswitch.errors import ArtefactError, invalid, unimplemented
+from testbed.softswitch.packet_io import PacketIo
+from testbed.softswitch.program import load_program
+from testbed.softswitch.schema import bind, check_supported, visible_tables
+
+
+class ForwardingPipeline:
+    """Compiles a program together with its P4Info.
+
+    Args:
+        info: the P4Info.
+        config: the device configuration: BMv2's JSON.
+        cookie: what the controller calls it.
+        clock: seconds, monotonic.
+
+    Raises:
+        ArtefactError: the two are malformed or do not belong together.
+        UnsupportedError: the switch cannot run it.
+    """
+
+    def __init__(
+        self, info: p4i.P4Info, config: bytes, cookie: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        check_supported(info)
+        self.info = info
+        self.config = config
+        self.cookie = cookie
+        self.compiled = compile_program(load_program(config), clock, visible_tables(info))
+        self.schema = bind(info, self.compiled)
+        self.process = self.compiled.process
+        self.packet_io = PacketIo(self.schema.packet_in, self.schema.packet_out)
+        self._tables = TableEntries(self.schema, clock)
+        self._arrays = Arrays(self.schema, clock)
+
+    def write(self, update: p4r.Update) -> None:
+        """Apply one update.
+
+        Raises:
+            EntityError: it is not valid or cannot be done; nothing is changed.
+        """
+        kind, entity = update.type, update.entity
+        if kind not in {INSERT, MODIFY, DELETE}:
+            raise invalid("an update must be INSERT, MODIFY or DELETE")
+        which = entity.WhichOneof("entity")
+        if which == "table_entry":
+            self._tables.write(kind, entity.table_entry)
+        elif which == "direct_counter_entry":
+            self._tables.write_direct_counter(kind, entity.direct_counter_entry)
+        elif which == "direct_meter_entry":
+            self._tables.write_direct_meter(kind, entity.direct_meter_entry)
+        elif which == "counter_entry":
+            self._arrays.write_counter(kind, entity.counter_entry)
+        elif which == "meter_entry":
+            self._arrays.write_meter(kind, entity.meter_entry)
+        elif which == "register_entry":
+            self._arrays.write_register(kind, entity.register_entry)
+        elif which is None:
+            raise invalid("the update names no entity")
+        else:
+            raise unimplemented(f"writing a {which}")
+
+    def read(self, entity: p4r.Entity) -> Iterator[p4r.Entity]:
+        """What a request's entity asks for.
+
+        Raises:
+            EntityError: it is not valid.
+        """
+        which = entity.WhichOneof("entity")
+        if which == "table_entry":
+            return self._tables.read(entity.table_entry)
+        if which == "direct_counter_entry":
+            return self._tables.read_direct_counter(entity.direct_counter_entry)
+        if which == "direct_meter_entry":
+            return self._tables.read_direct_meter(entity.direct_meter_entry)
+        if which == "counter_entry":
+            return self._arrays.read_counter(entity.counter_entry)
+        if which == "meter_entry":
+            return self._arrays.read_meter(entity.meter_entry)
+        if which == "register_entry":
+            return self._arrays.read_register(entity.register_entry)
+        if which is None:
+            raise invalid("the request names no entity")
+        raise unimplemented(f"reading a {which}")
+
+
+def parse_p4info(text: str) -> p4i.P4Info:
+    """A P4Info in text format.
+
+    Raises:
+        ArtefactError: it is not one.
+    """
+    try:
+        return text_format.Parse(text, p4i.P4Info())
+    except text_format.ParseError as error:
+        raise ArtefactError(f"the P4Info cannot be read: {error}") from None

@@ -1,0 +1,317 @@
+"""P4Info bound to a compiled program: what P4Runtime's ids mean here, and proof that the two belong together."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from finsy.proto import p4i
+
+from testbed.softswitch.compiler import Compiled, CounterArray
+from testbed.softswitch.errors import ArtefactError, UnsupportedError
+from testbed.softswitch.meters import MeterArray
+from testbed.softswitch.program import Program
+from testbed.softswitch.program import Table as TableProgram
+from testbed.softswitch.tables import ExactTable, MaskedTable
+
+_T = TypeVar("_T")
+_KINDS = {
+    p4i.MatchField.EXACT: "exact",
+    p4i.MatchField.LPM: "lpm",
+    p4i.MatchField.TERNARY: "ternary",
+    p4i.MatchField.RANGE: "range",
+    p4i.MatchField.OPTIONAL: "optional",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MatchField:
+    """A field of a table's key."""
+
+    id: int
+    name: str
+    width: int
+    kind: str
+    """exact, lpm, ternary, range or optional."""
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter of an action, or a metadata field of a packet header for the controller."""
+
+    id: int
+    name: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRef:
+    """An action as one table offers it."""
+
+    id: int
+    name: str
+    index: int
+    """In the table of the program."""
+    params: tuple[Param, ...]
+    in_table: bool
+    as_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DirectUnits:
+    """What a direct resource counts or meters."""
+
+    id: int
+    bytes: bool
+    packets: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TableSchema:
+    """A table: its P4Info, and the table at run time."""
+
+    id: int
+    name: str
+    fields: tuple[MatchField, ...]
+    actions: dict[int, ActionRef]
+    by_index: dict[int, ActionRef]
+    size: int
+    table: ExactTable | MaskedTable
+    const_default: bool
+    constant: bool
+    prioritised: bool
+    counter: DirectUnits | None
+    meter: DirectUnits | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySchema:
+    """An indirect counter, meter or register."""
+
+    id: int
+    name: str
+    size: int
+    width: int = 0
+    bytes: bool = True
+    packets: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Everything that P4Runtime can address."""
+
+    info: p4i.P4Info
+    compiled: Compiled
+    tables: dict[int, TableSchema]
+    counters: dict[int, tuple[ArraySchema, CounterArray]]
+    meters: dict[int, tuple[ArraySchema, MeterArray]]
+    registers: dict[int, tuple[ArraySchema, list[int]]]
+    direct_counters: dict[int, TableSchema] = field(default_factory=dict)
+    direct_meters: dict[int, TableSchema] = field(default_factory=dict)
+    packet_in: tuple[Param, ...] = ()
+    packet_out: tuple[Param, ...] = ()
+
+
+def visible_tables(info: p4i.P4Info) -> set[str]:
+    """Names of the tables that the P4Info declares."""
+    return {table.preamble.name for table in info.tables}
+
+
+def check_supported(info: p4i.P4Info) -> None:
+    """Refuse what the P4Info declares and the switch does not serve.
+
+    Raises:
+        UnsupportedError: names the first such thing.
+    """
+    for what, items in (
+        ("action profiles", info.action_profiles),
+        ("parser value sets", info.value_sets),
+        ("digests", info.digests),
+        ("extern instances", info.externs),
+    ):
+        if items:
+            item = items[0]
+            name = item.preamble.name if hasattr(item, "preamble") else item.extern_type_name
+            raise UnsupportedError(f"{what} ({name})", "P4Info")
+
+
+def bind(info: p4i.P4Info, compiled: Compiled) -> Schema:
+    """Match a P4Info with a program.
+
+    Raises:
+        ArtefactError: they do not belong together; says what differs first.
+        UnsupportedError: something the switch does not serve.
+    """
+    check_supported(info)
+    program = compiled.program
+    hidden = {name for name, table in program.tables.items() if table.keys} - visible_tables(info)
+    if hidden:
+        raise ArtefactError(
+            f"the program has the table {min(hidden)}, which the P4Info does not know: they do not belong together"
+        )
+    schema = Schema(
+        info=info,
+        compiled=compiled,
+        tables=_by_id(_table(info, item, program, compiled) for item in info.tables),
+        counters={c.preamble.id: (_counter(c), _find(compiled.counters, c, "counter")) for c in info.counters},
+        meters={m.preamble.id: (_meter(m), _find(compiled.meters, m, "meter")) for m in info.meters},
+        registers={
+            r.preamble.id: (_register(r, program), _find(compiled.registers, r, "register")) for r in info.registers
+        },
+        packet_in=_metadata(info, program, "packet_in"),
+        packet_out=_metadata(info, program, "packet_out"),
+    )
+    sizes = [(array, found.size) for array, found in schema.counters.values()]
+    sizes += [(array, meter.size) for array, meter in schema.meters.values()]
+    sizes += [(array, len(cells)) for array, cells in schema.registers.values()]
+    for array, actual in sizes:
+        if actual != array.size:
+            raise ArtefactError(f"{array.name}: {array.size} cells in the P4Info, {actual} in the program")
+    for table in schema.tables.values():
+        if table.counter:
+            schema.direct_counters[table.counter.id] = table
+        if table.meter:
+            schema.direct_meters[table.meter.id] = table
+    return schema
+
+
+def _by_id(tables: Iterable[TableSchema]) -> dict[int, TableSchema]:
+    return {table.id: table for table in tables}
+
+
+def _table(info: p4i.P4Info, item: p4i.Table, program: Program, compiled: Compiled) -> TableSchema:
+    name = item.preamble.name
+    spec, table = program.tables.get(name), compiled.tables.get(name)
+    if spec is None or table is None:
+        raise ArtefactError(f"the P4Info has the table {name}, which the program does not: they do not belong together")
+    fields = _fields(item, spec)
+    actions = _actions(info, item, spec)
+    counter, meter = _direct(info, item, spec)
+    if item.size and item.size != spec.size:
+        raise ArtefactError(f"table {name}: {item.size} entries in the P4Info, {spec.size} in the program")
+    if item.is_const_table is False and not item.has_initial_entries and spec.entries:
+        raise ArtefactError(f"table {name}: the program brings entries of its own, the P4Info says there are none")
+    return TableSchema(
+        id=item.preamble.id,
+        name=item.preamble.alias or name,
+        fields=fields,
+        actions=actions,
+        by_index={action.index: action for action in actions.values()},
+        size=spec.size,
+        table=table,
+        const_default=bool(item.const_default_action_id) or spec.default_const,
+        constant=item.is_const_table,
+        prioritised=any(f.kind in {"ternary", "range", "optional"} for f in fields),
+        counter=counter,
+        meter=meter,
+    )
+
+
+def _fields(item: p4i.Table, spec: TableProgram) -> tuple[MatchField, ...]:
+    where = f"table {spec.name}"
+    if len(item.match_fields) != len(spec.keys):
+        raise ArtefactError(
+            f"{where}: {len(item.match_fields)} key fields in the P4Info, {len(spec.keys)} in the program"
+        )
+    fields = []
+    for match, key in zip(item.match_fields, spec.keys, strict=True):
+        kind = _KINDS.get(match.match_type)
+        if kind is None or (match.type_name.name and not match.bitwidth):
+            raise UnsupportedError(
+                f"the match field {match.name} ({match.type_name.name or match.other_match_type})", where
+            )
+        if ("ternary" if kind == "optional" else kind) != key.kind or match.bitwidth != key.width:
+            raise ArtefactError(
+                f"{where}: the field {match.name} is {kind}, {match.bitwidth} bits in the P4Info;"
+                f" {key.kind}, {key.width} bits in the program"
+            )
+        fields.append(MatchField(match.id, match.name, match.bitwidth, kind))
+    return tuple(fields)
+
+
+def _actions(info: p4i.P4Info, item: p4i.Table, spec: TableProgram) -> dict[int, ActionRef]:
+    declared = {action.preamble.id: action for action in info.actions}
+    positions = {action.name: index for index, action in enumerate(spec.actions)}
+    actions = {}
+    for ref in item.action_refs:
+        if ref.id not in declared:
+            raise ArtefactError(f"table {spec.name}: the P4Info declares no action with id {ref.id}")
+        action = declared[ref.id]
+        name = action.preamble.name
+        if name not in positions:
+            raise ArtefactError(f"table {spec.name}: the program does not offer the action {name}")
+        params = tuple(Param(p.id, p.name, p.bitwidth) for p in action.params)
+        if [p.width for p in params] != [width for _, width in spec.actions[positions[name]].params]:
+            raise ArtefactError(f"action {name}: its parameters differ between P4Info and program")
+        actions[ref.id] = ActionRef(
+            id=ref.id,
+            name=action.preamble.alias or name,
+            index=positions[name],
+            params=params,
+            in_table=ref.scope != p4i.ActionRef.DEFAULT_ONLY,
+            as_default=ref.scope != p4i.ActionRef.TABLE_ONLY,
+        )
+    return actions
+
+
+def _direct(info: p4i.P4Info, item: p4i.Table, spec: TableProgram) -> tuple[DirectUnits | None, DirectUnits | None]:
+    counters = {c.preamble.id: c for c in info.direct_counters}
+    meters = {m.preamble.id: m for m in info.direct_meters}
+    counter = meter = None
+    for number in item.direct_resource_ids:
+        if number in counters:
+            unit = counters[number].spec.unit
+            counter = DirectUnits(number, unit != p4i.CounterSpec.PACKETS, unit != p4i.CounterSpec.BYTES)
+        elif number in meters:
+            unit_of_meter = meters[number].spec.unit
+            meter = DirectUnits(number, unit_of_meter == p4i.MeterSpec.BYTES, unit_of_meter == p4i.MeterSpec.PACKETS)
+    if bool(counter) != spec.counters or bool(meter) != bool(spec.meter):
+        raise ArtefactError(f"table {spec.name}: its direct counters or meters differ between P4Info and program")
+    return counter, meter
+
+
+def _counter(item: p4i.Counter) -> ArraySchema:
+    unit = item.spec.unit
+    return ArraySchema(
+        item.preamble.id,
+        item.preamble.name,
+        item.size,
+        bytes=unit != p4i.CounterSpec.PACKETS,
+        packets=unit != p4i.CounterSpec.BYTES,
+    )
+
+
+def _meter(item: p4i.Meter) -> ArraySchema:
+    return ArraySchema(item.preamble.id, item.preamble.name, item.size)
+
+
+def _register(item: p4i.Register, program: Program) -> ArraySchema:
+    name = item.preamble.name
+    declared = item.type_spec.bitstring.bit.bitwidth
+    if not declared:
+        raise UnsupportedError("a register whose cells are not of a bit type", f"register {name}")
+    actual = program.registers[name].width if name in program.registers else declared
+    if actual != declared:
+        raise ArtefactError(f"register {name}: {declared} bits in the P4Info, {actual} in the program")
+    return ArraySchema(item.preamble.id, name, item.size, declared)
+
+
+def _find(found: dict[str, _T], item: p4i.Counter | p4i.Meter | p4i.Register, what: str) -> _T:
+    name = item.preamble.name
+    if name not in found:
+        raise ArtefactError(
+            f"the P4Info has the {what} {name}, which the program does not: they do not belong together"
+        )
+    return found[name]
+
+
+def _metadata(info: p4i.P4Info, program: Program, name: str) -> tuple[Param, ...]:
+    for item in info.controller_packet_metadata:
+        if item.preamble.name == name:
+            params = tuple(Param(m.id, m.name, m.bitwidth) for m in item.metadata)
+            if sum(p.width for p in params) % 8:
+                raise UnsupportedError(f"metadata of {sum(p.width for p in params)} bits", f"controller header {name}")
+            header = program.headers.get(name)
+            if header is not None and header.bits != sum(p.width for p in params):
+                raise ArtefactError(f"controller header {name}: its width differs between P4Info and program")
+            return params
+    return ()

@@ -1,0 +1,82 @@
+"""P4Runtime's byte strings and FieldMatch messages, to and from integers."""
+
+from finsy.proto import p4r
+
+from testbed.softswitch.errors import invalid
+from testbed.softswitch.schema import MatchField
+from testbed.softswitch.tables import Part
+
+
+def decode(data: bytes, width: int, what: str) -> int:
+    """A byte string as an integer; leading zeros are allowed, P4Runtime section "Bytestrings".
+
+    Raises:
+        EntityError: empty, or does not fit into the width.
+    """
+    if not data:
+        raise invalid(f"{what}: the value is an empty byte string")
+    value = int.from_bytes(data)
+    if value >> width:
+        raise invalid(f"{what}: {value:#x} does not fit into {width} bits")
+    return value
+
+
+def encode(value: int) -> bytes:
+    """The canonical byte string: the shortest one, at least one byte."""
+    return value.to_bytes((value.bit_length() + 7) // 8 or 1)
+
+
+def wildcard(field: MatchField) -> Part:
+    """What an omitted match field means."""
+    return Part(0, (1 << field.width) - 1) if field.kind == "range" else Part(0, 0)
+
+
+def decode_match(field: MatchField, match: p4r.FieldMatch, table: str) -> Part:
+    """One FieldMatch as value and mask (range: low and high).
+
+    Raises:
+        EntityError: of another kind than the field, a "don't care" that must be omitted, bits outside of the mask.
+    """
+    what = f"table {table}, field {field.name}"
+    if match.WhichOneof("field_match_type") != field.kind:
+        raise invalid(f"{what}: the match must be of kind {field.kind}, not {match.WhichOneof('field_match_type')}")
+    full = (1 << field.width) - 1
+    if field.kind == "exact":
+        return Part(decode(match.exact.value, field.width, what), full)
+    if field.kind == "optional":
+        return Part(decode(match.optional.value, field.width, what), full)
+    if field.kind == "range":
+        low, high = decode(match.range.low, field.width, what), decode(match.range.high, field.width, what)
+        if low > high:
+            raise invalid(f"{what}: the range ends at {high}, before it begins at {low}")
+        if low == 0 and high == full:
+            raise invalid(f"{what}: a range of all values must be left out")
+        return Part(low, high)
+    if field.kind == "lpm":
+        length = match.lpm.prefix_len
+        if not 0 < length <= field.width:
+            raise invalid(f"{what}: the prefix length {length} is not in 1 to {field.width}; leave the field out for 0")
+        mask = full ^ (full >> length)
+        value = decode(match.lpm.value, field.width, what)
+    else:
+        value, mask = decode(match.ternary.value, field.width, what), decode(match.ternary.mask, field.width, what)
+        if mask == 0:
+            raise invalid(f"{what}: a mask of zeros must be left out")
+    if value & ~mask:
+        raise invalid(f"{what}: the value {value:#x} has bits outside of its mask {mask:#x}")
+    return Part(value, mask)
+
+
+def encode_match(field: MatchField, part: Part, match: p4r.FieldMatch) -> None:
+    """The reverse of `decode_match`, into a new message."""
+    match.field_id = field.id
+    if field.kind == "exact":
+        match.exact.value = encode(part.value)
+    elif field.kind == "optional":
+        match.optional.value = encode(part.value)
+    elif field.kind == "range":
+        match.range.low, match.range.high = encode(part.value), encode(part.mask)
+    elif field.kind == "lpm":
+        match.lpm.value, match.lpm.prefix_len = encode(part.value), part.mask.bit_count()
+    else:
+        match.ternary.value, match.ternary.mask = encode(part.value), encode(part.mask)
