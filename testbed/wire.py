@@ -200,7 +200,7 @@ class Wire:
     Args:
         scheduler: shared by all wires of a lab.
         spec: what it does to frames.
-        name: for people, in counters and errors.
+        name: what it joins, as in ``s1:1 home:eth0``; each end takes its own half.
         seed: of the dice for losses; wires with the same seed and traffic lose the same frames.
     """
 
@@ -209,8 +209,9 @@ class Wire:
         self.spec = spec
         self.name = name
         self.dice = random.Random(seed)  # noqa: S311 - losses need repeatable dice, not secrecy
-        self.a = WireEnd(self, f"{name}:a")
-        self.b = WireEnd(self, f"{name}:b")
+        names = name.split(" ")
+        self.a = WireEnd(self, names[0])
+        self.b = WireEnd(self, names[-1])
         self.a.peer, self.b.peer = self.b, self.a
         self._up = True
 

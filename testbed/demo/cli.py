@@ -1,0 +1,57 @@
+"""`mcoa demo`: the demonstration as a command."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+_SAMPLE = "three-access.yaml"
+
+
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for capture, report and picture.")] = Path(
+        "demo-out"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, nothing else.")] = False,
+    topology: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"Topology file; none: {_SAMPLE}, which comes with mcoa.")
+    ] = None,
+) -> None:
+    """Show what it does: three care-of addresses, steering by BID, handover, restart, on the embedded switch.
+
+    Exit status: 0 every check holds, 1 one failed, 2 wrong input.
+    """
+    # All this takes a second to import: `mcoa --help` need not wait for it.
+    from controller.fabric.loader import TopologyError, load_topology, sample_topologies  # noqa: PLC0415
+    from testbed.demo.plan import PlanError  # noqa: PLC0415
+    from testbed.demo.run import clear, run_demo  # noqa: PLC0415
+    from testbed.network import NetworkError  # noqa: PLC0415
+    from testbed.process import ControllerError  # noqa: PLC0415
+
+    console = Console(stderr=as_json, quiet=as_json)
+    try:
+        network = load_topology(topology or sample_topologies() / _SAMPLE)
+        clear(out)
+        report = asyncio.run(run_demo(network, out, console))
+    except (TopologyError, NetworkError, PlanError, OSError) as error:
+        raise _fail(str(error), 2) from None
+    except ControllerError as error:
+        raise _fail(str(error), 1) from None
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), indent=2))
+    else:
+        failed = sum(not check.ok for check in report.checks)
+        verdict = (
+            f"{failed} of {len(report.checks)} checks failed" if failed else f"all {len(report.checks)} checks hold"
+        )
+        console.print(f"{verdict}; took {report.seconds:.1f} s. See {out}: home-agent.pcap, report.json, timeline.png")
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def _fail(reason: str, status: int) -> typer.Exit:
+    for line in reason.splitlines():
+        typer.echo(f"mcoa demo: {line}", err=True)
+    return typer.Exit(status)

@@ -1,0 +1,263 @@
+"""The steps of the demonstration, in their order: a, b, c, d, f, e (the controller is killed between d and e)."""
+
+import asyncio
+from collections.abc import Iterable
+
+from controller.mobility.address import Address, format_address
+from testbed.demo.checks import Report
+from testbed.demo.plan import Plan
+from testbed.node.host import Answer
+from testbed.packets import encapsulate, udp
+from testbed.tables import BINDING_TABLES, Row
+
+OUTAGE_LIMIT = 100.0
+"""Milliseconds. The network's own share is nothing; the rest is how late a busy machine lets this process run."""
+_ANSWER_LIMIT = 1000.0
+"""Milliseconds from Binding Update to acknowledgement at the node, the access networks' delays included."""
+_ATTEMPTS = 10
+"""Packets of each kind that must not come through."""
+_ANSWER_WITHIN = 5.0
+"""Seconds to wait for a Binding Acknowledgement; the engine sends again by itself meanwhile."""
+_IN_FLIGHT = 0.4
+"""Seconds after which nothing is on its way any more: more than the slowest path takes."""
+
+
+class Demo:
+    """The demonstration on a running lab.
+
+    Args:
+        plan: actors and traffic.
+        report: where findings go.
+    """
+
+    def __init__(self, plan: Plan, report: Report) -> None:
+        self._plan = plan
+        self._lab = plan.lab
+        self._node = plan.node
+        self._report = report
+        self._home = plan.node.home_address
+
+    async def run(self) -> None:
+        """Take all steps."""
+        began = self._lab.clock.time()
+        try:
+            for step in (self._register, self._steer, self._reverse, self._hand_over, self._kill, self._leave):
+                await step()
+        finally:
+            self._plan.stop()
+            self._report.seconds = self._lab.clock.time() - began
+
+    async def _register(self) -> None:
+        report, lab = self._report, self._lab
+        report.begin("a", "one bulk Binding Update registers three care-of addresses")
+        sent = self._node.counters["binding_update"]
+        answer = await self._node.register(within=_ANSWER_WITHIN)
+        self._event("three BIDs registered")
+        self._answered(answer, "acknowledgement")
+        report.equal("Binding Updates that it took", self._node.counters["binding_update"] - sent, 1)
+        report.equal("BIDs in the acknowledgement", _words(answer.bids), _words(self._plan.lanes))
+        tunnels = [row for row in await lab.rows("tunnels") if row.action == "encap_ipv6"]
+        wanted = {int.from_bytes(uplink.care_of) for uplink in self._node.uplinks.values()}
+        standing = len(wanted & {row.params[1] for row in tunnels})
+        report.equal("tunnels in the switch, one to each care-of address", standing, len(wanted))
+        active = [one for one in (await lab.rest.bindings(self._home)).values() if one.state == "active"]
+        report.equal("active bindings by REST", len(active), len(wanted))
+
+    async def _steer(self) -> None:
+        report, lab, plan = self._report, self._lab, self._plan
+        report.begin("b", "three flows, each steered by a REST policy to a BID of its own")
+        states = [
+            await lab.rest.put_policy(self._home, f"flow-{lane.bid}", lane.policy) for lane in plan.lanes.values()
+        ]
+        report.equal("active policies", states.count("active"), len(plan.lanes))
+        before = await lab.rest.bindings(self._home)
+        since = lab.clock.time()
+        self._event("flows begin")
+        for lane in plan.lanes.values():
+            lane.down.start()
+        await asyncio.sleep(2.5)
+        for lane in plan.lanes.values():
+            lane.down.stop()
+        until = lab.clock.time()
+        await asyncio.sleep(_IN_FLIGHT)
+        after = await lab.rest.bindings(self._home)
+        for bid, lane in plan.lanes.items():
+            found = plan.down(bid, since, until)
+            counted = after[bid].downstream.packets - before[bid].downstream.packets
+            name = f"{lane.down.flow.name}: packets the switch counted for BID {bid} ({lane.access})"
+            report.equal(name, counted, found.sent, "packets")
+            report.equal(f"{lane.down.flow.name}: came by BID {bid}", found.paths.get(bid, 0), found.sent, "packets")
+        for lane in plan.lanes.values():
+            lane.down.start()
+
+    async def _reverse(self) -> None:
+        report, lab, plan = self._report, self._lab, self._plan
+        report.begin("c", "the node's own traffic through the reverse tunnel, and two kinds of forgery")
+        before = await lab.rest.bindings(self._home)
+        drops = await lab.drops()
+        since = lab.clock.time()
+        self._event("reverse tunnel, forgeries")
+        for lane in plan.lanes.values():
+            lane.up.start()
+        await asyncio.sleep(1.0)
+        self._forge()
+        await asyncio.sleep(1.0)
+        for lane in plan.lanes.values():
+            lane.up.stop()
+        until = lab.clock.time()
+        await asyncio.sleep(_IN_FLIGHT)
+        after = await lab.rest.bindings(self._home)
+        for bid, lane in plan.lanes.items():
+            found = plan.up(bid, since, until)
+            report.equal(f"{lane.up.flow.name} back by BID {bid}: received", found.received, found.sent, "packets")
+            counted = after[bid].upstream.packets - before[bid].upstream.packets
+            report.equal(f"counted for BID {bid} upstream", counted, found.sent, "packets")
+        dropped = await lab.drops()
+        for reason in ("forged_inner_source", "unregistered_outer_source"):
+            counted = dropped[reason].packets - drops[reason].packets
+            report.equal(f"dropped: {reason.replace('_', ' ')}", counted, _ATTEMPTS, "packets")
+        report.equal("forged packets that reached the correspondent", plan.at_correspondent.foreign, 0, "packets")
+        for lane in plan.lanes.values():
+            lane.up.start()
+
+    def _forge(self) -> None:
+        """Send packets in another's name, and packets from an address that is nobody's care-of address."""
+        node, target = self._node, min(self._plan.correspondent.addresses)
+        bid = next(iter(self._plan.lanes))
+        uplink = node.uplinks[bid]
+        victim, stranger = _beside(self._home, 0x77), _beside(uplink.care_of, 0x77)
+        for number in range(_ATTEMPTS):
+            forged = udp(victim, target, (7, 7), b"in another's name %d" % number)
+            uplink.interface.send(encapsulate(uplink.care_of, node.home_agent, forged))
+            honest = udp(self._home, target, (7, 7), b"from nobody's address %d" % number)
+            uplink.interface.send(encapsulate(stranger, node.home_agent, honest))
+
+    async def _hand_over(self) -> None:
+        report, lab, plan = self._report, self._lab, self._plan
+        bid = sorted(plan.lanes)[1]
+        lane, uplink = plan.lanes[bid], self._node.uplinks[bid]
+        report.begin("d", f"handover: BID {bid} ({lane.access}) changes its care-of address under traffic")
+        old, new = uplink.care_of, _beside(uplink.care_of, 0x100)
+        await asyncio.sleep(0.6)
+        since = lab.clock.time() - 0.5
+        asked = lab.clock.time()
+        self._event(f"handover of BID {bid}")
+        answer = await self._node.move(bid, new, within=_ANSWER_WITHIN)
+        self._answered(answer, "acknowledgement")
+        await asyncio.sleep(1.6)
+        until = lab.clock.time() - _IN_FLIGHT
+        down, up = plan.down(bid, since, until), plan.up(bid, since, until)
+        report.at_most(f"outage of {lane.down.flow.name} to the node", round(down.outage * 1000, 2), OUTAGE_LIMIT, "ms")
+        report.equal(f"{lane.down.flow.name} to the node: lost", down.lost, 0, "packets")
+        report.equal(f"{lane.down.flow.name} from the node: lost", up.lost, 0, "packets")
+        report.equal("duplicates", down.duplicates + up.duplicates, 0, "packets")
+        report.equal("other flows: lost", plan.lost(since, until) - down.lost - up.lost, 0, "packets")
+        arrived = self._node.arrivals_at(new)
+        report.at_least(
+            "packets that came to the new care-of address", arrived, plan.lanes[bid].down.flow.rate / 2, "packets"
+        )
+        binding = (await lab.rest.bindings(self._home))[bid]
+        report.equal("care-of address by REST", binding.care_of, format_address(new))
+        await self._gone(old, asked)
+
+    async def _gone(self, old: Address, asked: float) -> None:
+        """Check that the old care-of address is refused once its grace period is over."""
+        lab = self._lab
+        number = int.from_bytes(old)
+        while lab.clock.time() < asked + 5:
+            left = sum(number in row.key or number in row.params for row in await lab.rows(*BINDING_TABLES))
+            if not left:
+                break
+            await asyncio.sleep(0.1)
+        self._report.equal("entries that still name the old care-of address", left, 0)
+
+    async def _kill(self) -> None:
+        report, lab, plan = self._report, self._lab, self._plan
+        report.begin("f", "the controller is killed (SIGKILL) and started again")
+        bindings, rows = await self._care_of(), set(await lab.rows(*BINDING_TABLES))
+        since = lab.clock.time()
+        await lab.controller.kill()
+        self._event("controller killed")
+        await asyncio.sleep(1.5)
+        report.equal(
+            "entries of bindings in the switch, nobody in control", len(await lab.rows(*BINDING_TABLES)), len(rows)
+        )
+        await lab.controller.start()
+        waited = await lab.controller.wait_ready()
+        self._event("controller back")
+        report.at_most("start to ready", round(waited * 1000), 10_000, "ms")
+        report.equal("bindings that survived", len(bindings.items() & (await self._care_of()).items()), len(bindings))
+        report.equal("entries that changed", len(rows ^ set(await lab.rows(*BINDING_TABLES))), 0)
+        bid = sorted(plan.lanes)[1]
+        answer = await self._node.move(bid, _beside(self._node.uplinks[bid].care_of, -0x100), within=_ANSWER_WITHIN)
+        self._event(f"BID {bid} back at its first address")
+        self._answered(answer, f"BID {bid} goes back to its first care-of address: acknowledgement")
+        await asyncio.sleep(_IN_FLIGHT + 0.2)
+        report.equal(
+            "lost while it was away and came back", plan.lost(since, lab.clock.time() - _IN_FLIGHT), 0, "packets"
+        )
+
+    async def _care_of(self) -> dict[int, str]:
+        found = await self._lab.rest.bindings(self._home)
+        return {bid: binding.care_of for bid, binding in found.items()}
+
+    async def _leave(self) -> None:
+        report, lab, plan = self._report, self._lab, self._plan
+        *_, bid = sorted(plan.lanes)
+        lane, following = plan.lanes[bid], min(plan.lanes)
+        report.begin("e", f"BID {bid} ({lane.access}) goes away; then everything is deregistered")
+        since = lab.clock.time()
+        lane.up.stop()
+        answer = await self._node.deregister(bid, within=_ANSWER_WITHIN)
+        self._event(f"BID {bid} deregistered")
+        self._answered(answer, f"deregistration of BID {bid}: acknowledgement")
+        moved = lab.clock.time()
+        await asyncio.sleep(_IN_FLIGHT)
+        lab.network.wire(plan.node_name, self._node.uplinks[bid].interface.name).set_up(False)
+        self._event(f"{lane.access} link pulled")
+        await asyncio.sleep(1.2)
+        until = lab.clock.time() - _IN_FLIGHT
+        after = plan.down(bid, moved, until)
+        name = lane.down.flow.name
+        report.equal(f"{name} now comes by BID {following}", after.paths.get(following, 0), after.sent, "packets")
+        report.equal("lost in all flows", plan.lost(since, until), 0, "packets")
+        policies = await lab.rest.policies(self._home)
+        report.equal("state of the policy of that BID", policies[f"flow-{bid}"], "inactive")
+        plan.stop()
+        await asyncio.sleep(_IN_FLIGHT)
+        answer = await self._node.deregister(None, within=_ANSWER_WITHIN)
+        self._event("everything deregistered")
+        self._answered(answer, "deregistration of everything: acknowledgement")
+        await self._empty()
+
+    async def _empty(self) -> None:
+        """Check that nothing is left of the node, when the grace period is over."""
+        lab, report = self._lab, self._report
+        left: list[Row] = []
+        for _ in range(40):
+            left = await lab.rows(*BINDING_TABLES)
+            if not left:
+                break
+            await asyncio.sleep(0.1)
+        report.equal("entries of bindings by P4Runtime", len(left), 0)
+        report.equal("bindings by REST", len(await lab.rest.bindings(self._home)), 0)
+        expected = {"forged_inner_source", "unregistered_outer_source"}
+        others = {reason: count.packets for reason, count in (await lab.drops()).items() if reason not in expected}
+        report.equal("packets dropped for any other reason, in all", sum(others.values()), 0, "packets")
+
+    def _answered(self, answer: Answer, name: str) -> None:
+        """Note a Binding Acknowledgement's status and how long it took."""
+        self._report.equal(f"{name}: status", answer.status, 0)
+        self._report.at_most(f"{name}: time", round(answer.seconds * 1000, 1), _ANSWER_LIMIT, "ms")
+
+    def _event(self, text: str) -> None:
+        self._report.event(self._lab.clock.time(), text)
+
+
+def _words(bids: Iterable[int]) -> str:
+    return " ".join(map(str, sorted(bids)))
+
+
+def _beside(address: Address, distance: int) -> Address:
+    """Return another address in the same network."""
+    return Address((int.from_bytes(address) + distance).to_bytes(16))

@@ -1,0 +1,248 @@
+"""A mobile node in the lab: interfaces with care-of addresses, its end of the tunnels, and the protocol engine inside.
+
+The engine (`controller.mobility.mobile_node`) decides what to say to the home agent; this host carries its packets, takes
+tunnelled packets off at any care-of address that it holds, and sends its own traffic through the reverse tunnel.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.mobility.address import Address
+from controller.mobility.mobile_node import MobileNode, MobileNodeConfig
+from controller.mobility.wire.errors import WireError
+from controller.mobility.wire.messages import BindingAcknowledgement
+from controller.mobility.wire.options import BindingIdentifier
+from controller.mobility.wire.packet import decode_packet
+from testbed.hosts import NetworkInterface
+from testbed.packets import IPV6, UDP, Datagram, destination_of, mobility_header, parse_udp, source_of
+from testbed.wire import Clock, TimerHandle, WireEnd
+
+LINGER = 1.0
+"""Seconds that a care-of address is held after its successor was acknowledged: what is under way still arrives."""
+
+DatagramHandler = Callable[[Datagram, int], None]
+"""Takes a datagram that came through a tunnel, and the BID by which it came."""
+
+
+class NoAnswerError(RuntimeError):
+    """The home agent did not answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the home agent said to a request of the node."""
+
+    status: int
+    bids: tuple[int, ...]
+    """The BIDs that the acknowledgement names."""
+    seconds: float
+    """From the request to the acknowledgement, at the node."""
+
+
+@dataclass(slots=True)
+class Uplink:
+    """One of the node's ways out: an interface with a care-of address under a BID. The address changes when the node moves."""
+
+    bid: int
+    interface: NetworkInterface
+    care_of: Address
+    priority: int = 0
+    """BID-PRI, 1 (preferred) to 127; 0: none."""
+
+
+class MobileNodeHost:
+    """A mobile node.
+
+    Args:
+        config: of its engine.
+        clock: the event loop.
+    """
+
+    def __init__(self, config: MobileNodeConfig, clock: Clock) -> None:
+        self.engine = MobileNode(config)
+        self.home_address = config.home_address
+        self.home_agent = config.home_agent
+        self.uplinks: dict[int, Uplink] = {}
+        """By BID."""
+        self.counters: Counter[str] = Counter()
+        """Packets: binding_update (sent), signalling (received), refused, bad, no_uplink, other."""
+        self.tunnelled: Counter[int] = Counter()
+        """Tunnelled packets that came, by BID."""
+        self._clock = clock
+        self._interfaces: dict[str, NetworkInterface] = {}
+        self._held: dict[Address, Uplink] = {}
+        self._arrivals: Counter[Address] = Counter()
+        self._handler: DatagramHandler | None = None
+        self._timers: set[TimerHandle] = set()
+        self._engine_timer: TimerHandle | None = None
+        self._waiting: asyncio.Future[BindingAcknowledgement] | None = None
+
+    # Building
+
+    def plug(self, name: str, mac: bytes, end: WireEnd, neighbour: bytes) -> None:
+        """Give the node one more interface."""
+        self._interfaces[name] = NetworkInterface(name, mac, end, neighbour, self._receive)
+
+    def add_uplink(self, bid: int, interface: str, care_of: Address, priority: int) -> None:
+        """Give an interface its care-of address, to be registered under a BID.
+
+        Raises:
+            ValueError: as `MobileNode.attach`.
+            KeyError: there is no such interface.
+        """
+        uplink = Uplink(bid, self._interfaces[interface], care_of, priority)
+        self.engine.attach(bid, care_of, priority)
+        self.uplinks[bid] = uplink
+        self._held[care_of] = uplink
+
+    def on_datagram(self, handler: DatagramHandler) -> None:
+        """Let `handler` have every UDP datagram with a right checksum that comes through a tunnel."""
+        self._handler = handler
+
+    def close(self) -> None:
+        """Stop all timers."""
+        for timer in (*self._timers, self._engine_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timers.clear()
+        self._engine_timer = None
+
+    # Signalling
+
+    async def register(self, *, within: float) -> Answer:
+        """Register all uplinks.
+
+        Args:
+            within: seconds to wait for the answer to it all; the engine repeats what is lost meanwhile.
+
+        Raises:
+            NoAnswerError: none came.
+        """
+        return await self._ask(self.engine.register, within)
+
+    async def move(self, bid: int, care_of: Address, *, within: float) -> Answer:
+        """Take a new care-of address under a BID and register it, make before break.
+
+        The node holds both addresses until the home agent acknowledged the new one, and the old one `LINGER` seconds longer.
+
+        Raises:
+            NoAnswerError: as `register`.
+            KeyError: there is no such BID.
+        """
+        uplink = self.uplinks[bid]
+        old, uplink.care_of = uplink.care_of, care_of
+        self._held[care_of] = uplink
+        answer = await self._ask(lambda now: self.engine.update(bid, care_of, now), within)
+        if answer.status < 128:
+            self._later(LINGER, lambda: self._let_go(old))
+        return answer
+
+    async def deregister(self, bid: int | None, *, within: float) -> Answer:
+        """Remove one BID, or everything.
+
+        Raises:
+            NoAnswerError: as `register`.
+        """
+        if bid is None:
+            return await self._ask(self.engine.deregister_all, within)
+        return await self._ask(lambda now: self.engine.deregister(bid, now), within)
+
+    async def _ask(self, action: Callable[[float], None], within: float) -> Answer:
+        began = self._clock.time()
+        self._waiting = asyncio.get_running_loop().create_future()
+        action(began)
+        self._work()
+        try:
+            if self.engine.settled:  # nothing had to be asked
+                return Answer(0, (), 0.0)
+            answer = await asyncio.wait_for(self._waiting, within)
+        except TimeoutError:
+            raise NoAnswerError(f"no Binding Acknowledgement within {within:g} s") from None
+        finally:
+            self._waiting = None
+        bids = tuple(option.bid for option in answer.options if isinstance(option, BindingIdentifier))
+        return Answer(answer.status, bids, self._clock.time() - began)
+
+    def _work(self) -> None:
+        """Send what the engine wants sent, and wake it when it wants to be woken."""
+        for packet in self.engine.outbox():
+            uplink = self._held.get(source_of(packet))
+            if uplink is None:
+                self.counters["no_uplink"] += 1
+                continue
+            self.counters["binding_update"] += 1
+            uplink.interface.send(packet)
+        self.engine.events()
+        if self._engine_timer is not None:
+            self._engine_timer.cancel()
+        due = self.engine.next_timer()
+        self._engine_timer = None if due is None else self._clock.call_at(due, self._wake)
+
+    def _wake(self) -> None:
+        self.engine.handle_timer(self._clock.time())
+        self._work()
+
+    def _signalled(self, packet: bytes) -> None:
+        self.counters["signalling"] += 1
+        self.engine.receive(packet, self._clock.time())
+        settled = self.engine.settled
+        self._work()
+        try:
+            message = decode_packet(packet).message
+        except WireError:
+            self.counters["bad"] += 1
+            return
+        # Several messages may be needed; the answer to the last one counts.
+        if settled and isinstance(message, BindingAcknowledgement) and self._waiting and not self._waiting.done():
+            self._waiting.set_result(message)
+
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+        self._timers.add(self._clock.call_at(self._clock.time() + seconds, action))
+
+    def _let_go(self, care_of: Address) -> None:
+        if all(uplink.care_of != care_of for uplink in self.uplinks.values()):
+            self._held.pop(care_of, None)
+
+    # Traffic
+
+    def send(self, packet: bytes, bid: int) -> bool:
+        """Send an IPv6 packet of the node through the reverse tunnel of a BID; tell whether that BID is registered."""
+        try:
+            outer = self.engine.encapsulate(packet, bid)
+        except KeyError:
+            self.counters["no_uplink"] += 1
+            return False
+        self.uplinks[bid].interface.send(outer)
+        return True
+
+    def arrivals_at(self, care_of: Address) -> int:
+        """Return how many tunnelled packets came to a care-of address so far."""
+        return self._arrivals[care_of]
+
+    def _receive(self, packet: bytes, _interface: NetworkInterface, _source_mac: bytes) -> None:
+        care_of = destination_of(packet)
+        uplink = self._held.get(care_of)
+        if uplink is None:
+            self.counters["refused"] += 1
+        elif packet[6] == IPV6:
+            self._tunnelled(packet, uplink)
+            self._arrivals[care_of] += 1
+        elif mobility_header(packet) is not None:
+            self._signalled(packet)
+        else:
+            self.counters["other"] += 1
+
+    def _tunnelled(self, packet: bytes, uplink: Uplink) -> None:
+        try:
+            inner = self.engine.decapsulate(packet).inner
+        except WireError:
+            self.counters["bad"] += 1
+            return
+        self.tunnelled[uplink.bid] += 1
+        datagram = parse_udp(inner) if inner[6] == UDP else None
+        if datagram is None:
+            self.counters["other"] += 1
+        elif self._handler is not None:
+            self._handler(datagram, uplink.bid)
