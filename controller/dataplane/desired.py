@@ -330,11 +330,15 @@ class DesiredState:
         self.ids.nodes.drop(change.home_address, number)
 
     def _refuse_conflicts(self, home_address: Address, old: _Node, entries: Mapping[EntryKey, Entry]) -> None:
+        who = format_address(home_address)
         for key in entries:
             if key in self._wanted and key not in old.entries and not _is_shared(key):
-                raise ConflictError(
-                    f"{format_address(home_address)} wants {key[0]} {key[1]}, which belongs to another node"
-                )
+                raise ConflictError(f"{who} wants {key[0]} {key[1]}, which belongs to another node")
+            if key[0] in _PREFIX_TABLES and any(
+                key in change.before.entries and change.home_address != home_address
+                for change in self._pending.values()
+            ):
+                raise ConflictError(f"{who} wants {key[0]} {key[1]}, which another node may yet get back")
 
     def _compare(
         self, home_address: Address, old: Mapping[EntryKey, Entry], new: Mapping[EntryKey, Entry]

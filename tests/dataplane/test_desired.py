@@ -1,0 +1,454 @@
+"""Changes, carried out update by update on a model of a switch that checks after each one that no way leads nowhere."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.desired import ConflictError, DesiredState
+from controller.dataplane.entries import Entry, EntryKey, Op, Update
+from controller.dataplane.flows import PolicyError
+from controller.dataplane.ids import Ids, OutOfIdsError
+from controller.dataplane.plans import Plan, Stages, Step, diff, merge, plan
+from controller.mobility.address import Address, Prefix, parse_address
+from controller.mobility.flows import FlowPolicy, TrafficSelector
+from controller.mobility.model import Binding, Cause, NodeRecord, Transaction
+
+AGENT = parse_address("2001:db8:0:1::1")
+HOMES = [parse_address(f"2001:db8:0:1::10{n}") for n in range(3)]
+COA = [parse_address(f"2001:db8:a{n}::100") for n in range(4)]
+PREFIXES = [Prefix.parse(f"2001:db8:7{n}::/64") for n in range(3)]
+
+
+class RefusedError(Exception):
+    """The model switch has no room."""
+
+
+class ModelSwitch:
+    """Tables as a dict. Updates of one Write are done in random order, leniently; each leaves consistent tables."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.entries: dict[EntryKey, Entry] = {}
+        self.random = Random(seed)
+        self.refuse_after: int | None = None
+
+    def write(self, stages: Stages) -> None:
+        for stage in stages:
+            for update in self.random.sample(stage, len(stage)):
+                if self.refuse_after is not None:
+                    if self.refuse_after == 0:
+                        raise RefusedError
+                    self.refuse_after -= 1
+                self.do(update)
+                self.check()
+            self.check_tunnels()
+
+    def do(self, update: Update) -> None:
+        if update.op is Op.DELETE:
+            self.entries.pop(update.entry.key, None)
+        else:
+            self.entries[update.entry.key] = update.entry
+
+    def check(self) -> None:
+        for entry in self.entries.values():
+            if entry.table in {p.DEFAULT_BINDING, p.FLOW_BINDINGS}:
+                assert (p.TUNNELS, (entry.match[0], entry.params[0]), 0) in self.entries, entry
+            elif entry.table in {p.HOME_ADDRESSES, p.MOBILE_NETWORKS}:
+                assert (p.DEFAULT_BINDING, entry.params, 0) in self.entries, entry
+
+    def check_tunnels(self) -> None:
+        """A tunnel that traffic takes has its way back, or the node's own packets would be dropped."""
+        for entry in list(self.entries.values()):
+            if entry.table in {p.DEFAULT_BINDING, p.FLOW_BINDINGS}:
+                tunnel = self.entries[p.TUNNELS, (entry.match[0], entry.params[0]), 0]
+                assert (p.TUNNEL_TERMINATION, tunnel.params[::-1], 0) in self.entries, tunnel
+
+
+def record(home: Address, care_of: dict[int, int], prefixes: Iterable[Prefix] = (), sequence: int = 1) -> NodeRecord:
+    bindings = tuple(Binding(bid, COA[n], 60, 60.0) for bid, n in sorted(care_of.items()))
+    return NodeRecord(home, AGENT, sequence, bindings, tuple(prefixes))
+
+
+def transaction(before: NodeRecord | None, after: NodeRecord | None) -> Transaction:
+    known = after or before
+    assert known is not None
+    return Transaction(1, known.home_address, before, after, Cause.REGISTRATION)
+
+
+def policy(home: Address, bid: int, priority: int) -> FlowPolicy:
+    return FlowPolicy(f"flow {priority}", home, priority, TrafficSelector(protocol=17, dscp=priority), bid)
+
+
+def registered(state: DesiredState, switch: ModelSwitch, after: NodeRecord) -> None:
+    done = state.apply(transaction(state.record(after.home_address), after))
+    switch.write(done.stages)
+    state.confirm(done)
+    switch.write(state.take_break(done))
+    state.finish_break(done)
+
+
+def test_a_first_registration_ends_with_the_entrance() -> None:
+    done = DesiredState().apply(transaction(None, record(HOMES[0], {1: 0, 2: 1}, PREFIXES[:1])))
+    assert [step for step, _ in done.steps()] == [Step.MAKE, Step.STEER, Step.ATTACH]
+    assert {update.op for update in done.updates()} == {Op.INSERT}
+    assert {update.entry.table for update in done.stages[-1]} == {p.HOME_ADDRESSES, p.MOBILE_NETWORKS}
+    assert done.break_ == ()
+
+
+def test_a_handover_is_one_modify_between_make_and_break() -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    registered(state, switch, record(HOMES[0], {1: 0, 2: 1}))
+    done = state.apply(transaction(state.record(HOMES[0]), record(HOMES[0], {1: 0, 2: 2})))
+    assert [step for step, _ in done.steps()] == [Step.MAKE, Step.STEER]
+    make, steer = done.stages
+    assert {(update.op, update.entry.table) for update in make} == {
+        (Op.INSERT, p.TUNNEL_TERMINATION),
+        (Op.INSERT, p.HOST_SOURCES),
+    }
+    ((op, entry),) = steer
+    assert (op, entry.table, entry.params[1]) == (Op.MODIFY, p.TUNNELS, int.from_bytes(COA[2]))
+    assert [[update.entry.table for update in stage] for stage in done.break_] == [
+        [p.HOST_SOURCES],
+        [p.TUNNEL_TERMINATION],
+    ]
+
+
+def test_a_deregistration_closes_the_entrance_first() -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    registered(state, switch, record(HOMES[0], {1: 0}, PREFIXES[:1]))
+    done = state.apply(transaction(state.record(HOMES[0]), None))
+    assert [step for step, _ in done.steps()] == [Step.DETACH, Step.UNSTEER, Step.UNMAKE]
+    switch.write(done.stages)
+    state.confirm(done)
+    assert {key[0] for key in switch.entries} == {p.TUNNEL_TERMINATION, p.HOST_SOURCES, p.NETWORK_SOURCES}
+    assert switch.entries == state.desired()
+    switch.write(state.take_break(done))
+    state.finish_break(done)
+    assert switch.entries == state.desired() == {}
+    assert len(state.ids.nodes) == len(state.ids.paths) == 0
+
+
+def test_a_shared_care_of_address_goes_with_its_last_node() -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    for home in HOMES[:2]:
+        registered(state, switch, record(home, {1: 0}))
+    first = state.apply(transaction(state.record(HOMES[0]), None))
+    assert {update.entry.table for stage in first.break_ for update in stage} == {p.HOST_SOURCES}
+    state.confirm(first)
+    second = state.apply(transaction(state.record(HOMES[1]), None))
+    assert {update.entry.table for stage in second.break_ for update in stage} == {p.HOST_SOURCES, p.TUNNEL_TERMINATION}
+
+
+def test_a_path_in_the_making_is_inserted_by_each_plan_but_written_once() -> None:
+    state = DesiredState()
+    plans = [state.apply(transaction(None, record(home, {1: 0}))) for home in HOMES[:2]]
+    assert all(any(u.entry.table == p.TUNNEL_TERMINATION for u in one.stages[0]) for one in plans)
+    merged = merge(plans)
+    assert [u.entry.table for u in merged.stages[0]].count(p.TUNNEL_TERMINATION) == 1
+    assert len(merged.stages) == 3
+    assert merged.numbers == (*plans[0].numbers, *plans[1].numbers)
+
+
+def test_a_refused_neighbour_leaves_the_shared_path_alone() -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    plans = [state.apply(transaction(None, record(home, {1: 0}))) for home in HOMES[:2]]
+    switch.write(merge(plans).stages[:1])
+    undone = state.rollback(plans[0], Step.MAKE)
+    assert undone.touches({(p.TUNNELS, (1, 1), 0)})
+    assert not undone.touches({(p.TUNNEL_TERMINATION, (int.from_bytes(COA[0]), int.from_bytes(AGENT)), 0)})
+    switch.write(undone.stages)
+    state.confirm(undone)
+    switch.write(plans[1].stages)
+    state.confirm(plans[1])
+    assert switch.entries == state.desired()
+    assert state.record(HOMES[0]) is None
+
+
+def test_numbers_come_back_only_after_the_break() -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    registered(state, switch, record(HOMES[0], {1: 0}))
+    gone = state.apply(transaction(state.record(HOMES[0]), None))
+    state.confirm(gone)
+    registered(state, switch, record(HOMES[1], {1: 1}))
+    assert (state.ids.node(HOMES[1]), state.ids.path(COA[1], AGENT)) == (2, 2)
+    state.take_break(gone)
+    state.finish_break(gone)
+    registered(state, switch, record(HOMES[2], {1: 2}))
+    assert (state.ids.node(HOMES[2]), state.ids.path(COA[2], AGENT)) == (1, 1)
+
+
+def test_what_is_wanted_again_is_not_broken() -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    registered(state, switch, record(HOMES[0], {1: 0}))
+    away = state.apply(transaction(state.record(HOMES[0]), record(HOMES[0], {1: 1})))
+    switch.write(away.stages)
+    state.confirm(away)
+    back = state.apply(transaction(state.record(HOMES[0]), record(HOMES[0], {1: 0})))
+    assert [step for step, _ in back.steps()] == [Step.STEER]
+    switch.write(back.stages)
+    state.confirm(back)
+    assert state.take_break(away) == ()
+    state.finish_break(away)
+    assert state.ids.path(COA[0], AGENT) == 1
+    switch.write(state.take_break(back))
+    state.finish_break(back)
+    assert switch.entries == state.desired()
+
+
+def test_an_entry_let_go_twice_has_its_own_grace() -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    registered(state, switch, record(HOMES[0], {1: 0}))
+    plans = []
+    for care_of in (1, 0, 2):
+        plans.append(state.apply(transaction(state.record(HOMES[0]), record(HOMES[0], {1: care_of}))))
+        state.confirm(plans[-1])
+    assert state.take_break(plans[0]) == ()
+    assert sum(map(len, state.take_break(plans[2]))) == 2
+
+
+def test_another_nodes_prefix_is_refused_and_nothing_changes() -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    registered(state, switch, record(HOMES[0], {1: 0}, PREFIXES[:1]))
+    before = state.desired()
+    with pytest.raises(ConflictError, match="belongs to another node"):
+        state.apply(transaction(None, record(HOMES[1], {1: 1}, PREFIXES[:1])))
+    assert state.desired() == before
+    assert len(state.ids.nodes) == 1
+    leaving = state.apply(transaction(state.record(HOMES[0]), record(HOMES[0], {1: 0})))
+    with pytest.raises(ConflictError, match="may yet get back"):
+        state.apply(transaction(None, record(HOMES[1], {1: 1}, PREFIXES[:1])))
+    state.confirm(leaving)
+    registered(state, switch, record(HOMES[1], {1: 1}, PREFIXES[:1]))
+
+
+def test_running_out_of_numbers_changes_nothing() -> None:
+    state = DesiredState(Ids(2))
+    state.confirm(state.apply(transaction(None, record(HOMES[0], {1: 0}))))
+    with pytest.raises(OutOfIdsError):
+        state.apply(transaction(None, record(HOMES[1], {1: 1, 2: 2})))
+    assert HOMES[1] not in state.ids.nodes
+    assert not state.is_pending(HOMES[1])
+    state.apply(transaction(None, record(HOMES[1], {1: 1})))
+
+
+def test_one_change_of_a_node_at_a_time() -> None:
+    state = DesiredState()
+    first = state.apply(transaction(None, record(HOMES[0], {1: 0})))
+    assert state.is_pending(HOMES[0])
+    with pytest.raises(RuntimeError, match="still pending"):
+        state.set_policies(HOMES[0], [])
+    state.confirm(first)
+    assert not state.is_pending(HOMES[0])
+    state.set_policies(HOMES[0], [])
+
+
+def test_policies_come_into_force_with_their_bid_and_can_be_undone() -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    early = state.set_policies(HOMES[0], [policy(HOMES[0], 2, 5)])
+    assert early.stages == ()
+    state.confirm(early)
+    registered(state, switch, record(HOMES[0], {1: 0, 2: 1}))
+    assert sum(key[0] == p.FLOW_BINDINGS for key in switch.entries) == 1
+    changed = state.set_policies(HOMES[0], [policy(HOMES[0], 1, 5), policy(HOMES[0], 2, 4)])
+    assert [(u.op, u.entry.params) for u in changed.stages[0]] == [(Op.INSERT, (2,)), (Op.MODIFY, (1,))]
+    undone = state.rollback(changed)
+    switch.write(undone.stages)
+    state.confirm(undone)
+    assert state.policies(HOMES[0]) == (policy(HOMES[0], 2, 5),)
+    assert switch.entries == state.desired()
+
+
+@pytest.mark.parametrize(
+    ("policies", "field"),
+    [
+        ([policy(HOMES[1], 1, 1)], "home_address"),
+        ([policy(HOMES[0], 1, 1), replace(policy(HOMES[0], 1, 1), name="other")], "priority"),
+        ([policy(HOMES[0], 1, 1), replace(policy(HOMES[0], 1, 2), name="flow 1")], "name"),
+        ([policy(HOMES[0], 0, 1)], "bid"),
+    ],
+)
+def test_contradicting_policies_are_refused(policies: list[FlowPolicy], field: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        DesiredState().set_policies(HOMES[0], policies)
+    assert caught.value.field == field
+
+
+def test_a_restored_state_is_the_one_that_was_stored() -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    for home, care_of in zip(HOMES, ({1: 0}, {1: 1, 2: 0}, {3: 2}), strict=True):
+        registered(state, switch, record(home, care_of))
+    registered(state, switch, replace(record(HOMES[0], {}), forget_at=99.0))
+    state.confirm(state.set_policies(HOMES[1], [policy(HOMES[1], 2, 5)]))
+    again = DesiredState()
+    for home in reversed(HOMES):
+        stored = state.record(home)
+        assert stored is not None
+        again.restore(stored, state.ids.node(home), state.path_ids(stored), state.policies(home))
+    assert again.desired() == state.desired()
+    assert diff(state.desired(), again.desired()) == ()
+    with pytest.raises(ValueError, match="already taken"):
+        again.restore(record(parse_address("2001:db8:0:1::9"), {}), 1, {})
+    moved = again.apply(transaction(again.record(HOMES[1]), record(HOMES[1], {1: 1, 2: 3})))
+    assert [step for step, _ in moved.steps()] == [Step.MAKE, Step.STEER]
+
+
+def test_static_entries_belong_to_their_switch() -> None:
+    state = DesiredState()
+    hops = [Entry(p.NEXT_HOPS, (n,), p.FORWARD, (n, 1, 2)) for n in (1, 2)]
+    route = Entry(p.ROUTES, (None,), p.NEXT_HOP, (1,))
+    first = state.set_static("s1", [*hops, route])
+    assert [[u.entry.table for u in stage] for stage in first.stages] == [[p.NEXT_HOPS] * 2, [p.ROUTES]]
+    state.set_static("t1", hops[:1], anchor=False)
+    state.confirm(state.apply(transaction(None, record(HOMES[0], {1: 0}))))
+    assert set(state.desired("t1").values()) == set(hops[:1])
+    assert set(state.desired("s1")) == {*state.desired(), *(entry.key for entry in (*hops, route))}
+    second = state.set_static("s1", [hops[1], replace(route, params=(2,))])
+    assert [(u.op, u.entry.table) for stage in second.stages for u in stage] == [
+        (Op.MODIFY, p.ROUTES),
+        (Op.DELETE, p.NEXT_HOPS),
+    ]
+
+
+def test_merging_one_plan_or_none_changes_nothing() -> None:
+    done = DesiredState().apply(transaction(None, record(HOMES[0], {1: 0})))
+    assert merge([done]) is done
+    assert merge([]) == Plan()
+
+
+records = st.builds(
+    record,
+    st.sampled_from(HOMES),
+    st.dictionaries(st.integers(1, 3), st.integers(0, 3), max_size=3),
+    st.sets(st.sampled_from(PREFIXES)).map(sorted),
+)
+
+
+def world(nodes: list[NodeRecord]) -> dict[EntryKey, Entry]:
+    state = DesiredState()
+    for node in nodes:
+        if state.record(node.home_address) is None:
+            try:
+                state.confirm(state.apply(transaction(None, node)))
+            except ConflictError:
+                continue
+    return state.desired()
+
+
+@given(st.lists(records, max_size=4), st.lists(records, max_size=4), st.integers())
+@settings(max_examples=60, deadline=None)
+def test_reconciling_leads_from_anything_to_anything(
+    now: list[NodeRecord], wanted: list[NodeRecord], seed: int
+) -> None:
+    switch, target = ModelSwitch(seed), world(wanted)
+    switch.entries = world(now)
+    switch.write(diff(switch.entries, target))
+    assert switch.entries == target
+    assert diff(switch.entries, target) == ()
+    assert plan(target, target) == Plan()
+
+
+class Life(RuleBasedStateMachine):
+    """Nodes come, move and go; plans overlap, are merged, refused and undone; the switch is never inconsistent."""
+
+    done: Bundle[Plan] = Bundle("done")
+
+    @initialize(seed=st.integers())
+    def begin(self, seed: int) -> None:
+        self.state = DesiredState()
+        self.switch = ModelSwitch(seed)
+        self.unbroken = 0
+
+    @rule(target=done, nodes=st.lists(records, min_size=1, max_size=3, unique_by=lambda node: node.home_address))
+    def register(self, nodes: list[NodeRecord]) -> MultipleResults[Plan]:
+        return self.carry_out([*self.planned(nodes)])
+
+    @rule(
+        target=done,
+        nodes=st.lists(records, min_size=1, max_size=3, unique_by=lambda node: node.home_address),
+        room=st.integers(0, 12),
+    )
+    def refuse(self, nodes: list[NodeRecord], room: int) -> MultipleResults[Plan]:
+        plans = [*self.planned(nodes)]
+        desired = self.state.desired()
+        merged = merge(plans)
+        self.switch.refuse_after = room
+        reached = Step.MAKE
+        try:
+            for reached, stage in merged.steps():  # noqa: B007  the step that fails is used below
+                self.switch.write((stage,))
+        except RefusedError:
+            self.switch.refuse_after = None
+            for one in plans:
+                undone = self.state.rollback(one, reached)
+                self.switch.write(undone.stages)
+                self.state.confirm(undone)
+            return multiple()
+        self.switch.refuse_after = None
+        assert self.state.desired() == desired
+        return self.carry_out(plans)
+
+    @rule(target=done, home=st.sampled_from(HOMES), forgotten=st.booleans())
+    def deregister(self, home: Address, forgotten: bool) -> MultipleResults[Plan]:  # noqa: FBT001  Hypothesis passes by name
+        before = self.state.record(home)
+        if before is None:
+            return multiple()
+        after = None if forgotten else replace(before, bindings=(), prefixes=(), forget_at=1.0)
+        return self.carry_out([self.state.apply(transaction(before, after))])
+
+    @rule(
+        target=done, home=st.sampled_from(HOMES), bids=st.dictionaries(st.integers(1, 4), st.integers(1, 3), max_size=3)
+    )
+    def steer(self, home: Address, bids: dict[int, int]) -> MultipleResults[Plan]:
+        wanted = [policy(home, bid, priority) for priority, bid in bids.items()]
+        return self.carry_out([self.state.set_policies(home, wanted)])
+
+    @rule(one=consumes(done))
+    def break_old_ways(self, one: Plan) -> None:
+        self.switch.write(self.state.take_break(one))
+        self.state.finish_break(one)
+        self.unbroken -= 1
+
+    @precondition(lambda self: self.unbroken == 0)
+    @rule()
+    def nothing_is_left_over(self) -> None:
+        in_use = [node for home in HOMES if (node := self.state.record(home)) is not None]
+        assert len(self.state.ids.nodes) == len(in_use)
+        assert len(self.state.ids.paths) == len({binding.care_of for node in in_use for binding in node.bindings})
+
+    @invariant()
+    def the_switch_has_what_is_desired(self) -> None:
+        assert self.switch.entries == self.state.desired()
+
+    def planned(self, nodes: list[NodeRecord]) -> Iterable[Plan]:
+        for node in nodes:
+            try:
+                yield self.state.apply(transaction(self.state.record(node.home_address), node))
+            except ConflictError:
+                continue
+
+    def carry_out(self, plans: list[Plan]) -> MultipleResults[Plan]:
+        merged = merge(plans)
+        self.switch.write(merged.stages)
+        self.state.confirm(merged)
+        broken = [one for one in plans if one.break_]
+        self.unbroken += len(broken)
+        return multiple(*broken)
+
+
+Life.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestLife = Life.TestCase
