@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from controller.northbound.app import create_app
+from controller.northbound import create_app
 from fake_control import FakeControl
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from controller.northbound.app import create_app
+from controller.northbound import create_app
 from fake_control import FakeControl
 
 METHODS = {"get", "put", "delete"}

@@ -4,8 +4,7 @@ import signal
 import httpx
 import pytest
 
-from controller.northbound.app import create_app
-from controller.northbound.server import NorthboundServer, ServerError
+from controller.northbound import NorthboundServer, ServerError, create_app
 from fake_control import FakeControl
 
 

@@ -1,0 +1,43 @@
+"""The command line as a whole: which commands there are."""
+
+from typing import Annotated
+
+import typer
+
+from controller.cli import control, policy, show
+from controller.cli.extensions import ExtensibleGroup
+
+app = typer.Typer(
+    cls=ExtensibleGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A Mobile IPv6 home agent for nodes with several care-of addresses, on P4 switches.",
+    epilog="Exit status: 0 done, 1 failed, 2 wrong input.",
+)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001  typer calls it with the option's value
+    if wanted:
+        from controller.northbound.version import mcoa_version  # noqa: PLC0415  brings FastAPI with it, seldom needed
+
+        typer.echo(f"mcoa {mcoa_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Run one command."""
+
+
+app.command()(control.run)
+app.command("check-config")(control.check_config)
+app.command()(show.bindings)
+app.command()(show.nodes)
+app.command()(show.switches)
+app.command()(show.health)
+app.add_typer(policy.app, name="policy")
