@@ -1,6 +1,7 @@
 """To the node and back: steering, encapsulation, the checks of the reverse tunnel, decapsulation."""
 
 import zlib
+from typing import Any
 
 import pytest
 from rig import Rig
@@ -132,7 +133,7 @@ def test_ports_behind_an_extension_header_count(home: Rig, extension: IPv6ExtHdr
     ],
 )
 def test_a_flow_binding_takes_what_its_selectors_say(
-    home: Rig, selectors: dict[str, object], packet: IPv6, bid: int
+    home: Rig, selectors: dict[str, Any], packet: IPv6, bid: int
 ) -> None:
     home.install([flow(2, **selectors)])
     assert sent_by(home, packet) == bid
@@ -225,7 +226,7 @@ def test_the_reverse_tunnel_is_for_its_owner_only(home: Rig, frame: bytes, reaso
 
 
 # RFC 6040 section 4.2; None: dropped. Rows: inner Not-ECT, ECT(1), ECT(0), CE; columns: outer in the same order.
-ECN_AFTER = [
+ECN_AFTER: list[list[int | None]] = [
     [0, 0, 0, None],
     [1, 1, 1, 3],
     [2, 1, 2, 3],
