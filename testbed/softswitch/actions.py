@@ -250,6 +250,18 @@ class Body:
     def _truncate(self, length: Json) -> None:
         self._source.line(f"cut = {self._expressions.value(length).code}")
 
+    def _clone_ingress_pkt_to_egress(self, session: Json, fields: Json) -> None:
+        self._source.line(f"clone_id = {self._expressions.value(session).code}")
+        self._source.line(f"clone_list = {self._expressions.value(fields).code}")
+
+    _clone_egress_pkt_to_egress = _clone_ingress_pkt_to_egress
+
+    def _resubmit(self, fields: Json) -> None:
+        self._source.line(f"resubmit_list = {self._expressions.value(fields).code}")
+
+    def _recirculate(self, fields: Json) -> None:
+        self._source.line(f"recirculate_list = {self._expressions.value(fields).code}")
+
     def _log_msg(self, form: Json, values: Json | None = None) -> None:
         items = ", ".join(self._expressions.value(v).code for v in (values or {"value": []})["value"])
         self._source.line(f"log_msg({form['value']!r}, [{items}])")
@@ -309,6 +321,7 @@ PRIMITIVES = frozenset({
     "assign", "modify_field", "assign_header", "copy_header", "assign_header_stack", "add_header", "remove_header", "push", "pop",
     "mark_to_drop", "drop", "exit", "no_op", "truncate", "log_msg", "count", "execute_meter", "register_read", "register_write",
     "modify_field_with_hash_based_offset", "modify_field_rng_uniform",
+    "clone_ingress_pkt_to_egress", "clone_egress_pkt_to_egress", "resubmit", "recirculate",
 })  # fmt: skip
 """What this switch runs, besides `_jump` and `_jump_if_zero`."""
 

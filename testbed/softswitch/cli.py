@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from testbed.softswitch.errors import ArtefactError
 from testbed.softswitch.ports import parse_endpoint, parse_port
 from testbed.softswitch.switch import SoftSwitch, TlsFiles
 
@@ -17,7 +16,7 @@ _Interfaces = Annotated[
 ]
 
 
-def switch(  # noqa: PLR0917 - every parameter is an option on the command line
+def switch(  # noqa: PLR0913, PLR0917 - every parameter is an option on the command line
     interface: _Interfaces = [],  # noqa: B006 - typer wants a list; it is never changed
     grpc: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where P4Runtime is served.")] = "127.0.0.1:9559",
     device_id: Annotated[int, typer.Option(min=1, help="P4Runtime's device id.")] = 1,
@@ -31,20 +30,35 @@ def switch(  # noqa: PLR0917 - every parameter is an option on the command line
     """Run the embedded P4 switch: a P4Runtime target without hardware."""
     try:
         parse_endpoint(grpc)
-        if (p4info is None) != (json is None):
-            raise ValueError("--p4info and --json belong together: give both or none")
-        if (tls_certificate is None) != (tls_key is None) or (tls_ca is not None and tls_key is None):
-            raise ValueError("TLS needs --tls-certificate and --tls-key; --tls-ca is an addition to them")
-        tls = TlsFiles(tls_certificate, tls_key, tls_ca) if tls_certificate and tls_key else None
-        device = SoftSwitch(device_id, cpu_port)
-        for text in interface:
-            device.add_port(*parse_port(text))
-        if p4info is not None and json is not None:
-            device.load(p4info, json)
+        tls = _tls(tls_certificate, tls_key, tls_ca)
+        device = _device(device_id, cpu_port, interface)
+        _load(device, p4info, json)
         asyncio.run(_run(device, grpc, tls))
-    except (ValueError, ArtefactError, OSError) as error:
+    except (ValueError, OSError) as error:
         typer.echo(f"mcoa switch: {error}", err=True)
         raise typer.Exit(2) from None
+
+
+def _tls(certificate: Path | None, key: Path | None, ca: Path | None) -> TlsFiles | None:
+    if certificate is not None and key is not None:
+        return TlsFiles(certificate, key, ca)
+    if certificate is None and key is None and ca is None:
+        return None
+    raise ValueError("TLS needs --tls-certificate and --tls-key; --tls-ca is an addition to them")
+
+
+def _device(device_id: int, cpu_port: int, interfaces: list[str]) -> SoftSwitch:
+    device = SoftSwitch(device_id, cpu_port)
+    for text in interfaces:
+        device.add_port(*parse_port(text))
+    return device
+
+
+def _load(device: SoftSwitch, p4info: Path | None, json: Path | None) -> None:
+    if p4info is not None and json is not None:
+        device.load(p4info, json)
+    elif p4info is not None or json is not None:
+        raise ValueError("--p4info and --json belong together: give both or none")
 
 
 async def _run(device: SoftSwitch, address: str, tls: TlsFiles | None) -> None:

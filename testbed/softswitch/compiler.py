@@ -11,18 +11,14 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from testbed.softswitch.actions import DROP_PORT
-from testbed.softswitch.calculations import checksum
-from testbed.softswitch.controls import ControlWriter
 from testbed.softswitch.errors import ArtefactError
 from testbed.softswitch.expressions import HELPERS
+from testbed.softswitch.function import FunctionWriter
 from testbed.softswitch.hashes import HASHES
-from testbed.softswitch.layout import Layout
 from testbed.softswitch.meters import MeterArray
-from testbed.softswitch.parsers import ParserWriter
 from testbed.softswitch.program import Json, Program, Table
+from testbed.softswitch.replication import Copy, Replication
 from testbed.softswitch.scope import Scope
-from testbed.softswitch.source import Source
 from testbed.softswitch.tables import Entry, ExactTable, MaskedTable, Part, make_table
 
 _logger = logging.getLogger(__name__)
@@ -54,6 +50,7 @@ class Compiled:
     counters: dict[str, CounterArray]
     meters: dict[str, MeterArray]
     registers: dict[str, list[int]]
+    replication: Replication
     clock: Clock
 
 
@@ -79,11 +76,17 @@ class _Compiler:
         self._visible = visible
         self._clock = clock
         self._scope = Scope(program)
-        self._source = Source()
         self._environment: dict[str, object] = dict(HELPERS)
         self._environment |= {f"hash_{name}": function for name, function in HASHES.items()}
         self._environment |= {"now": clock, "log_msg": _log, "randint": random.Random().randint, "start": clock()}  # noqa: S311 - the program's random() needs no secrecy
         self._table_names: dict[str, str] = {}
+        self._replication = Replication()
+        self._environment |= {
+            "group": self._replication.group,
+            "session": self._replication.session,
+            "Copy": Copy,
+        }
+        self._environment |= {f"zero{h.bits // 8}": bytes(h.bits // 8) for h in program.headers.values()}
 
     def compile(self) -> Compiled:
         program = self._program
@@ -92,14 +95,13 @@ class _Compiler:
         meters = {m.name: MeterArray(m.size) for m in program.meters.values() if m.direct is None}
         registers = {r.name: [0] * r.size for r in program.registers.values()}
         arrays = self._bind_arrays(counters, meters, registers)
-        self._write(arrays)
-        text = self._source.text()
+        text = FunctionWriter(self._scope, arrays, self._table_names, self._environment).write()
         code = compile(text, f"<{program.start} of {len(tables)} tables>", "exec")
         exec(code, self._environment)  # noqa: S102 - the text is our own, made from checked parts of the program
         process = self._environment["process"]
         if not callable(process):
             raise ArtefactError("the generated module has no function")
-        return Compiled(program, process, text, tables, counters, meters, registers, self._clock)
+        return Compiled(program, process, text, tables, counters, meters, registers, self._replication, self._clock)
 
     # -- run-time state ------------------------------------------------------------------------------------------------
 
@@ -139,79 +141,6 @@ class _Compiler:
         for name, register in registers.items():
             bind(name, {"": register, "_size": len(register)})
         return names
-
-    # -- the function --------------------------------------------------------------------------------------------------
-
-    def _write(self, arrays: dict[str, str]) -> None:
-        source, program = self._source, self._program
-        for header in program.headers.values():
-            if not header.metadata:
-                self._environment[f"zero{header.bits // 8}"] = bytes(header.bits // 8)
-        with source.block("def process(p, ingress_port):"):
-            self._begin()
-            ParserWriter(self._scope, source, self._environment).write()
-            self._after_parser()
-            ControlWriter(self._scope, source, arrays, self._table_names, program.pipelines["ingress"]).write()
-            self._between()
-            ControlWriter(self._scope, source, arrays, self._table_names, program.pipelines["egress"]).write()
-            if program.pipelines["egress"].start is not None:
-                source.line(f"if {self._scope.standard('egress_spec')} == {DROP_PORT}: return ()")
-            self._deparse()
-
-    def _begin(self) -> None:
-        scope, source = self._scope, self._source
-        source.line("size = end = length = len(p)")
-        names = scope.variables()
-        for first in range(0, len(names), 40):
-            source.line(f"{' = '.join(names[first : first + 40])} = 0")
-        source.line("o = 0")
-        source.line("cut = bad_checksum = None")
-        source.line(f"error = {self._program.errors.get('NoError', 0)}")
-        self._set("ingress_port", "ingress_port")
-        self._set("packet_length", "size")
-        self._set("ingress_global_timestamp", "int((now() - start) * 1e6) & 0xffffffffffff")
-
-    def _after_parser(self) -> None:
-        for item in self._program.checksums:
-            if item.get("verify", True):
-                self._source.lines(checksum(self._scope, item, update=False))
-        self._set("parser_error", "error")
-        self._set("checksum_error", "1 if bad_checksum else 0")
-
-    def _between(self) -> None:
-        """What the traffic manager of simple_switch does between ingress and egress."""
-        spec = self._scope.standard("egress_spec")
-        self._source.line(f"if {spec} == {DROP_PORT}: return ()")
-        self._source.line(f"out_port = {spec}")
-        self._set("egress_port", "out_port")
-        self._set("instance_type", "0")
-        self._set("enq_timestamp", "int((now() - start) * 1e6) & 0xffffffff")
-        self._set("egress_global_timestamp", "int((now() - start) * 1e6) & 0xffffffffffff")
-        if self._program.pipelines["egress"].start is not None:
-            self._source.line(f"{spec} = 0")
-        self._set("packet_length", "length")
-
-    def _deparse(self) -> None:
-        scope, source = self._scope, self._source
-        for item in self._program.checksums:
-            if item.get("update", True):
-                source.lines(checksum(scope, item, update=True))
-        source.line('out = b""')
-        for name in self._program.deparser:
-            layout = Layout(scope, self._program.headers[name], self._environment)
-            encoded = layout.encode()
-            raw = scope.raw(name)
-            text = raw if encoded == raw else f"{encoded} if {scope.dirty(name)} else {raw}"
-            source.line(f"if {scope.valid(name)}: out += {text}")
-        source.line("out += p[o:]")
-        if "cut =" in source.text().replace("cut = bad_checksum", ""):
-            source.line("if cut is not None: out = out[:cut]")
-        source.line("return ((out_port, out),)")
-
-    def _set(self, name: str, value: str) -> None:
-        variable = self._scope.standard(name)
-        if variable is not None:
-            self._source.line(f"{variable} = {value}")
 
 
 def _log(form: str, values: list[int]) -> None:

@@ -147,6 +147,8 @@ class Expressions:
             return self._compare_headers(operator, node)
         left, right = self.value(node["left"]), self.value(node["right"])
         symbol, width = _BINARY[operator]
+        if operator == "&" and _covers(right, left):
+            return left
         return Text(f"({left.code} {symbol} {right.code})", width(left.bits, right.bits))
 
     def _compare_headers(self, operator: str, node: Json) -> Text:
@@ -194,7 +196,8 @@ class Expressions:
         return inner if inner.bits == 1 else Text(f"({inner.code} != 0)", 1)
 
     def _op_b2d(self, node: Json) -> Text:
-        return Text(f"(1 if {self.value(node['right']).code} else 0)", 1)
+        inner = self.value(node["right"])
+        return inner if inner.code in {"0", "1"} else Text(f"(1 if {inner.code} else 0)", 1)
 
     def _op_two_comp_mod(self, node: Json) -> Text:
         width = self._constant(node["right"])
@@ -273,6 +276,12 @@ def store(field: Field, text: Text) -> str:
     if number is not None:
         return hex(number & mask)
     return f"{text.code} & {mask:#x}"
+
+
+def _covers(mask: Text, text: Text) -> bool:
+    """Whether a mask is a literal that leaves every bit of the text as it is."""
+    number = _number(mask)
+    return number is not None and text.bits is not None and number + 1 >= 1 << text.bits and number & (number + 1) == 0
 
 
 def _number(text: Text) -> int | None:

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from finsy.proto import p4i, p4r
 from google.protobuf import text_format
 
 from testbed.softswitch.arrays import Arrays
 from testbed.softswitch.compiler import compile_program
+from testbed.softswitch.copies import ReplicationEntries
 from testbed.softswitch.entities import DELETE, INSERT, MODIFY, TableEntries
 from testbed.softswitch.errors import ArtefactError, invalid, unimplemented
 from testbed.softswitch.packet_io import PacketIo
@@ -40,8 +42,26 @@ class ForwardingPipeline:
         self.schema = bind(info, self.compiled)
         self.process = self.compiled.process
         self.packet_io = PacketIo(self.schema.packet_in, self.schema.packet_out)
-        self._tables = TableEntries(self.schema, clock)
-        self._arrays = Arrays(self.schema, clock)
+        tables, arrays = TableEntries(self.schema, clock), Arrays(self.schema, clock)
+        copies = ReplicationEntries(self.compiled.replication)
+        self._writers: dict[str, Callable[[int, Any], None]] = {
+            "table_entry": tables.write,
+            "direct_counter_entry": tables.write_direct_counter,
+            "direct_meter_entry": tables.write_direct_meter,
+            "counter_entry": arrays.write_counter,
+            "meter_entry": arrays.write_meter,
+            "register_entry": arrays.write_register,
+            "packet_replication_engine_entry": copies.write,
+        }
+        self._readers: dict[str, Callable[[Any], Iterator[p4r.Entity]]] = {
+            "table_entry": tables.read,
+            "direct_counter_entry": tables.read_direct_counter,
+            "direct_meter_entry": tables.read_direct_meter,
+            "counter_entry": arrays.read_counter,
+            "meter_entry": arrays.read_meter,
+            "register_entry": arrays.read_register,
+            "packet_replication_engine_entry": copies.read,
+        }
 
     def write(self, update: p4r.Update) -> None:
         """Apply one update.
@@ -53,22 +73,11 @@ class ForwardingPipeline:
         if kind not in {INSERT, MODIFY, DELETE}:
             raise invalid("an update must be INSERT, MODIFY or DELETE")
         which = entity.WhichOneof("entity")
-        if which == "table_entry":
-            self._tables.write(kind, entity.table_entry)
-        elif which == "direct_counter_entry":
-            self._tables.write_direct_counter(kind, entity.direct_counter_entry)
-        elif which == "direct_meter_entry":
-            self._tables.write_direct_meter(kind, entity.direct_meter_entry)
-        elif which == "counter_entry":
-            self._arrays.write_counter(kind, entity.counter_entry)
-        elif which == "meter_entry":
-            self._arrays.write_meter(kind, entity.meter_entry)
-        elif which == "register_entry":
-            self._arrays.write_register(kind, entity.register_entry)
-        elif which is None:
+        if which is None:
             raise invalid("the update names no entity")
-        else:
+        if which not in self._writers:
             raise unimplemented(f"writing a {which}")
+        self._writers[which](kind, getattr(entity, which))
 
     def read(self, entity: p4r.Entity) -> Iterator[p4r.Entity]:
         """What a request's entity asks for.
@@ -77,21 +86,11 @@ class ForwardingPipeline:
             EntityError: it is not valid.
         """
         which = entity.WhichOneof("entity")
-        if which == "table_entry":
-            return self._tables.read(entity.table_entry)
-        if which == "direct_counter_entry":
-            return self._tables.read_direct_counter(entity.direct_counter_entry)
-        if which == "direct_meter_entry":
-            return self._tables.read_direct_meter(entity.direct_meter_entry)
-        if which == "counter_entry":
-            return self._arrays.read_counter(entity.counter_entry)
-        if which == "meter_entry":
-            return self._arrays.read_meter(entity.meter_entry)
-        if which == "register_entry":
-            return self._arrays.read_register(entity.register_entry)
         if which is None:
             raise invalid("the request names no entity")
-        raise unimplemented(f"reading a {which}")
+        if which not in self._readers:
+            raise unimplemented(f"reading a {which}")
+        return self._readers[which](getattr(entity, which))
 
 
 def parse_p4info(text: str) -> p4i.P4Info:

@@ -231,12 +231,9 @@ def _read(data: Json) -> Program:
         registers={r["name"]: _array(r) for r in data["register_arrays"]},
         calculations={c["name"]: c for c in data["calculations"]},
         checksums=tuple(data["checksums"]),
-        errors={name: number for name, number in data.get("errors", [])},
+        errors={item[0]: item[1] for item in data.get("errors", [])},
         aliases={name: (target[0], target[1]) for name, target in data.get("field_aliases", [])},
-        field_lists={
-            f["id"]: tuple((e["value"][0], e["value"][1]) for e in f["elements"] if e["type"] == "field")
-            for f in data.get("field_lists", [])
-        },
+        field_lists={f["id"]: _field_list(f) for f in data.get("field_lists", [])},
     )
     missing = {"ingress", "egress"} - program.pipelines.keys()
     if missing:
@@ -276,6 +273,15 @@ def _stacks(data: Json) -> dict[str, tuple[str, ...]]:
 def _action(data: Json) -> Action:
     params = tuple((p["name"], p["bitwidth"]) for p in data["runtime_data"])
     return Action(data["id"], data["name"], params, tuple(data["primitives"]))
+
+
+def _field_list(data: Json) -> tuple[tuple[str, str], ...]:
+    for element in data["elements"]:
+        if element["type"] != "field":
+            raise UnsupportedError(
+                f"an element of type {element['type']!r}", f"field list {data.get('name', data['id'])}"
+            )
+    return tuple((element["value"][0], element["value"][1]) for element in data["elements"])
 
 
 def _deparser(data: Json) -> tuple[str, ...]:

@@ -94,6 +94,10 @@ class Scope:
             for node in pipeline.nodes.values():
                 if hasattr(node, "expression"):
                     yield from self._scan(node.expression)
+        yield from self._mentioned_elsewhere()
+
+    def _mentioned_elsewhere(self) -> Iterator[tuple[str, str]]:
+        program = self.program
         for table in program.tables.values():
             yield from ((key.header, key.field) for key in table.keys)
         for meter in program.meters.values():

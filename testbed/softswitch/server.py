@@ -117,11 +117,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
 
     def _packet_out(self, client: Client, packet: p4r.PacketOut) -> None:
         try:
-            if not self._arbitration.client_is_primary(client):
-                raise EntityError(errors.PERMISSION_DENIED, "packet-out: only the primary may send packets")
-            if self._device.pipeline is None:
-                raise EntityError(errors.FAILED_PRECONDITION, "packet-out: there is no pipeline yet")
-            self._device.packet_out(self._device.pipeline.packet_io.from_controller(packet))
+            self._device.packet_out(self._frame(client, packet))
         except EntityError as error:
             response = p4r.StreamMessageResponse()
             response.error.canonical_code = error.code
@@ -129,9 +125,20 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
             response.error.packet_out.packet_out.CopyFrom(packet)
             client.send(response)
 
+    def _frame(self, client: Client, packet: p4r.PacketOut) -> bytes:
+        if not self._arbitration.client_is_primary(client):
+            raise EntityError(errors.PERMISSION_DENIED, "packet-out: only the primary may send packets")
+        if self._device.pipeline is None:
+            raise EntityError(errors.FAILED_PRECONDITION, "packet-out: there is no pipeline yet")
+        return self._device.pipeline.packet_io.from_controller(packet)
+
     # -- unary ---------------------------------------------------------------------------------------------------------
 
-    async def Capabilities(self, request: p4r.CapabilitiesRequest, context: _Context) -> p4r.CapabilitiesResponse:  # noqa: N802
+    async def Capabilities(  # noqa: N802
+        self,
+        request: p4r.CapabilitiesRequest,  # noqa: ARG002 - gRPC calls it so
+        context: _Context,  # noqa: ARG002 - gRPC calls it so
+    ) -> p4r.CapabilitiesResponse:
         """The version of the API."""
         return p4r.CapabilitiesResponse(p4runtime_api_version=API_VERSION)
 

@@ -5,10 +5,12 @@ of results that any write to the table empties. What is not in the cache is foun
 bits share a dictionary, so a miss costs one look-up for each combination of masks in use, not one for each entry.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from testbed.softswitch.meters import Meter
+if TYPE_CHECKING:
+    from testbed.softswitch.meters import Meter
 
 Args: TypeAlias = tuple[int, ...]
 CACHE_SIZE = 1 << 16
@@ -46,7 +48,7 @@ class Entry:
         self.metadata = b""
 
 
-class Table:
+class Table(ABC):
     """Entries by identity (match, priority), and a default entry.
 
     Args:
@@ -85,11 +87,11 @@ class Table:
         """Exchange the default entry."""
         self.default = entry
 
-    def _added(self, entry: Entry) -> None:
-        raise AssertionError
+    @abstractmethod
+    def _added(self, entry: Entry) -> None: ...
 
-    def _removed(self, entry: Entry) -> None:
-        raise AssertionError
+    @abstractmethod
+    def _removed(self, entry: Entry) -> None: ...
 
 
 class ExactTable(Table):

@@ -41,23 +41,29 @@ def decode_match(field: MatchField, match: p4r.FieldMatch, table: str) -> Part:
     if match.WhichOneof("field_match_type") != field.kind:
         raise invalid(f"{what}: the match must be of kind {field.kind}, not {match.WhichOneof('field_match_type')}")
     full = (1 << field.width) - 1
-    if field.kind == "exact":
-        return Part(decode(match.exact.value, field.width, what), full)
-    if field.kind == "optional":
-        return Part(decode(match.optional.value, field.width, what), full)
+    if field.kind in {"exact", "optional"}:
+        value = match.exact.value if field.kind == "exact" else match.optional.value
+        return Part(decode(value, field.width, what), full)
     if field.kind == "range":
-        low, high = decode(match.range.low, field.width, what), decode(match.range.high, field.width, what)
-        if low > high:
-            raise invalid(f"{what}: the range ends at {high}, before it begins at {low}")
-        if low == 0 and high == full:
-            raise invalid(f"{what}: a range of all values must be left out")
-        return Part(low, high)
+        return _range(match.range, field.width, what)
+    return _masked(field, match, what)
+
+
+def _range(match: p4r.FieldMatch.Range, width: int, what: str) -> Part:
+    low, high = decode(match.low, width, what), decode(match.high, width, what)
+    if low > high:
+        raise invalid(f"{what}: the range ends at {high}, before it begins at {low}")
+    if low == 0 and high == (1 << width) - 1:
+        raise invalid(f"{what}: a range of all values must be left out")
+    return Part(low, high)
+
+
+def _masked(field: MatchField, match: p4r.FieldMatch, what: str) -> Part:
     if field.kind == "lpm":
-        length = match.lpm.prefix_len
+        length, full = match.lpm.prefix_len, (1 << field.width) - 1
         if not 0 < length <= field.width:
             raise invalid(f"{what}: the prefix length {length} is not in 1 to {field.width}; leave the field out for 0")
-        mask = full ^ (full >> length)
-        value = decode(match.lpm.value, field.width, what)
+        value, mask = decode(match.lpm.value, field.width, what), full ^ (full >> length)
     else:
         value, mask = decode(match.ternary.value, field.width, what), decode(match.ternary.mask, field.width, what)
         if mask == 0:
