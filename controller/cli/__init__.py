@@ -2,6 +2,8 @@
 
 from controller.cli.app import app
 
+__all__ = ["app", "main"]
+
 
 def main() -> None:
     """Run the command line and end the process.

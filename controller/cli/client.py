@@ -28,7 +28,7 @@ class Client:
             parsed = httpx.URL(self._url)
         except httpx.InvalidURL as error:
             fail(f"{url!r} is no URL: {error}", 2)
-        if parsed.scheme not in {"http", "https"} or not parsed.host:
+        if parsed.scheme not in {"http", "https"} or not parsed.host or (parsed.port or 0) > 65535:
             fail(f"{url!r} is no URL of a controller: write it as in http://127.0.0.1:8181", 2)
         # Settings for proxies in the environment are for the web, not for a controller beside us.
         self._client = httpx.Client(base_url=self._url, timeout=_TIMEOUT, trust_env=False)

@@ -48,7 +48,7 @@ def check_config(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Check a configuration file and the topology that it names. Exit status 2: it is wrong."""
-    from controller.config import ConfigError, load_settings  # noqa: PLC0415  pydantic is slow to import
+    from controller.config import ConfigError, load_settings  # noqa: PLC0415  its models take a while to build
 
     try:
         settings = load_settings(file)
@@ -67,7 +67,7 @@ def check_config(
 
 
 def _load(file: Path) -> "Settings":
-    from controller.config import ConfigError, load_settings  # noqa: PLC0415  pydantic is slow to import
+    from controller.config import ConfigError, load_settings  # noqa: PLC0415  its models take a while to build
 
     try:
         return load_settings(file)
