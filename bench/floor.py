@@ -15,7 +15,7 @@ from pathlib import Path
 import grpc
 from finsy.proto import p4r, p4r_grpc
 
-from bench.p4rt import Message
+from testbed.p4rt import Message
 
 OPTIONS = [("grpc.max_receive_message_length", 256 << 20), ("grpc.max_send_message_length", 256 << 20)]
 

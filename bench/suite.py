@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-MODULES = ("bench.codec",)
+MODULES = ("bench.codec", "bench.registration", "bench.encap")
 
 
 def load() -> None:

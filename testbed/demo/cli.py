@@ -12,6 +12,7 @@ _SAMPLE = "three-access.yaml"
 
 
 def demo(
+    *,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for capture, report and picture.")] = Path(
         "demo-out"
     ),

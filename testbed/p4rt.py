@@ -1,9 +1,12 @@
-"""A bare P4Runtime client: messages built beforehand, nothing else. What it reaches is the ceiling for any controller."""
+"""A bare P4Runtime client for tests and measurements: it shares no code with the controller's session."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeAlias
+from types import TracebackType
+from typing import Any, Self, TypeAlias
 
-from finsy.proto import p4i, p4r
+import grpc
+from finsy.proto import p4i, p4r, p4r_grpc
 from google.protobuf import text_format
 
 from controller.dataplane.entries import Entry, Lpm, Op, Range, Ternary
@@ -80,6 +83,44 @@ class Messages:
             if header == "packet_out"
         ]
         return p4r.StreamMessageRequest(packet=p4r.PacketOut(payload=frame, metadata=metadata))
+
+
+class Programmer:
+    """Programs one switch: becomes primary, pushes the pipeline, inserts entries. Use it in an async with statement.
+
+    Args:
+        address: host:port of the switch's P4Runtime server.
+        messages: for that switch.
+        device_config: the compiled program.
+    """
+
+    def __init__(self, address: str, messages: Messages, device_config: Path) -> None:
+        self._messages = messages
+        self._device_config = device_config
+        self._channel = grpc.aio.insecure_channel(address)
+        self._stub = p4r_grpc.P4RuntimeStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        await self._channel.channel_ready()
+        self._stream = self._stub.StreamChannel()
+        await self._stream.write(self._messages.arbitration())
+        await self._stream.read()
+        await self._stub.SetForwardingPipelineConfig(self._messages.pipeline(self._device_config))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.cancel()
+        await self._channel.close(None)
+
+    async def insert(self, entries: Iterable[Entry]) -> None:
+        """Insert entries, all with one write.
+
+        Raises:
+            grpc.aio.AioRpcError: the switch refused one.
+        """
+        await self._stub.Write(self._messages.write([self._messages.update(Op.INSERT, entry) for entry in entries]))
 
 
 def _octets(value: int) -> bytes:

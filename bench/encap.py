@@ -1,0 +1,107 @@
+"""The switch: packets a second that it encapsulates towards a care-of address."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+
+from bench.bed import SWITCH, Numbers
+from bench.registry import Result, Results, Settings, bench, rate
+from controller.dataplane.entries import Entry, Op
+from controller.dataplane.planner import node_entries
+from controller.fabric.loader import load_topology, sample_topologies
+from controller.fabric.paths import switch_entries
+from controller.fabric.topology import Topology
+from controller.mobility.model import Binding, NodeRecord
+from testbed.artefacts import artefacts
+from testbed.p4rt import Messages
+from testbed.packets import ethernet, udp
+from testbed.softswitch import SoftSwitch, WirePort
+
+CORRESPONDENT_PORT = 2
+ACCESS_PORT = 3
+BMV2 = "simple_switch_grpc"
+
+
+def sample() -> tuple[Topology, list[Entry], bytes]:
+    """Return a topology, the entries for its mobile node on Wi-Fi, and a frame of 162 octets for that node."""
+    topology = load_topology(sample_topologies() / "three-access.yaml")
+    node = topology.mobile_nodes["mn"]
+    care_of = node.interfaces["wlan0"].address
+    correspondent = topology.stations["cn"].addresses[0]
+    assert care_of is not None
+    record = NodeRecord(
+        node.home_address, topology.home_networks[0].home_agent, 1, (Binding(1, care_of, 3600, 3600.0, 1),)
+    )
+    entries = [*switch_entries(topology, SWITCH), *node_entries(record, Numbers()).values()]
+    port = next(interface for interface in topology.interfaces if interface.port == CORRESPONDENT_PORT)
+    peer = topology.interface(port.peer)
+    packet = udp(correspondent, node.home_address, (1, 2), bytes(100))
+    return topology, entries, ethernet(port.mac.to_bytes(6), peer.mac.to_bytes(6), packet)
+
+
+@bench("switch.encap_pps")
+def encap_pps(settings: Settings) -> Results:
+    """In process: from one port to the other, no I/O."""
+    topology, entries, frame = sample()
+    p4info, program = artefacts()
+    switch = SoftSwitch(topology.switches[SWITCH].device_id)
+    switch.load(p4info, program)
+    pipeline = switch.pipeline
+    assert pipeline is not None
+    messages = Messages(p4info, switch.device_id)
+    for entry in entries:
+        pipeline.write(messages.update(Op.INSERT, entry))
+    seen: Counter[int] = Counter()
+    way_in = WirePort()
+    switch.add_port(CORRESPONDENT_PORT, way_in)
+    switch.add_port(ACCESS_PORT, WirePort(lambda out: seen.update((len(out),))))
+    way_in.receive(frame)
+    if seen != {len(frame) + 40: 1}:
+        raise RuntimeError(f"the packet did not leave encapsulated: {dict(seen)}")
+    way_out = switch.counters[ACCESS_PORT]
+    figures = [rate(lambda: way_in.receive(frame), settings.amount(5_000)) for _ in range(settings.rounds)]
+    assert way_out.packets_out == 1 + settings.amount(5_000) * settings.rounds
+    value = sorted(figures)[len(figures) // 2]
+    note = "in process; BMv2 has no such ports: see switch.encap_pps_veth"
+    return {"switch.encap_pps": Result(value, "packets/s", None, note=note)}
+
+
+@bench("switch.encap_pps_veth")
+def encap_pps_veth(settings: Settings) -> Results:
+    """Over veth pairs in a network namespace of its own, the embedded switch against BMv2 with the same program."""
+    missing = _missing()
+    if missing:
+        return {"switch.encap_pps_veth": Result(0.0, "packets/s", None, note=f"not measured: {missing}")}
+    ours, theirs = [], []
+    has_bmv2 = shutil.which(BMV2) is not None
+    for _ in range(max(1, settings.rounds // 2)):
+        ours.append(_veth("embedded", settings.amount(5_000)))
+        if has_bmv2:
+            theirs.append(_veth("bmv2", settings.amount(20_000)))
+    value = sorted(ours)[len(ours) // 2]
+    if not theirs:
+        note = f"no peer: {BMV2} is not on PATH"
+        return {"switch.encap_pps_veth": Result(value, "packets/s", None, note=note)}
+    peer = sorted(theirs)[len(theirs) // 2]
+    return {"switch.encap_pps_veth": Result(value, "packets/s", f"BMv2 {BMV2}", peer)}
+
+
+def _missing() -> str:
+    """Say what a network namespace would need that is not there."""
+    if sys.platform != "linux":
+        return "it needs Linux"
+    if os.geteuid() != 0:
+        return "it needs root, for a network namespace with veth pairs"
+    tools = [tool for tool in ("ip", "unshare") if shutil.which(tool) is None]
+    return f"{' and '.join(tools)} not on PATH" if tools else ""
+
+
+def _veth(target: str, packets: int) -> float:
+    command = ["unshare", "--net", sys.executable, "-m", "bench.veth", target, str(packets)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
+    return float(json.loads(done.stdout)["packets_per_second"])

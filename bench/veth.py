@@ -1,0 +1,103 @@
+"""Run inside of a network namespace: one target between two veth pairs, and as many packets as it takes."""
+
+import argparse
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.bed import SWITCH
+from bench.encap import ACCESS_PORT, BMV2, CORRESPONDENT_PORT, sample
+from testbed.artefacts import artefacts
+from testbed.p4rt import Messages, Programmer
+from testbed.settings import free_port
+
+_WINDOW = 128
+"""Packets under way: enough to keep a target busy, few enough for its queues."""
+_ALL = 3
+"""Every EtherType, for a packet socket."""
+_SWITCH_COMMAND = "import typer; from testbed.cli import switch; typer.run(switch)"
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+def _make_links() -> None:
+    for name in ("all", "default"):
+        # The kernel's own neighbour discovery would mix with what is counted.
+        Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1", encoding="ascii")
+    _ip("link", "set", "lo", "up")
+    for port in (CORRESPONDENT_PORT, ACCESS_PORT):
+        _ip("link", "add", f"out{port}", "type", "veth", "peer", "name", f"sw{port}")
+        for end in (f"out{port}", f"sw{port}"):
+            _ip("link", "set", end, "up", "mtu", "9000")
+
+
+def _command(target: str, address: str) -> list[str]:
+    ports = [word for port in (CORRESPONDENT_PORT, ACCESS_PORT) for word in ("-i", f"{port}@sw{port}")]
+    if target == "embedded":
+        return [sys.executable, "-c", _SWITCH_COMMAND, "--grpc", address, *ports]
+    return [BMV2, "--device-id", "1", *ports, "--no-p4", "--", "--grpc-server-addr", address, "--cpu-port", "510"]
+
+
+def _open(interface: str) -> socket.socket:
+    link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL))
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+    link.bind((interface, _ALL))
+    link.settimeout(1.0)
+    return link
+
+
+def _blast(frame: bytes, packets: int) -> float:
+    """Send frames with a window, count what comes out encapsulated; return packets a second."""
+    way_in, way_out = _open(f"out{CORRESPONDENT_PORT}"), _open(f"out{ACCESS_PORT}")
+    wanted = len(frame) + 40
+    sent = received = lost = 0
+    with way_in, way_out:
+        began = time.perf_counter()
+        while received + lost < packets:
+            while sent < packets and sent - received - lost < _WINDOW:
+                way_in.send(frame)
+                sent += 1
+            try:
+                received += len(way_out.recv(65535)) == wanted
+            except TimeoutError:
+                lost = sent - received
+        took = time.perf_counter() - began
+    if lost > packets // 100:
+        raise SystemExit(f"{lost} of {packets} packets were lost: no rate can be given")
+    return received / took
+
+
+async def _measure(target: str, packets: int) -> float:
+    topology, entries, frame = sample()
+    p4info, program = artefacts()
+    address = f"127.0.0.1:{free_port()}"
+    process = await asyncio.create_subprocess_exec(*_command(target, address), stdout=asyncio.subprocess.DEVNULL)
+    try:
+        messages = Messages(p4info, topology.switches[SWITCH].device_id)
+        async with Programmer(address, messages, program) as programmer:
+            await programmer.insert(entries)
+            await asyncio.to_thread(_blast, frame, packets // 10)
+            return await asyncio.to_thread(_blast, frame, packets)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.veth", description=__doc__)
+    parser.add_argument("target", choices=("embedded", "bmv2"))
+    parser.add_argument("packets", type=int)
+    given = parser.parse_args()
+    _make_links()
+    figure = asyncio.run(_measure(given.target, given.packets))
+    print(json.dumps({"packets_per_second": figure}))
+
+
+if __name__ == "__main__":
+    main()
