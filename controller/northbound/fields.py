@@ -30,6 +30,13 @@ def home_address(text: object) -> Address:
     return address
 
 
+def _shown(value: object) -> str:
+    """Return how an error names a value: arrays and objects may be of any depth, so by their kind."""
+    if isinstance(value, str | int | float) or value is None:
+        return repr(value)
+    return "an array" if isinstance(value, list) else "an object"
+
+
 def _prefix(text: str) -> str:
     if "/" not in text or "%" in text:
         raise ValueError(f"{text!r} is not an IPv6 prefix: write it as in 2001:db8:1::/64")
@@ -46,7 +53,7 @@ def _protocol(value: object) -> int | str:
         return value
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255:
         return PROTOCOL_NAMES.get(value, value)
-    raise ValueError(f"{value!r} is not a protocol: give a number from 0 to 255 or one of {', '.join(PROTOCOLS)}")
+    raise ValueError(f"{_shown(value)} is not a protocol: give a number from 0 to 255 or one of {', '.join(PROTOCOLS)}")
 
 
 def port_range(text: str) -> PortRange:
@@ -68,7 +75,7 @@ def _ports(value: object) -> str:
             ports = PortRange(int(parts[0]), int(parts[-1]))
             if ports.low <= ports.high <= 65535:
                 return format_ports(ports)
-    raise ValueError(f'{value!r} is not a port or a range of ports: write 443 or "5000-5999", 0 to 65535')
+    raise ValueError(f'{_shown(value)} is not a port or a range of ports: write 443 or "5000-5999", 0 to 65535')
 
 
 def _schema(**schema: Any) -> WithJsonSchema:  # noqa: ANN401  JSON Schema keywords take any JSON value

@@ -28,6 +28,13 @@ _KINDS: Final[dict[int, tuple[str, str]]] = {
 }
 """Type and title by status."""
 
+_MAX_ERRORS: Final = 20
+"""So many wrong fields are listed."""
+_MAX_TOLD: Final = 5
+"""So many of them are told in the detail too."""
+_MAX_TEXT: Final = 200
+"""Characters of a client's own text that go back to it."""
+
 _STATUS: Final[dict[type[ControlError], int]] = {
     NotFoundError: 404,
     ConflictError: 409,
@@ -96,9 +103,11 @@ async def _invalid(request: Request, error: Exception) -> ProblemResponse:
     if unreadable is not None:
         reason = unreadable.get("ctx", {}).get("error", "")
         return problem(400, f"the body is not JSON: {reason} at character {unreadable['loc'][-1]}", request.url.path)
-    errors = [_field_error(entry) for entry in found]
-    detail = "; ".join(f"{entry.field or entry.part}: {entry.reason}" for entry in errors[:5])
-    return problem(422, detail, request.url.path, errors)
+    errors = [_field_error(entry) for entry in found[:_MAX_ERRORS]]
+    told = [f"{entry.field or entry.part}: {entry.reason}" for entry in errors[:_MAX_TOLD]]
+    if len(found) > len(told):
+        told.append(f"and {len(found) - len(told)} more")
+    return problem(422, "; ".join(told), request.url.path, errors)
 
 
 def _field_error(entry: dict[str, Any]) -> FieldError:
@@ -108,7 +117,13 @@ def _field_error(entry: dict[str, Any]) -> FieldError:
         reason = "unknown field: remove it or correct its spelling"
     elif entry["type"] == "missing":
         reason = "required, but not there"
-    return FieldError(part=str(part), field=".".join(map(str, place)), reason=reason)
+    return FieldError(part=str(part), field=_sendable(".".join(map(str, place))), reason=_sendable(reason))
+
+
+def _sendable(text: str) -> str:
+    """Return what may go back of a client's text: JSON may carry lone surrogates, which UTF-8 cannot, and any length."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}..."
 
 
 async def _refused(request: Request, error: Exception) -> ProblemResponse:
