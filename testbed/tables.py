@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import grpc
 from finsy.proto import p4i, p4r, p4r_grpc
@@ -26,6 +26,9 @@ BINDING_TABLES = (
 
 _OPTIONS = [("grpc.max_receive_message_length", 256 << 20)]
 """BMv2 answers a read in one message: see the field notes on gRPC settings."""
+
+Message: TypeAlias = Any
+"""A protobuf message: finsy ships no types for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class TableReader:
         counted = Counter(row.table for row in await self.rows(names))
         return {name: counted[name] for name in names}
 
-    async def _p4info(self) -> Any:  # noqa: ANN401 - protobuf messages of finsy carry no types
+    async def _p4info(self) -> Message:
         if self._info is None:
             kind = p4r.GetForwardingPipelineConfigRequest.ResponseType.P4INFO_AND_COOKIE
             request = p4r.GetForwardingPipelineConfigRequest(device_id=self._device_id, response_type=kind)
@@ -100,7 +103,7 @@ class TableReader:
         return self._info
 
 
-def _row(entry: Any, table: Any, actions: dict[int, str]) -> Row:  # noqa: ANN401 - as above
+def _row(entry: Message, table: Message, actions: dict[int, str]) -> Row:
     fields = {match.field_id: match for match in entry.match}
     key = tuple(_match(fields.get(field.id)) for field in table.match_fields)
     action = entry.action.action
@@ -108,7 +111,7 @@ def _row(entry: Any, table: Any, actions: dict[int, str]) -> Row:  # noqa: ANN40
     return Row(table.preamble.alias, key, actions[action.action_id], params, entry.priority)
 
 
-def _match(match: Any) -> int | tuple[int, int] | None:  # noqa: ANN401 - as above
+def _match(match: Message) -> int | tuple[int, int] | None:
     if match is None:
         return None
     kind = match.WhichOneof("field_match_type")
