@@ -67,7 +67,7 @@ def test_pure_layers_do_not_know_the_outside_world(module: str) -> None:
 
 
 def test_imports_do_not_go_in_a_circle() -> None:
-    graph: "nx.DiGraph[str]" = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     for module in MODULES:
         graph.add_edges_from((module, target) for target in imports(module) if target in MODULES and target != module)
     # A package's __init__ gathers what its modules define: a module may not import the package that it stands in.

@@ -4,7 +4,6 @@ import zlib
 from typing import Any
 
 import pytest
-from rig import Rig
 from scapy.layers.ipsec import ESP
 
 from controller.dataplane.entries import Entry, Ternary
@@ -43,6 +42,7 @@ from frames import (
     to_switch,
     udp_to_node,
 )
+from rig import Rig
 
 CARE_OF = {1: (WIFI_COA, WIFI_PORT, WIFI_MAC), 2: (CELLULAR_COA, CELLULAR_PORT, CELLULAR_MAC)}
 
