@@ -1,8 +1,11 @@
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from controller.mobility.address import Address, format_address
+from fake_control import NODE as ADDRESS
 from fake_control import FakeControl
 
 NODE = "2001:db8:0:1::100"
@@ -147,3 +150,13 @@ async def test_metrics_for_prometheus(client: httpx.AsyncClient) -> None:
     assert 'mcoa_switch_ready{switch="s1"} 1.0' in text
     assert 'mcoa_table_entries{switch="s1",table="tunnels"} 2.0' in text
     assert 'mcoa_dropped_packets_total{reason="forged_inner_source",switch="s1"} 3.0' in text
+
+
+async def test_many_nodes_are_all_listed_in_order(client: httpx.AsyncClient, control: FakeControl) -> None:
+    template = control.known[ADDRESS]
+    addresses = [Address((0x20010DB8 << 96 | number).to_bytes(16)) for number in range(450)]
+    control.known = {address: replace(template, home_address=address) for address in addresses}
+    shown = await get(client, "/v1/bindings")
+    expected = [(format_address(address), bid) for address in addresses for bid in (1, 2)]
+    assert [(item["home_address"], item["bid"]) for item in shown["items"]] == expected
+    assert (await get(client, "/v1/nodes"))["total"] == 450
