@@ -6,11 +6,13 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from controller.cli import extensions
+from controller.config import Settings
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = """
@@ -73,6 +75,30 @@ def test_a_wrong_configuration_as_json(mcoa: Callable[..., Any], config: Path) -
     reason = "unknown key: remove it or correct its spelling"
     problems = [{"file": str(config), "field": "colour", "reason": reason}]
     assert json.loads(result.stdout) == {"file": str(config), "valid": False, "problems": problems}
+
+
+@pytest.mark.parametrize("failure", [None, "the state database\nis in use"])
+def test_run_hands_the_settings_to_the_service(
+    mcoa: Callable[..., Any], config: Path, monkeypatch: pytest.MonkeyPatch, failure: str | None
+) -> None:
+    got = []
+    service = ModuleType("controller.service")
+
+    class ServiceError(Exception):
+        pass
+
+    async def run_service(settings: Settings) -> None:
+        got.append(settings.file)
+        if failure is not None:
+            raise ServiceError(failure)
+
+    vars(service).update(ServiceError=ServiceError, run=run_service)
+    monkeypatch.setitem(sys.modules, "controller.service", service)
+    result = mcoa("run", "--config", str(config), "--log-level", "warning")
+    assert got == [config]
+    expected = (0, "") if failure is None else (1, "mcoa: the state database is in use\n")
+    assert (result.exit_code, result.stderr) == expected
+    assert mcoa("run", "--config", str(config), "--log-level", "loud").exit_code == 2
 
 
 def test_version_and_exit_status_of_the_process() -> None:
