@@ -154,6 +154,10 @@ class UnknownMessage:
 
     def fixed(self) -> bytes:
         """Return what stands after the checksum."""
+        if len(self.data) % 8 != 2:
+            raise ValueError(
+                f"{len(self.data)} octets after the checksum do not fill a Mobility Header to a multiple of 8"
+            )
         return self.data
 
 

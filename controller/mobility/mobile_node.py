@@ -1,0 +1,408 @@
+"""A mobile node as a machine without I/O: the peer of `HomeAgent`.
+
+It keeps what it wants (its links) and what was acknowledged (its bindings), and sends one Binding Update after the other
+until the two agree. So every loss, refusal or restart is handled by the same step: look at the difference again.
+"""
+
+from collections import deque
+from dataclasses import replace
+from typing import Final
+
+from controller.mobility.address import Address
+from controller.mobility.model import NO_BID, Binding
+from controller.mobility.node_events import Ignored, LinkRefused, NodeEvent, Registered, RegistrationRefused, Removed
+from controller.mobility.node_ledger import Ledger
+from controller.mobility.node_plan import (
+    Link,
+    MobileNodeConfig,
+    Outstanding,
+    Plan,
+    PlanKind,
+    Wish,
+    build_update,
+    next_plan,
+)
+from controller.mobility.rules import is_newer
+from controller.mobility.wire.codes import LIFETIME_UNIT, Status
+from controller.mobility.wire.errors import Malformation, WireError
+from controller.mobility.wire.messages import BindingAcknowledgement, BindingRefreshRequest
+from controller.mobility.wire.options import BindingIdentifier
+from controller.mobility.wire.packet import decode_packet, encode_packet
+from controller.mobility.wire.tunnel import Tunnelled, addresses, decapsulate, encapsulate
+
+__all__ = ["Link", "MobileNode", "MobileNodeConfig"]
+
+FIRST_TIMEOUT: Final = 1.5
+"""Seconds before the first registration is sent again: InitialBindackTimeoutFirstReg (RFC 6275 section 12)."""
+TIMEOUT: Final = 1.0
+"""Seconds before any other Binding Update is sent again: INITIAL_BINDACK_TIMEOUT."""
+MAX_TIMEOUT: Final = 32.0
+"""MAX_BINDACK_TIMEOUT; also the pause after a refusal that may pass."""
+MAX_UPDATE_RATE: Final = 3
+"""Binding Updates in any second (RFC 6275 section 12)."""
+
+_PASSING: Final = frozenset({Status.REASON_UNSPECIFIED, Status.INSUFFICIENT_RESOURCES})
+"""Statuses that say nothing against asking again later."""
+
+
+class MobileNode:
+    """A mobile node or mobile router with several links (RFC 6275 section 11, RFC 5648 section 5, RFC 3963 section 5)."""
+
+    def __init__(self, config: MobileNodeConfig) -> None:
+        self.config: Final = config
+        self._links: Final[dict[int, Link]] = {}
+        self._ledger: Final = Ledger()
+        self._refused: Final[set[Link]] = set()
+        self._outstanding: Outstanding | None = None
+        self._sequence = config.first_sequence
+        self._multiple = config.multiple_care_of
+        self._bulk = config.bulk
+        self._overwrite = True
+        self._active = False
+        self._halted = False
+        self._registered_before = False
+        self._not_before: float | None = None
+        self._last_care_of: Address | None = None
+        self._sent: Final[deque[float]] = deque(maxlen=MAX_UPDATE_RATE)
+        self._outbox: list[bytes] = []
+        self._events: list[NodeEvent] = []
+
+    # What the node is told to do
+
+    def attach(self, bid: int, care_of: Address, priority: int = 0) -> None:
+        """Note a link, or its new care-of address; `register` then tells the home agent.
+
+        Raises:
+            ValueError: the BID is not 1 to 65535, or the priority not 0 to 127.
+        """
+        if not 1 <= bid <= 0xFFFF:
+            raise ValueError(f"BID {bid} is not in 1 to 65535")
+        if not 0 <= priority <= 0x7F:
+            raise ValueError(f"priority {priority} of BID {bid} is not in 0 to 127")
+        self._refused.discard(self._links.get(bid, Link(bid, care_of)))
+        self._links[bid] = Link(bid, care_of, priority)
+
+    def register(self, now: float) -> None:
+        """Tell the home agent of all links, and keep the bindings alive from now on."""
+        self._active = True
+        self._halted = False
+        self._refused.clear()
+        self._advance(now)
+
+    def update(self, bid: int, care_of: Address, now: float) -> None:
+        """Move a BID to another care-of address and tell the home agent (handover).
+
+        Raises:
+            KeyError: no link has that BID.
+        """
+        link = self._links[bid]
+        self._refused.discard(link)
+        self._links[bid] = replace(link, care_of=care_of)
+        self._active = True
+        self._halted = False
+        self._advance(now)
+
+    def deregister(self, bid: int, now: float) -> None:
+        """Give a link up and have its binding removed, by way of another link if there is one (RFC 5648 section 5.4)."""
+        link = self._links.pop(bid, None)
+        if link is not None:
+            self._last_care_of = link.care_of
+            self._advance(now)
+
+    def deregister_all(self, now: float) -> None:
+        """Have all bindings removed. The links stay noted, for `register`."""
+        self._active = False
+        self._halted = False
+        self._advance(now)
+
+    def refresh(self, now: float) -> None:
+        """Refresh all bindings now (RFC 5648 section 5.1: without care-of addresses)."""
+        self._ledger.make_due(self._ledger.bindings, now)
+        self._advance(now)
+
+    # Packets and time
+
+    def receive(self, packet: bytes, now: float) -> None:
+        """Take an IPv6 packet. Nothing that it holds raises."""
+        try:
+            decoded = decode_packet(packet)
+        except WireError as error:
+            self._events.append(Ignored(str(error)))
+            return
+        home_address = self.config.home_address
+        for_us = home_address in {decoded.routing_address, decoded.destination}
+        if decoded.source != self.config.home_agent or not for_us:
+            self._events.append(Ignored("not from the home agent to the home address"))
+        elif isinstance(decoded.message, BindingAcknowledgement):
+            self._acknowledged(decoded.message, now)
+        elif isinstance(decoded.message, BindingRefreshRequest):
+            self._refresh_requested(decoded.message, now)
+        else:
+            self._events.append(Ignored(f"protocol {decoded.protocol} is of no interest"))
+
+    def handle_timer(self, now: float) -> None:
+        """Send again, refresh, and drop what has run out."""
+        expired = self._ledger.expire(now)
+        if expired:
+            self._events.append(Removed(expired, expired=True))
+        outstanding = self._outstanding
+        if outstanding is not None:
+            if now < outstanding.deadline:
+                return
+            # RFC 6275 section 11.8: again with a new sequence number and twice the patience. What is sent is what is
+            # wanted now, which may have changed.
+            timeout = min(2 * outstanding.timeout, MAX_TIMEOUT)
+            self._advance(now, timeout=timeout, attempts=outstanding.attempts + 1)
+        elif self._not_before is None or now >= self._not_before:
+            self._advance(now)
+
+    def next_timer(self) -> float | None:
+        """Return when `handle_timer` is due next, or None."""
+        times = [self._ledger.next_expiry()]
+        if self._outstanding is not None:
+            times.append(self._outstanding.deadline)
+        elif self._not_before is not None:
+            times.append(self._not_before)
+        elif self._active and not self._halted:
+            times.append(self._ledger.next_refresh())
+        return min((when for when in times if when is not None), default=None)
+
+    def outbox(self) -> list[bytes]:
+        """Return the IPv6 packets to send, in order, once."""
+        packets, self._outbox = self._outbox, []
+        return packets
+
+    def events(self) -> list[NodeEvent]:
+        """Return what happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    # What is known
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """What the home agent acknowledged and has not run out, by BID."""
+        return tuple(sorted(self._ledger.bindings.values(), key=lambda binding: binding.bid))
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The links that are noted, in order of preference (RFC 6089 section 4.4)."""
+        return tuple(sorted(self._links.values(), key=lambda link: (link.priority or 128, link.bid)))
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing waits for an answer or for a better time."""
+        return self._outstanding is None and self._not_before is None
+
+    # Traffic
+
+    def encapsulate(self, inner: bytes, bid: int = NO_BID) -> bytes:
+        """Return a packet of this node inside the tunnel of a BID.
+
+        Raises:
+            KeyError: that BID is not registered.
+            WireError: `inner` is no IPv6 packet, or its source is neither the home address nor in a prefix of this node.
+        """
+        care_of = self._ledger.bindings[bid].care_of
+        source, _ = addresses(inner)
+        if not self._owns(source):
+            raise WireError(Malformation.TUNNEL, 8)
+        return encapsulate(inner, care_of, self.config.home_agent)
+
+    def decapsulate(self, outer: bytes) -> Tunnelled:
+        """Return what the home agent tunnelled to this node.
+
+        Raises:
+            WireError: it is no tunnelled packet, comes from elsewhere (RFC 6275 section 11.3.3), or is for somebody else.
+        """
+        tunnelled = decapsulate(outer)
+        if tunnelled.outer_source != self.config.home_agent:
+            raise WireError(Malformation.TUNNEL, 8)
+        if not self._owns(tunnelled.destination):
+            raise WireError(Malformation.TUNNEL, 24)
+        return tunnelled
+
+    def _owns(self, address: Address) -> bool:
+        return address == self.config.home_address or any(address in prefix for prefix in self.config.prefixes)
+
+    # Sending
+
+    def _advance(self, now: float, *, timeout: float | None = None, attempts: int = 1) -> None:
+        """Send the next Binding Update on the way to what is wanted."""
+        self._outstanding = None
+        self._not_before = None
+        plan = None if self._halted else next_plan(self._wish(now))
+        source = None if plan is None else self._source(plan, attempts)
+        if plan is None or source is None:
+            return  # nothing to say, or no link to say it from: then the bindings run out by themselves
+        if len(self._sent) == MAX_UPDATE_RATE and now < self._sent[0] + 1.0:
+            self._not_before = self._sent[0] + 1.0
+            return
+        if timeout is None:
+            timeout = TIMEOUT if self._registered_before else FIRST_TIMEOUT
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self._outstanding = Outstanding(plan, self._sequence, now, timeout, attempts)
+        self._sent.append(now)
+        self._last_care_of = source
+        update = build_update(plan, self._sequence, self.config)
+        self._ledger.tell((link.bid for link in plan.links), now + update.lifetime_units * LIFETIME_UNIT)
+        home_address = self.config.home_address
+        self._outbox.append(encode_packet(source, self.config.home_agent, update, home_address=home_address))
+
+    def _wish(self, now: float) -> Wish:
+        links = self.links if self._active else ()
+        if links and not self._multiple:
+            links = (replace(links[0], bid=NO_BID),)  # one binding without BID, of the best link
+        ledger = self._ledger
+        return Wish(
+            links,
+            ledger.bindings,
+            ledger.doubtful,
+            ledger.due(now),
+            self._refused,
+            ledger.may_hold(now),
+            self._overwrite,
+            self._bulk,
+        )
+
+    def _source(self, plan: Plan, attempts: int) -> Address | None:
+        """Return the care-of address to send from: one that the message names, or any other when that was in vain."""
+        if plan.plain:
+            return plan.links[0].care_of  # without BID option the source is what is registered
+        named = [self._links[link.bid].care_of for link in plan.links if link.bid in self._links]
+        candidates = list(dict.fromkeys(named + [link.care_of for link in self.links]))
+        if not candidates:
+            return self._last_care_of
+        return candidates[(attempts - 1) % len(candidates)]
+
+    # Answers
+
+    def _acknowledged(self, answer: BindingAcknowledgement, now: float) -> None:
+        outstanding = self._outstanding
+        if outstanding is None:
+            self._events.append(Ignored("an acknowledgement that nothing waits for"))
+        elif answer.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
+            self._resynchronise(outstanding, answer.sequence, now)
+        elif answer.sequence != outstanding.sequence:
+            self._events.append(Ignored(f"an acknowledgement of {answer.sequence} instead of {outstanding.sequence}"))
+        elif answer.status < 128:
+            self._outstanding = None
+            self._accepted(outstanding, answer)
+            self._advance(now)
+        else:
+            self._outstanding = None
+            self._refused_whole(outstanding, answer.status, now)
+
+    def _resynchronise(self, outstanding: Outstanding, last: int, now: float) -> None:
+        """Go on from the number that the home agent accepted last (RFC 6275 section 11.7.3)."""
+        if is_newer(outstanding.sequence, last):
+            # A copy of an earlier message was refused; the one that is under way will be accepted.
+            self._events.append(Ignored("a refusal of an old sequence number"))
+            return
+        self._sequence = last
+        self._advance(now, timeout=outstanding.timeout, attempts=outstanding.attempts)
+
+    def _accepted(self, outstanding: Outstanding, answer: BindingAcknowledgement) -> None:
+        plan = outstanding.plan
+        self._registered_before = True
+        if plan.removal:
+            self._removed(plan)
+            return
+        statuses = {option.bid: option.status for option in answer.options if isinstance(option, BindingIdentifier)}
+        if not plan.plain and not statuses:
+            # RFC 5648 sections 3 and 5.7: an answer without BID option comes from a home agent that knows of none.
+            self._fall_back_to_one()
+            return
+        names = {link.bid for link in plan.links}
+        if plan.overwrite or plan.plain:
+            others = (self._ledger.bindings.keys() | self._ledger.doubtful) - names
+            self._report_removed(self._ledger.forget(others))
+        self._overwrite = False
+        self._note_bindings(outstanding, answer, statuses)
+
+    def _removed(self, plan: Plan) -> None:
+        """Note that what the plan names is gone, an unknown BID (133) included."""
+        if plan.kind is PlanKind.REMOVE:
+            self._report_removed(self._ledger.forget(link.bid for link in plan.links))
+            return
+        # RFC 5648 section 5.9: the next registration is a first one.
+        self._overwrite = True
+        self._registered_before = False
+        self._report_removed(self._ledger.forget_all())
+
+    def _fall_back_to_one(self) -> None:
+        """Go on without BIDs: a binding without BID replaces all others, so there is no need to remove them first."""
+        self._multiple = False
+        self._report_removed(self._ledger.forget((*self._ledger.bindings, *self._ledger.doubtful)))
+
+    def _note_bindings(
+        self,
+        outstanding: Outstanding,
+        answer: BindingAcknowledgement,
+        statuses: dict[int, int],
+    ) -> None:
+        """Take over what was granted, each BID with its own status (RFC 5648 section 5.7)."""
+        granted = answer.lifetime_units * LIFETIME_UNIT
+        noted: list[Binding] = []
+        for link in outstanding.plan.links:
+            status = statuses.get(link.bid, 0)
+            if status >= 128:
+                self._link_refused(link, status)
+                continue
+            binding = Binding(link.bid, link.care_of, granted, outstanding.sent + granted, link.priority)
+            self._ledger.note(binding, outstanding.sent + granted * self.config.refresh_after)
+            noted.append(binding)
+        if noted:
+            self._events.append(Registered(tuple(noted)))
+
+    def _link_refused(self, link: Link, status: int) -> None:
+        self._ledger.forget((link.bid,))
+        if status != Status.MCOA_UNKNOWN_COA:  # that one is asked again with its care-of address
+            self._refused.add(link)
+            self._events.append(LinkRefused(link.bid, status))
+
+    def _refused_whole(self, outstanding: Outstanding, status: int, now: float) -> None:
+        """Find another way, wait, or give up (RFC 5648 section 5.7, RFC 6275 section 11.7.3)."""
+        plan = outstanding.plan
+        if plan.removal and status == Status.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE:
+            self._removed(plan)  # gone is gone
+            self._advance(now)
+            return
+        final = not self._adapt(plan, status)
+        self._events.append(RegistrationRefused(status, final))
+        if final:
+            self._halted = True
+        elif status in _PASSING:
+            self._not_before = now + MAX_TIMEOUT
+        else:
+            self._advance(now)
+
+    def _adapt(self, plan: Plan, status: int) -> bool:
+        """Change what is sent next in the light of a refusal; False when there is nothing left to try."""
+        match status:
+            case Status.MCOA_PROHIBITED if self._multiple:
+                self._fall_back_to_one()
+            case Status.MCOA_BULK_REGISTRATION_PROHIBITED if self._bulk:
+                self._bulk = False
+            case Status.MCOA_NON_MCOA_BINDING_EXISTS if not plan.overwrite:
+                self._overwrite = True
+            case Status.MCOA_UNKNOWN_COA if plan.kind is PlanKind.REFRESH:
+                self._ledger.forget(link.bid for link in plan.links)
+            case _ if status in _PASSING:
+                pass
+            case _ if len(plan.links) == 1 and len(self._links) > 1 and plan.kind is PlanKind.REGISTER:
+                self._link_refused(plan.links[0], status)
+            case _:
+                return False
+        return True
+
+    def _refresh_requested(self, message: BindingRefreshRequest, now: float) -> None:
+        """Refresh what the home agent names (RFC 5648 section 5.8)."""
+        named = {option.bid for option in message.options if isinstance(option, BindingIdentifier)}
+        self._ledger.make_due(named or self._ledger.bindings, now)
+        if self._outstanding is None and self._not_before is None:
+            self._advance(now)
+
+    def _report_removed(self, bids: tuple[int, ...]) -> None:
+        if bids:
+            self._events.append(Removed(bids))
