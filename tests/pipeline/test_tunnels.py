@@ -93,6 +93,8 @@ def test_traffic_class_and_ecn_are_copied_outside(home: Rig, traffic_class: int)
 
 def test_a_packet_too_long_for_an_outer_header_is_dropped(home: Rig) -> None:
     frame = to_switch(udp_to_node(65495 - 8 + 1))
+    if len(frame) > home.longest:
+        pytest.skip(f"the target's wires carry no frame of {len(frame)} octets")
     assert home.send(CN_PORT, frame) == []
     assert home.drops() == {DropReason.TOO_BIG: (1, len(frame))}
 

@@ -49,11 +49,16 @@ class Target(Protocol):
     def linger(self) -> float:
         """Seconds in which a second packet would follow the first."""
 
+    @property
+    def longest(self) -> int:
+        """Octets of the longest frame that can be put on its wires."""
+
 
 class EmbeddedTarget:
     """The embedded switch in a thread of its own."""
 
     linger = 0.0
+    longest = 2**17
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -92,6 +97,7 @@ class Bmv2Target:
     """
 
     linger = 0.02
+    longest = 65535  # a veth pair's largest MTU
 
     def __init__(self, folder: Path) -> None:
         self._namespace = f"mcoa-rig-{threading.get_native_id()}"
@@ -118,7 +124,7 @@ class Bmv2Target:
         for number in PORTS:
             self._ip("-n", self._namespace, "link", "add", f"s{number}", "type", "veth", "peer", "name", f"t{number}")
             for end in "st":
-                self._ip("-n", self._namespace, "link", "set", f"{end}{number}", "mtu", "9216", "up")
+                self._ip("-n", self._namespace, "link", "set", f"{end}{number}", "mtu", "65535", "up")
         opener = threading.Thread(target=self._open_sockets)
         opener.start()
         opener.join()
@@ -193,6 +199,11 @@ class Rig:
         self._election = p4r.Uint128(low=1)
         self._punted: list[tuple[int, PuntReason, bytes]] = []
         self._seen_drops = 0
+
+    @property
+    def longest(self) -> int:
+        """Octets of the longest frame that the target's wires carry."""
+        return self._target.longest
 
     def start(self) -> None:
         """Become primary and push the program."""
