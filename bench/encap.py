@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 
-from bench.bed import SWITCH, Numbers
+from bench.bed import Numbers
 from bench.registry import Result, Results, Settings, bench, rate
 from controller.dataplane.entries import Entry, Op
 from controller.dataplane.planner import node_entries
@@ -16,6 +16,7 @@ from controller.fabric.paths import switch_entries
 from controller.fabric.topology import Topology
 from controller.mobility.model import Binding, NodeRecord
 from testbed.artefacts import artefacts
+from testbed.bed import SWITCH
 from testbed.p4rt import Messages
 from testbed.packets import ethernet, udp
 from testbed.softswitch import SoftSwitch, WirePort

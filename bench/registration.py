@@ -5,17 +5,19 @@ Both through the embedded switch. The peer is a bare client on the same kind of 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from bench.bed import Bed, Numbers, Request, floor_plan, insertions
+from bench.bed import Numbers, ask, floor_plan, insertions, start_controller, start_floor
 from bench.registry import Result, Results, Settings, bench
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Op
 from controller.dataplane.planner import node_entries
-from testbed.artefacts import artefacts
+from testbed.bed import Bed, Request
+from testbed.p4rt import Message, Messages
 
 _WINDOW = 64
 """Binding Updates under way at a time, each of another node."""
@@ -44,41 +46,39 @@ def latency(settings: Settings) -> Results:
 
 async def _latency(settings: Settings) -> Results:
     times = settings.amount(60)
-    with TemporaryDirectory() as one, TemporaryDirectory() as other:
-        async with Bed(Path(one)) as subject, Bed(Path(other)) as peer:
-            await subject.start_controller()
-            messages = peer.messages(artefacts()[0])
-            requests = [subject.request(1, number + 1, number) for number in range((settings.rounds + 1) * times + 1)]
-            numbers = Numbers()
-            first = requests[0]
+    numbers = Numbers()
+    async with _two_beds() as (subject, peer):
+        await start_controller(subject)
+        first, *requests = [
+            subject.request(1, number + 1, number) for number in range((settings.rounds + 1) * times + 1)
+        ]
 
-            def updates(request: Request) -> list[object]:
-                if request is first:
-                    return list(insertions(messages, numbers, request))
-                entries = node_entries(request.record, numbers).values()
-                return [
-                    messages.update(Op.MODIFY, entry)
-                    for entry in entries
-                    if entry.table == p.TUNNELS and entry.match[1] == 2
-                ]
+        def updates(messages: Messages, request: Request) -> list[Message]:
+            if request is first:
+                return insertions(messages, numbers, request)
+            moved = [
+                entry
+                for entry in node_entries(request.record, numbers).values()
+                if entry.table == p.TUNNELS and entry.match[1] == 2
+            ]
+            return [messages.update(Op.MODIFY, entry) for entry in moved]
 
-            await peer.start_floor(floor_plan(peer, artefacts(), requests, updates, 1))
-            await subject.ask(first)
-            await peer.ask(first)
+        await start_floor(peer, floor_plan(peer, [first, *requests], updates, 1))
+        await ask(subject, first)
+        await ask(peer, first)
 
-            def turn(bed: Bed) -> Callable[[int], Awaitable[float]]:
-                async def run(number: int) -> float:
-                    found: list[float] = []
-                    for request in requests[1 + number * times : 1 + (number + 1) * times]:
-                        began = time.perf_counter()
-                        await bed.ask(request)
-                        found.append(time.perf_counter() - began)
-                    return 1000 * median(found)
+        async def turn(bed: Bed, number: int) -> float:
+            found: list[float] = []
+            for request in requests[number * times : (number + 1) * times]:
+                began = time.perf_counter()
+                await ask(bed, request)
+                found.append(time.perf_counter() - began)
+            return 1000 * median(found)
 
-                return run
-
-            value, floor = await _in_turns(turn(subject), turn(peer), settings.rounds)
-    note = "BID 2 of three moves: insert, then modify, stored on disk, then acknowledged"
+        value, floor = await _in_turns(
+            lambda number: turn(subject, number), lambda number: turn(peer, number), settings.rounds
+        )
+    note = "BID 2 of three moves: new path in, tunnel modified, stored on disk, then acknowledged"
     peer_name = "bare client: packet-in, one modify, packet-out"
     return {"registration.latency_p50": Result(value, "ms", peer_name, floor, note)}
 
@@ -91,30 +91,33 @@ def rate(settings: Settings) -> Results:
 
 async def _rate(settings: Settings) -> Results:
     times = settings.amount(300)
-    with TemporaryDirectory() as one, TemporaryDirectory() as other:
-        async with Bed(Path(one)) as subject, Bed(Path(other)) as peer:
-            await subject.start_controller()
-            messages = peer.messages(artefacts()[0])
-            requests = [subject.request(node + 1, 1) for node in range((settings.rounds + 1) * times)]
-            numbers = Numbers()
-            plan = floor_plan(
-                peer, artefacts(), requests, lambda request: insertions(messages, numbers, request), _WINDOW
-            )
-            await peer.start_floor(plan)
+    numbers = Numbers()
+    async with _two_beds() as (subject, peer):
+        await start_controller(subject)
+        requests = [subject.request(node + 1, 1) for node in range((settings.rounds + 1) * times)]
+        plan = floor_plan(peer, requests, lambda messages, request: insertions(messages, numbers, request), _WINDOW)
+        await start_floor(peer, plan)
 
-            def turn(bed: Bed) -> Callable[[int], Awaitable[float]]:
-                async def run(number: int) -> float:
-                    part = requests[number * times : (number + 1) * times]
-                    began = time.perf_counter()
-                    await _all(bed, part)
-                    return len(part) / (time.perf_counter() - began)
+        async def turn(bed: Bed, number: int) -> float:
+            part = requests[number * times : (number + 1) * times]
+            began = time.perf_counter()
+            await _all(bed, part)
+            return len(part) / (time.perf_counter() - began)
 
-                return run
-
-            value, ceiling = await _in_turns(turn(subject), turn(peer), settings.rounds)
+        value, ceiling = await _in_turns(
+            lambda number: turn(subject, number), lambda number: turn(peer, number), settings.rounds
+        )
     note = f"new nodes with three BIDs each, {_WINDOW} under way"
     peer_name = "bare client: the same entries in batches, nothing stored"
     return {"registration.rate": Result(value, "registrations/s", peer_name, ceiling, note)}
+
+
+@asynccontextmanager
+async def _two_beds() -> AsyncIterator[tuple[Bed, Bed]]:
+    """Give one switch for the subject and one for the peer."""
+    with TemporaryDirectory() as one, TemporaryDirectory() as other:
+        async with Bed(Path(one)) as subject, Bed(Path(other)) as peer:
+            yield subject, peer
 
 
 async def _all(bed: Bed, requests: list[Request]) -> None:
@@ -128,6 +131,6 @@ async def _all(bed: Bed, requests: list[Request]) -> None:
 
 async def _one(bed: Bed, request: Request, window: asyncio.Semaphore) -> None:
     try:
-        await bed.ask(request)
+        await ask(bed, request)
     finally:
         window.release()

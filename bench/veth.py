@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from bench.bed import SWITCH
 from bench.encap import ACCESS_PORT, BMV2, CORRESPONDENT_PORT, sample
 from testbed.artefacts import artefacts
+from testbed.bed import SWITCH
 from testbed.p4rt import Messages, Programmer
 from testbed.settings import free_port
 

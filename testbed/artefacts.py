@@ -1,21 +1,15 @@
-"""Where the compiled P4 program is: beside the installed package, or in the source tree."""
+"""Where the compiled P4 program is."""
 
-from importlib.resources import files
 from pathlib import Path
 
-_P4INFO = "home_agent.p4info.txtpb"
-_PROGRAM = "home_agent.json"
+from controller.southbound.artefacts import CONFIG_FILE, P4INFO_FILE, packaged
 
 
 def artefacts() -> tuple[Path, Path]:
-    """Return the paths of P4Info and of the compiled program.
+    """Return the paths of P4Info and of the compiled program that came with this package.
 
     Raises:
-        FileNotFoundError: neither place has them.
+        ArtefactError: they are not there.
     """
-    package = Path(str(files("controller")))
-    places = (package / "_data" / "p4", package.parent / "p4src" / "build")
-    for place in places:
-        if (place / _P4INFO).is_file() and (place / _PROGRAM).is_file():
-            return place / _P4INFO, place / _PROGRAM
-    raise FileNotFoundError(f"the compiled P4 program is in none of {', '.join(map(str, places))}: reinstall mcoa")
+    folder = packaged()
+    return folder / P4INFO_FILE, folder / CONFIG_FILE
