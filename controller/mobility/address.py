@@ -19,8 +19,10 @@ def parse_address(text: str) -> Address:
     """Return the address that `text` spells (RFC 4291 section 2.2, no zone).
 
     Raises:
-        ValueError: `text` is no IPv6 address; the message repeats it.
+        ValueError: `text` is no IPv6 address, or has a zone; the message repeats it.
     """
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone: that means something on one machine only; leave it out")
     return Address(ipaddress.IPv6Address(text).packed)
 
 
