@@ -1,0 +1,1 @@
+"""Sessions with switches over P4Runtime: the only layer that knows gRPC."""
