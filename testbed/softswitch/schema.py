@@ -186,7 +186,7 @@ def _table(info: p4i.P4Info, item: p4i.Table, program: Program, compiled: Compil
     fields = _fields(item, spec)
     actions = _actions(info, item, spec)
     counter, meter = _direct(info, item, spec)
-    if item.size and item.size != spec.size:
+    if item.size and item.size != spec.size and not spec.entries:
         raise ArtefactError(f"table {name}: {item.size} entries in the P4Info, {spec.size} in the program")
     if item.is_const_table is False and not item.has_initial_entries and spec.entries:
         raise ArtefactError(f"table {name}: the program brings entries of its own, the P4Info says there are none")

@@ -1,0 +1,78 @@
+"""Masked tables against the obvious search through all entries."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.softswitch.tables import CACHE_SIZE, Entry, MaskedTable, Part, make_table
+
+BITS = st.integers(0, 15)
+
+
+@st.composite
+def ternary(draw: st.DrawFn) -> Part:
+    mask = draw(BITS)
+    return Part(draw(BITS) & mask, mask)
+
+
+@st.composite
+def lpm(draw: st.DrawFn) -> Part:
+    mask = 15 ^ (15 >> draw(st.integers(0, 4)))
+    return Part(draw(BITS) & mask, mask)
+
+
+@st.composite
+def between(draw: st.DrawFn) -> Part:
+    low, high = sorted((draw(BITS), draw(BITS)))
+    return Part(low, high)
+
+
+def matches(kinds: tuple[str, ...], match: tuple[Part, ...], key: tuple[int, ...]) -> bool:
+    return all(
+        part.value <= value <= part.mask if kind == "range" else value & part.mask == part.value
+        for kind, part, value in zip(kinds, match, key, strict=True)
+    )
+
+
+ENTRIES = st.lists(st.tuples(ternary(), between(), st.integers(1, 100)), max_size=12, unique_by=lambda e: e[2])
+
+
+@given(ENTRIES, st.lists(st.integers(0, 11), max_size=6), st.lists(st.tuples(BITS, BITS), max_size=8))
+def test_ternary_and_range(
+    entries: list[tuple[Part, Part, int]], removals: list[int], keys: list[tuple[int, int]]
+) -> None:
+    kinds = ("ternary", "range")
+    table = make_table("t", kinds, 100, Entry(0, (), hit=False))
+    assert isinstance(table, MaskedTable)
+    live = [Entry(1, (priority,), (a, b), priority) for a, b, priority in entries]
+    for entry in live:
+        table.insert(entry)
+    for round_ in range(2):
+        for key in keys * 2:
+            candidates = [e for e in live if matches(kinds, e.match, key)]
+            best = max(candidates, key=lambda e: e.priority, default=table.default)
+            assert (table.get(key) or table.find(key)) is best
+        if round_ == 0:
+            for index in removals:
+                if index < len(live):
+                    table.remove(live.pop(index))
+
+
+@given(st.lists(lpm(), max_size=10, unique=True), st.lists(BITS, min_size=1, max_size=8))
+def test_lpm(prefixes: list[Part], keys: list[int]) -> None:
+    table = make_table("t", ("lpm",), 100, Entry(0, (), hit=False))
+    assert isinstance(table, MaskedTable)
+    entries = [Entry(1, (), (prefix,)) for prefix in prefixes]
+    for entry in entries:
+        table.insert(entry)
+    for key in keys:
+        candidates = [e for e in entries if matches(("lpm",), e.match, (key,))]
+        best = max(candidates, key=lambda e: e.match[0].mask, default=table.default)
+        assert table.find(key) is best
+
+
+def test_a_flood_of_keys_does_not_fill_the_memory() -> None:
+    table = make_table("t", ("lpm",), 100, Entry(0, (), hit=False))
+    assert isinstance(table, MaskedTable)
+    for key in range(CACHE_SIZE + 10):
+        table.find(key)
+    assert sum(table.get(key) is not None for key in range(CACHE_SIZE + 10)) <= CACHE_SIZE
