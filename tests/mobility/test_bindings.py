@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -320,5 +319,6 @@ def test_removal_is_allowed_after_the_provision_is_gone(bench: Bench) -> None:
     [("max_lifetime", 3), ("max_lifetime", 262141), ("max_bindings", 0), ("max_in_flight", 0), ("error_burst", 0)],
 )
 def test_configuration_that_cannot_be(name: str, value: int) -> None:
+    changes: dict[str, Any] = {name: value}
     with pytest.raises(ValueError, match="it has to be"):
-        replace(HomeAgentConfig(()), **{name: value})
+        HomeAgentConfig((), **changes)
