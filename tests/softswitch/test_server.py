@@ -1,0 +1,340 @@
+"""The P4Runtime service through a real client on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from finsy.proto import p4r, p4r_grpc, rpc_status
+
+from softswitch_kit import DELETE, INSERT, Names, config, p4info
+from testbed.softswitch import SoftSwitch, WirePort
+
+SetConfig = p4r.SetForwardingPipelineConfigRequest
+GetConfig = p4r.GetForwardingPipelineConfigRequest
+BIG_METADATA = [("grpc.max_metadata_size", 4 << 20), ("grpc.absolute_max_metadata_size", 4 << 20)]
+
+
+class Session:
+    """One client with one stream."""
+
+    def __init__(self, address: str) -> None:
+        self.channel = grpc.aio.insecure_channel(address, options=BIG_METADATA)
+        self.stub: Any = p4r_grpc.P4RuntimeStub(self.channel)  # type: ignore[no-untyped-call]  # generated code
+        self.stream: Any = self.stub.StreamChannel()
+
+    async def bid(self, election: int | None, device: int = 1) -> p4r.MasterArbitrationUpdate:
+        message = p4r.StreamMessageRequest()
+        message.arbitration.device_id = device
+        if election is not None:
+            message.arbitration.election_id.low = election
+        await self.stream.write(message)
+        return (await self.next()).arbitration
+
+    async def next(self) -> p4r.StreamMessageResponse:
+        message = await asyncio.wait_for(self.stream.read(), 3)
+        assert isinstance(message, p4r.StreamMessageResponse)
+        return message
+
+    async def set_config(self, action: int, name: str = "tables", election: int = 1, cookie: int = 5) -> None:
+        request = SetConfig(device_id=1, action=action)
+        request.election_id.low = election
+        if name:
+            request.config.p4info.CopyFrom(p4info(name))
+            request.config.p4_device_config = config(name)
+            request.config.cookie.cookie = cookie
+        await self.stub.SetForwardingPipelineConfig(request)
+
+    async def write(self, *updates: tuple[int, p4r.Entity], election: int = 1) -> None:
+        request = p4r.WriteRequest(device_id=1)
+        request.election_id.low = election
+        for kind, entity in updates:
+            request.updates.add(type=kind, entity=entity)
+        await self.stub.Write(request)
+
+    async def read(self, *entities: p4r.Entity) -> list[p4r.ReadResponse]:
+        return [message async for message in self.stub.Read(p4r.ReadRequest(device_id=1, entities=entities))]
+
+    async def close(self) -> None:
+        self.stream.cancel()
+        await self.channel.close()
+
+
+class Site:
+    """A running switch with two wires, and clients."""
+
+    def __init__(self) -> None:
+        self.switch = SoftSwitch()
+        self.out: list[tuple[int, bytes]] = []
+        self.wires = {number: WirePort(lambda frame, n=number: self.out.append((n, frame))) for number in (1, 2)}
+        for number, wire in self.wires.items():
+            self.switch.add_port(number, wire)
+        self.address = ""
+        self.sessions: list[Session] = []
+
+    def client(self) -> Session:
+        session = Session(self.address)
+        self.sessions.append(session)
+        return session
+
+    async def primary(self, name: str = "tables") -> Session:
+        session = self.client()
+        await session.bid(1)
+        await session.set_config(SetConfig.VERIFY_AND_COMMIT, name)
+        return session
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    site = Site()
+    site.address = await site.switch.start("127.0.0.1:0")
+    yield site
+    for session in site.sessions:
+        await session.close()
+    await site.switch.stop()
+
+
+def entry(address: int, tag: int = 1) -> p4r.Entity:
+    return Names(p4info("tables")).entry("exact_table", {"address": address, "tag": tag}, "counted_result", 7)
+
+
+def lpm(address: int) -> p4r.Entity:
+    return Names(p4info("tables")).entry("lpm_table", {"address": ("lpm", address, 32)}, "set_result", 7)
+
+
+async def code_of(call: Any) -> grpc.StatusCode:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    assert caught.value.details()
+    code = caught.value.code()
+    assert isinstance(code, grpc.StatusCode)
+    return code
+
+
+async def test_capabilities(site: Site) -> None:
+    answer = await site.client().stub.Capabilities(p4r.CapabilitiesRequest())
+    assert answer.p4runtime_api_version.startswith("1.")
+
+
+async def test_only_the_primary_writes(site: Site) -> None:
+    primary = await site.primary()
+    backup = site.client()
+    assert (await backup.bid(None)).status.code == grpc.StatusCode.ALREADY_EXISTS.value[0]
+    assert await code_of(backup.write((INSERT, entry(1)), election=0)) is grpc.StatusCode.PERMISSION_DENIED
+    assert await code_of(backup.write((INSERT, entry(1)), election=9)) is grpc.StatusCode.PERMISSION_DENIED
+    await primary.write((INSERT, entry(1)))
+    everything = p4r.Entity()
+    everything.table_entry.SetInParent()
+    assert any(e == entry(1) for message in await backup.read(everything) for e in message.entities)
+
+
+async def test_a_takeover_is_told_and_the_old_primary_locked_out(site: Site) -> None:
+    old = await site.primary()
+    new = site.client()
+    assert (await new.bid(2)).status.code == 0
+    assert (await old.next()).arbitration.status.code == grpc.StatusCode.ALREADY_EXISTS.value[0]
+    assert await code_of(old.write((INSERT, entry(1)))) is grpc.StatusCode.PERMISSION_DENIED
+    await new.write((INSERT, entry(1)), election=2)
+    await new.close()
+    assert (await old.next()).arbitration.status.code == grpc.StatusCode.NOT_FOUND.value[0]
+    assert await code_of(old.write((INSERT, entry(2)))) is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_duplicate_election_id_closes_the_stream(site: Site) -> None:
+    await site.primary()
+    other = site.client()
+    message = p4r.StreamMessageRequest()
+    message.arbitration.device_id = 1
+    message.arbitration.election_id.low = 1
+    await other.stream.write(message)
+    assert await asyncio.wait_for(other.stream.code(), 3) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_pipeline_actions(site: Site) -> None:
+    client = site.client()
+    await client.bid(1)
+    get = GetConfig(device_id=1)
+    assert await code_of(client.stub.GetForwardingPipelineConfig(get)) is grpc.StatusCode.FAILED_PRECONDITION
+    assert await code_of(client.set_config(SetConfig.COMMIT, "")) is grpc.StatusCode.FAILED_PRECONDITION
+    await client.set_config(SetConfig.VERIFY)
+    assert site.switch.pipeline is None
+    await client.set_config(SetConfig.VERIFY_AND_SAVE, cookie=6)
+    assert site.switch.pipeline is None
+    await client.set_config(SetConfig.COMMIT, "")
+    assert (await client.stub.GetForwardingPipelineConfig(get)).config.cookie.cookie == 6
+    for action in (SetConfig.RECONCILE_AND_COMMIT, SetConfig.UNSPECIFIED):
+        assert await code_of(client.set_config(action)) is grpc.StatusCode.UNIMPLEMENTED
+    assert await code_of(client.set_config(SetConfig.VERIFY, election=3)) is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_parts_of_the_pipeline_config(site: Site) -> None:
+    client = await site.primary()
+
+    async def get(kind: int) -> p4r.ForwardingPipelineConfig:
+        answer = await client.stub.GetForwardingPipelineConfig(GetConfig(device_id=1, response_type=kind))
+        assert answer.config.cookie.cookie == 5
+        config_: p4r.ForwardingPipelineConfig = answer.config
+        return config_
+
+    everything = await get(GetConfig.ALL)
+    assert everything.p4info == p4info("tables")
+    assert everything.p4_device_config == config("tables")
+    assert not (await get(GetConfig.COOKIE_ONLY)).HasField("p4info")
+    assert (await get(GetConfig.P4INFO_AND_COOKIE)).p4_device_config == b""
+    assert not (await get(GetConfig.DEVICE_CONFIG_AND_COOKIE)).HasField("p4info")
+
+
+async def test_an_artefact_that_does_not_match_its_p4info_is_refused(site: Site) -> None:
+    client = site.client()
+    await client.bid(1)
+    request = SetConfig(device_id=1, action=SetConfig.VERIFY_AND_COMMIT)
+    request.election_id.low = 1
+    request.config.p4info.CopyFrom(p4info("tables"))
+    request.config.p4_device_config = config("copies")
+    assert await code_of(client.stub.SetForwardingPipelineConfig(request)) is grpc.StatusCode.INVALID_ARGUMENT
+    request.config.p4_device_config = config("tables").replace(
+        b'"header_unions": []', b'"header_unions": [{"name": "u"}]'
+    )
+    assert await code_of(client.stub.SetForwardingPipelineConfig(request)) is grpc.StatusCode.UNIMPLEMENTED
+    assert site.switch.pipeline is None
+
+
+async def test_every_update_of_a_batch_has_its_status(site: Site) -> None:
+    client = await site.primary()
+    wrong = entry(9)
+    wrong.table_entry.table_id = 1
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client.write(
+            (INSERT, entry(1)), (INSERT, entry(1)), (DELETE, entry(2)), (INSERT, entry(3)), (INSERT, wrong)
+        )
+    assert caught.value.code() is grpc.StatusCode.UNKNOWN
+    trailer = dict(caught.value.trailing_metadata() or ())
+    status = rpc_status.Status.FromString(trailer["grpc-status-details-bin"])
+    details = []
+    for item in status.details:
+        error = p4r.Error()
+        assert item.Unpack(error)
+        details.append(error)
+    assert [error.canonical_code for error in details] == [0, 6, 5, 0, 3]
+    assert all(bool(error.message) == bool(error.canonical_code) for error in details)
+    tables = p4r.Entity(table_entry=p4r.TableEntry(table_id=entry(1).table_entry.table_id))
+    [answer] = await client.read(tables)
+    assert list(answer.entities) == [entry(1), entry(3)]
+
+
+async def test_thousands_of_failures_are_all_reported(site: Site) -> None:
+    client = await site.primary()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client.write(*[(DELETE, lpm(number)) for number in range(3000)])
+    status = rpc_status.Status.FromString(dict(caught.value.trailing_metadata() or ())["grpc-status-details-bin"])
+    assert len(status.details) == 3000
+
+
+async def test_reads_come_in_pieces(site: Site) -> None:
+    client = await site.primary("tables")
+    cells = p4r.Entity()
+    cells.counter_entry.SetInParent()
+    answers = await client.read(*[cells] * 40)
+    assert sum(len(answer.entities) for answer in answers) == 640
+    assert len(answers) > 1
+
+
+async def test_requests_for_another_device_or_before_a_pipeline(site: Site) -> None:
+    client = site.client()
+    await client.bid(1)
+    assert await code_of(client.write((INSERT, entry(1)))) is grpc.StatusCode.FAILED_PRECONDITION
+    assert await code_of(client.read(entry(1))) is grpc.StatusCode.FAILED_PRECONDITION
+    request = p4r.WriteRequest(device_id=2)
+    assert await code_of(client.stub.Write(request)) is grpc.StatusCode.NOT_FOUND
+    await client.set_config(SetConfig.VERIFY_AND_COMMIT)
+    request = p4r.WriteRequest(device_id=1, atomicity=p4r.WriteRequest.DATAPLANE_ATOMIC)
+    request.election_id.low = 1
+    assert await code_of(client.stub.Write(request)) is grpc.StatusCode.UNIMPLEMENTED
+    unknown = p4r.Entity(table_entry=p4r.TableEntry(table_id=9))
+    assert await code_of(client.read(unknown)) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def punted(tag: int) -> bytes:
+    return bytes([7, 0, 0, 0, 0, 0, 0, tag, 0, 0, 0, 0, 0])
+
+
+async def test_packet_in_goes_to_the_primary(site: Site) -> None:
+    primary = await site.primary()
+    backup = site.client()
+    await backup.bid(None)
+    site.wires[2].receive(punted(3) + b"payload")
+    message = (await primary.next()).packet
+    assert message.payload == punted(3) + b"payload"
+    assert {item.metadata_id: item.value for item in message.metadata} == {1: b"\2", 2: b"\3"}
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(backup.stream.read(), 0.05)
+
+
+async def test_packet_out_leaves_by_the_port_it_names(site: Site) -> None:
+    primary = await site.primary()
+    message = p4r.StreamMessageRequest()
+    message.packet.payload = punted(3)
+    message.packet.metadata.add(metadata_id=1, value=b"\2")
+    message.packet.metadata.add(metadata_id=2, value=b"\0")
+    await primary.stream.write(message)
+    async with asyncio.timeout(3):
+        while not site.out:
+            await asyncio.sleep(0.001)
+    assert site.out == [(2, punted(3))]
+    assert site.switch.counters[2].packets_out == 1
+
+
+async def test_packet_out_that_is_wrong_is_answered_on_the_stream(site: Site) -> None:
+    primary = await site.primary()
+    backup = site.client()
+    await backup.bid(None)
+    missing = p4r.StreamMessageRequest()
+    missing.packet.metadata.add(metadata_id=1, value=b"\2")
+    unknown = p4r.StreamMessageRequest()
+    for number in (1, 2, 3):
+        unknown.packet.metadata.add(metadata_id=number, value=b"\2")
+    for message, text in ((missing, "missing"), (unknown, "no metadata with id 3")):
+        await primary.stream.write(message)
+        answer = await primary.next()
+        assert answer.error.canonical_code == 3
+        assert text in answer.error.message
+        assert answer.error.packet_out.packet_out == message.packet
+    await backup.stream.write(unknown)
+    assert (await backup.next()).error.canonical_code == 7
+    digest = p4r.StreamMessageRequest()
+    digest.digest_ack.SetInParent()
+    await primary.stream.write(digest)
+    assert (await primary.next()).error.canonical_code == 12
+    assert site.out == []
+
+
+async def test_taps_see_what_enters_and_leaves(site: Site) -> None:
+    await site.primary()
+    seen: list[tuple[int, str, bytes]] = []
+    for number in (1, 2):
+        site.switch.set_tap(number, lambda way, frame, n=number: seen.append((n, way, frame)))
+    frame = bytes([99]) + bytes(12)
+    site.wires[1].receive(frame)
+    assert [(number, way) for number, way, _ in seen] == [(1, "in"), (2, "out")]
+    assert seen[0][2] == frame
+    site.switch.set_tap(1, None)
+    site.wires[1].receive(frame)
+    assert len(seen) == 3
+    assert site.switch.counters[1].packets_in == 2
+    assert site.switch.counters[2].bytes_out == 26
+
+
+async def test_packets_pass_while_a_long_write_runs(site: Site) -> None:
+    client = await site.primary()
+    writing = asyncio.create_task(client.write(*[(DELETE, lpm(number)) for number in range(2000)]))
+    passed = 0
+    while not writing.done():
+        site.wires[1].receive(bytes([99]) + bytes(12))
+        passed += 1
+        await asyncio.sleep(0)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await writing
+    assert passed > 10
+    assert len(site.out) == passed
