@@ -1,0 +1,240 @@
+"""Carrying changes out: store, switches, acknowledgement, and undoing what a switch refused.
+
+Changes that wait together travel together: one commit of the store, one Write for each step of their merged plans. While a
+batch is under way the next one gathers. A change is done when the store has written it and every anchor in service has
+confirmed it; only then does its owner hear of it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from controller.dataplane.desired import DesiredState
+from controller.dataplane.entries import EntryKey
+from controller.dataplane.plans import Plan, Stage, Step, merge
+from controller.mobility.address import Address, format_address
+from controller.store import Change, StoreError
+
+LOG: Final = logging.getLogger("mcoa.commit")
+
+
+class Writer(Protocol):
+    """The anchors in service, as one."""
+
+    async def write(self, stage: Stage) -> Mapping[EntryKey, str]:
+        """Write one stage to every anchor in service; return what was refused, each with the switch's reason.
+
+        An anchor that goes out of service meanwhile refuses nothing: it catches up when it comes back.
+        """
+
+
+class Job(Protocol):
+    """A change of one node on its way."""
+
+    @property
+    def home_address(self) -> Address:
+        """Whose change it is. Two changes of one node never travel in one batch."""
+
+    def plan(self, desired: DesiredState) -> Plan:
+        """Enter the change into the desired state.
+
+        Raises:
+            ValueError: it cannot be carried out; nothing changed.
+        """
+
+    def stored(self, desired: DesiredState) -> tuple[Change, Change] | None:
+        """Return what the store has to write, and what takes it back; None: the store knows already.
+
+        Called right after `plan`, when the numbers of the new state are known, and before anything else happens.
+        """
+
+    def done(self) -> None:
+        """It is stored and in force."""
+
+    def failed(self, reason: str) -> None:
+        """It was undone. The reason is for an operator."""
+
+
+StoreWriter = Callable[[Sequence[Change]], Awaitable[None]]
+"""Makes changes durable, all or none of them; raises StoreError."""
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """A job in the batch that is under way."""
+
+    job: Job
+    plan: Plan
+    stored: tuple[Change, Change] | None
+    refusal: str | None = None
+    reached: Step = Step.MAKE
+
+
+class Committer:
+    """Takes changes and carries them out, batch by batch, in the order they came.
+
+    Args:
+        desired: what the anchors should hold.
+        writer: the anchors.
+        store: makes changes durable.
+        grace_period: seconds for which replaced decapsulation entries stay.
+        batch_limit: most changes in one batch.
+        batch_window: seconds to wait for company before a batch leaves.
+    """
+
+    def __init__(
+        self,
+        desired: DesiredState,
+        writer: Writer,
+        store: StoreWriter,
+        *,
+        grace_period: float,
+        batch_limit: int,
+        batch_window: float = 0.0,
+    ) -> None:
+        self._desired = desired
+        self._writer = writer
+        self._store = store
+        self._grace_period = grace_period
+        self._batch_limit = batch_limit
+        self._batch_window = batch_window
+        self._waiting: deque[Job] = deque()
+        self._wake = asyncio.Event()
+        self._breaks: deque[tuple[float, Plan]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def submit(self, job: Job) -> None:
+        """Queue a change."""
+        self._waiting.append(job)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Carry changes out until cancelled.
+
+        A batch under way is finished even then: no half-written change stays behind.
+        """
+        while True:
+            await self._wait()
+            if self._batch_window:
+                await asyncio.sleep(self._batch_window)
+            work = asyncio.ensure_future(self._work())
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await work
+                raise
+
+    async def _wait(self) -> None:
+        """Wait for a change, or for a grace period to end."""
+        due = self._breaks[0][0] - asyncio.get_running_loop().time() if self._breaks else None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), due)
+
+    async def _work(self) -> None:
+        # Deletions of an ended grace period go before any change that is planned later: it may want the entry again.
+        await self._end_grace_periods()
+        if batch := self._take_batch():
+            await self._carry_out(batch)
+
+    def _take_batch(self) -> list[Job]:
+        """Take the next jobs, at most one of each node; the others keep their order."""
+        batch: list[Job] = []
+        later: list[Job] = []
+        nodes: set[Address] = set()
+        while self._waiting and len(batch) < self._batch_limit:
+            job = self._waiting.popleft()
+            if job.home_address in nodes or self._desired.is_pending(job.home_address):
+                later.append(job)
+            else:
+                nodes.add(job.home_address)
+                batch.append(job)
+        self._waiting.extendleft(reversed(later))
+        if not self._waiting:
+            self._wake.clear()
+        return batch
+
+    async def _carry_out(self, batch: Sequence[Job]) -> None:
+        flights = [flight for job in batch if (flight := self._enter(job)) is not None]
+        storing = asyncio.ensure_future(self._make_durable([flight.stored[0] for flight in flights if flight.stored]))
+        await self._write(flights)
+        fault = await storing
+        for flight in flights:
+            flight.refusal = flight.refusal or fault
+        good = [flight for flight in flights if flight.refusal is None]
+        bad = [flight for flight in flights if flight.refusal is not None]
+        if good:
+            done = merge([flight.plan for flight in good])
+            self._desired.confirm(done)
+            if done.break_:
+                self._breaks.append((asyncio.get_running_loop().time() + self._grace_period, done))
+            for flight in good:
+                flight.job.done()
+        if bad:
+            await self._undo(bad, stored=fault is None)
+
+    def _enter(self, job: Job) -> _Flight | None:
+        try:
+            plan = job.plan(self._desired)
+        except ValueError as error:
+            LOG.warning("change of %s refused: %s", format_address(job.home_address), error)
+            job.failed(str(error))
+            return None
+        return _Flight(job, plan, job.stored(self._desired))
+
+    async def _make_durable(self, changes: Sequence[Change]) -> str | None:
+        """Store changes together; return why that failed, None if it did not."""
+        try:
+            await self._store(changes)
+        except StoreError as error:
+            LOG.error("store: %s", error)  # noqa: TRY400 - the text says it all, a traceback adds nothing
+            return str(error)
+        return None
+
+    async def _write(self, flights: Sequence[_Flight]) -> None:
+        """Write every step of the jobs' plans; a job that a switch refused takes no further part."""
+        for step in Step:
+            going = [flight for flight in flights if flight.refusal is None]
+            for flight in going:
+                flight.reached = step
+            stage = merge([flight.plan for flight in going]).now[step] if going else ()
+            if not stage:
+                continue
+            refused = await self._writer.write(stage)
+            if refused:
+                for flight in going:
+                    own = [reason for key, reason in refused.items() if flight.plan.touches((key,))]
+                    if own:
+                        flight.refusal = own[0]
+
+    async def _undo(self, flights: Sequence[_Flight], *, stored: bool) -> None:
+        for flight in flights:
+            LOG.warning("change of %s undone: %s", format_address(flight.job.home_address), flight.refusal)
+            reverse = self._desired.rollback(flight.plan, flight.reached)
+            for stage in (*reverse.stages, *reverse.break_):
+                for key, reason in (await self._writer.write(stage)).items():
+                    LOG.error("undoing %s: %s", key, reason)
+            self._desired.confirm(reverse)
+        if stored:
+            await self._make_durable([flight.stored[1] for flight in flights if flight.stored])
+        for flight in flights:
+            flight.job.failed(flight.refusal or "")
+
+    async def _end_grace_periods(self) -> None:
+        """Delete what the plans whose grace period is over have left behind."""
+        now = asyncio.get_running_loop().time()
+        plans: list[Plan] = []
+        while self._breaks and self._breaks[0][0] <= now:
+            plans.append(self._breaks.popleft()[1])
+        if not plans:
+            return
+        ended = merge(plans)
+        for stage in self._desired.take_break(ended):
+            for key, reason in (await self._writer.write(stage)).items():
+                LOG.error("ending a grace period: %s: %s", key, reason)
+        self._desired.finish_break(ended)

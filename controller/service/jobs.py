@@ -1,0 +1,78 @@
+"""The kinds of change that the committer carries out: a transaction of the engine, and a node's policies."""
+
+from asyncio import Future
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.dataplane.desired import DesiredState
+from controller.dataplane.plans import Plan
+from controller.mobility.address import Address
+from controller.mobility.flows import FlowPolicy
+from controller.mobility.model import NodeRecord, Transaction
+from controller.store import Change, StoredNode
+
+
+def stored_node(desired: DesiredState, record: NodeRecord | None) -> StoredNode | None:
+    """Return what a store keeps of a record, with the numbers that the desired state holds for it."""
+    if record is None:
+        return None
+    return StoredNode(record, desired.ids.node(record.home_address), desired.path_ids(record))
+
+
+@dataclass(slots=True, eq=False)
+class TransactionJob:
+    """A transaction of the home agent."""
+
+    transaction: Transaction
+    on_done: Callable[[Transaction], None]
+    on_failed: Callable[[Transaction, str], None]
+
+    @property
+    def home_address(self) -> Address:
+        """Whose change it is."""
+        return self.transaction.home_address
+
+    def plan(self, desired: DesiredState) -> Plan:
+        """Enter the transaction into the desired state."""
+        return desired.apply(self.transaction)
+
+    def stored(self, desired: DesiredState) -> tuple[Change, Change]:
+        """Return the record as it will be, and as it was."""
+        # The former state's numbers are still held: they are given up when the change is confirmed, not before.
+        after = Change(self.home_address, stored_node(desired, self.transaction.after))
+        return after, Change(self.home_address, stored_node(desired, self.transaction.before))
+
+    def done(self) -> None:
+        """Tell the engine that the transaction is in force."""
+        self.on_done(self.transaction)
+
+    def failed(self, reason: str) -> None:
+        """Tell the engine that the transaction is not in force."""
+        self.on_failed(self.transaction, reason)
+
+
+@dataclass(slots=True, eq=False)
+class PolicyJob:
+    """A node's flow policies; they are in the store before the job is made."""
+
+    home_address: Address
+    policies: tuple[FlowPolicy, ...]
+    outcome: Future[str | None]
+    """Set to None when in force, else to why not."""
+
+    def plan(self, desired: DesiredState) -> Plan:
+        """Enter the policies into the desired state."""
+        return desired.set_policies(self.home_address, self.policies)
+
+    def stored(self, _desired: DesiredState) -> None:
+        """Nothing is left to store."""
+
+    def done(self) -> None:
+        """Report success."""
+        if not self.outcome.done():
+            self.outcome.set_result(None)
+
+    def failed(self, reason: str) -> None:
+        """Report why it failed."""
+        if not self.outcome.done():
+            self.outcome.set_result(reason)

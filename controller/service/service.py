@@ -1,0 +1,268 @@
+"""The composition root: wires the layers and runs them in one event loop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import Any, Final, TypeVar
+
+from controller.config import Settings
+from controller.dataplane.desired import DesiredState
+from controller.fabric.paths import NoPathError, switch_entries
+from controller.mobility.address import format_address
+from controller.mobility.events import Committed, Dropped, Event, Refused
+from controller.mobility.home_agent import HomeAgent
+from controller.mobility.model import Transaction
+from controller.mobility.provision import Directory
+from controller.northbound import NorthboundServer, ServerError, create_app
+from controller.service.anchors import Anchors
+from controller.service.committer import Committer
+from controller.service.control import ServiceControl
+from controller.service.jobs import TransactionJob
+from controller.southbound.artefacts import ArtefactError, Artefacts, load
+from controller.southbound.options import SessionOptions
+from controller.southbound.session import SwitchSession
+from controller.southbound.stream import PacketIn
+from controller.southbound.targets import target
+from controller.store import Change, SqliteStore, StoredNode, StoredState, StoreError
+
+LOG: Final = logging.getLogger("mcoa.service")
+
+ETHERNET_OCTETS: Final = 14
+MAX_WAITING: Final = 10_000
+"""Changes that may wait for store and switches; further registrations get status 130 at once."""
+
+_T = TypeVar("_T")
+
+
+class ServiceError(Exception):
+    """The controller cannot start. One line: what, where, what to do."""
+
+
+class Service:
+    """One controller: engine, store, switches, northbound.
+
+    Args:
+        settings: the checked configuration.
+        artefacts: the compiled P4 program for the switches.
+        store_thread: the one thread in which the store is used.
+        store: the durable binding cache.
+        state: what was in it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        artefacts: Artefacts,
+        store_thread: ThreadPoolExecutor,
+        store: SqliteStore,
+        state: StoredState,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._store_thread = store_thread
+        self._store = store
+        self._engine = HomeAgent(settings.home_agent_config())
+        self._desired = DesiredState()
+        self._anchors = Anchors(self._session(settings, artefacts, name) for name in self._switch_names(settings))
+        self._committer = Committer(
+            self._desired,
+            self._anchors,
+            self._commit_to_store,
+            grace_period=settings.controller.grace_period_s,
+            batch_limit=settings.controller.batch_limit,
+            batch_window=settings.controller.batch_window_s,
+        )
+        self._control = ServiceControl(
+            settings,
+            engine=self._engine,
+            desired=self._desired,
+            anchors=self._anchors,
+            committer=self._committer,
+            store=store,
+            in_store_thread=self._in_store_thread,
+        )
+        listen = settings.northbound.listen
+        self.northbound: Final = NorthboundServer(create_app(self._control), listen.host, listen.port)
+        self._timer: asyncio.TimerHandle | None = None
+        self._restore(settings, state)
+
+    # Beginning
+
+    def _switch_names(self, settings: Settings) -> list[str]:
+        for switch in settings.switches:
+            try:
+                entries = switch_entries(settings.topology, switch.name)
+            except NoPathError as error:
+                raise ServiceError(f"{settings.topology_file}: {error}") from error
+            self._desired.set_static(switch.name, entries, anchor=switch.name in settings.topology.anchors)
+        return [switch.name for switch in settings.switches]
+
+    def _session(self, settings: Settings, artefacts: Artefacts, name: str) -> SwitchSession:
+        switch = next(switch for switch in settings.switches if switch.name == name)
+        return SwitchSession(
+            SessionOptions(name, str(switch.address), switch.device_id, target(switch.target)),
+            artefacts,
+            desired=lambda: self._desired.desired(name),
+            election_ids=self,
+            on_packet=self._packet_in,
+        )
+
+    async def load(self, switch: str) -> int:
+        """Return the highest election id used with a switch (`southbound.session.ElectionIds`)."""
+        return await self._in_store_thread(lambda: self._store.election_id(switch))
+
+    async def save(self, switch: str, election_id: int) -> None:
+        """Keep an election id before it is used (`southbound.session.ElectionIds`)."""
+        await self._in_store_thread(lambda: self._store.save_election_id(switch, election_id))
+
+    def _restore(self, settings: Settings, state: StoredState) -> None:
+        """Take over what was stored; leave out what the configuration no longer allows."""
+        directory = Directory(settings.home_agent_config())
+        policies = {
+            home_address: list(group)
+            for home_address, group in groupby(state.policies, lambda policy: policy.home_address)
+        }
+        gone: list[Change] = []
+        kept: list[StoredNode] = []
+        for node in state.nodes:
+            record = node.record
+            network = directory.network(record.home_address, record.home_agent)
+            if directory.authorise(record.home_address, network) is None:
+                LOG.warning("%s is not served any more: its bindings are removed", format_address(record.home_address))
+                gone.append(Change(record.home_address, None))
+                continue
+            self._desired.restore(record, node.node_id, node.path_ids, policies.pop(record.home_address, ()))
+            kept.append(node)
+        for home_address, rest in policies.items():
+            self._desired.confirm(self._desired.set_policies(home_address, rest))
+        self._engine.restore(node.record for node in kept)
+        self._control.restore_policies(state.policies)
+        if gone:
+            self._store_thread.submit(self._store.commit, gone).result()
+        for expired in state.expired:
+            LOG.info("BID %d of %s ended meanwhile", expired.binding.bid, format_address(expired.home_address))
+        LOG.info("restored %d nodes, %d policies", len(kept), len(state.policies))
+
+    # Running
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set.
+
+        Raises:
+            ServerError: the REST server cannot listen.
+        """
+        await self.northbound.start()
+        LOG.info("REST on %s", self.northbound.url)
+        sessions = [asyncio.create_task(one.run(), name=one.name) for one in self._anchors.sessions.values()]
+        committing = asyncio.create_task(self._committer.run(), name="commit")
+        self._pump()
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        tasks = [*sessions, committing]
+        # None of them ends by itself: one that does has failed, and a controller without it would lie about its work.
+        await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in tasks if task.done()]
+        for task in (committing, *sessions, stopping):
+            task.cancel()
+        await asyncio.gather(committing, *sessions, stopping, return_exceptions=True)
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.northbound.stop()
+        for task in failed:
+            task.result()
+
+    def _packet_in(self, packet: PacketIn) -> None:
+        self._engine.receive(packet.frame[ETHERNET_OCTETS:], self._loop.time())
+        self._pump()
+
+    def _pump(self) -> None:
+        """Carry on what the engine has decided: changes to the committer, packets to a switch, events to the log."""
+        for transaction in self._engine.transactions():
+            if len(self._committer) >= MAX_WAITING:
+                self._engine.abort(transaction.number, self._loop.time())
+            else:
+                self._committer.submit(TransactionJob(transaction, self._done, self._failed))
+        for packet in self._engine.outbox():
+            self._anchors.send(packet)
+        for event in self._engine.events():
+            _log(event)
+        self._arm_timer()
+
+    def _done(self, transaction: Transaction) -> None:
+        self._engine.commit(transaction.number, self._loop.time())
+        self._pump()
+
+    def _failed(self, transaction: Transaction, _reason: str) -> None:
+        self._engine.abort(transaction.number, self._loop.time())
+        self._pump()
+
+    def _arm_timer(self) -> None:
+        due = self._engine.next_timer()
+        if self._timer is not None:
+            if due is not None and not self._timer.cancelled() and self._timer.when() == due:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            self._timer = self._loop.call_at(due, self._handle_timer)
+
+    def _handle_timer(self) -> None:
+        self._timer = None
+        self._engine.handle_timer(self._loop.time())
+        self._pump()
+
+    # The store's thread
+
+    async def _in_store_thread(self, call: Callable[[], _T]) -> _T:
+        return await self._loop.run_in_executor(self._store_thread, call)
+
+    async def _commit_to_store(self, changes: Sequence[Change]) -> None:
+        await self._in_store_thread(lambda: self._store.commit(changes))
+
+
+def _log(event: Event) -> None:
+    match event:
+        case Committed(transaction):
+            bindings = "none" if transaction.after is None else _bindings(transaction)
+            LOG.info("%s of %s: bindings %s", transaction.cause, format_address(transaction.home_address), bindings)
+        case Refused(home_address, source, status):
+            LOG.info("refused %s from %s: status %d", format_address(home_address), format_address(source), status)
+        case Dropped(reason, source, detail):
+            LOG.debug(
+                "dropped a packet of %s: %s %s", None if source is None else format_address(source), reason, detail
+            )
+        case _:
+            LOG.info("%s", event)
+
+
+def _bindings(transaction: Transaction) -> str:
+    after = transaction.after
+    assert after is not None
+    return ", ".join(f"{one.bid} {format_address(one.care_of)}" for one in after.bindings) or "none"
+
+
+async def run(settings: Settings) -> None:
+    """Run the controller until SIGINT or SIGTERM.
+
+    Raises:
+        ServiceError: it cannot start; the text is one line for the operator.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    with ThreadPoolExecutor(1, thread_name_prefix="store") as thread:
+        try:
+            artefacts = load()
+            store = await loop.run_in_executor(thread, SqliteStore, settings.state)
+        except (ArtefactError, StoreError) as error:
+            raise ServiceError(str(error)) from error
+        try:
+            state = await loop.run_in_executor(thread, store.load, loop.time())
+            await Service(settings, artefacts, thread, store, state).run(stop)
+        except (StoreError, ServerError) as error:
+            raise ServiceError(str(error)) from error
+        finally:
+            closing: Callable[..., Any] = store.close
+            await loop.run_in_executor(thread, closing)
