@@ -1,20 +1,18 @@
 """What the demonstration sends: three flows to the mobile node and three back, and where each is to go."""
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from controller.fabric.topology import Kind
+from controller.fabric.topology import Kind, Topology
 from controller.mobility.address import format_address
 from testbed.lab import Lab
 from testbed.packets import Datagram
 from testbed.traffic import Flow, Measurement, Sender, Sink, measure
 
-if TYPE_CHECKING:
-    from testbed.node.host import MobileNodeHost
-
-DOWN_RATE = 200.0
-UP_RATE = 100.0
-"""Packets a second of each flow."""
+_DOWN_RATES = (200.0, 250.0, 150.0)
+"""Packets a second of each flow to the node: unlike, so that their lines in the picture do not hide each other."""
+_UP_RATE = 100.0
+"""Packets a second of each flow from the node."""
 _DOWN_PORT = 5000
 _UP_PORT = 6000
 _NAMES = ("voice", "video", "bulk data", "telemetry")
@@ -49,6 +47,27 @@ class Lane:
         }
 
 
+def actors(topology: Topology) -> tuple[str, str]:
+    """Return the names of the correspondent and of the mobile node that a demonstration would take.
+
+    Raises:
+        PlanError: there is no correspondent with an address, or no mobile node with three uplinks.
+    """
+    uplinks = Counter(
+        interface.node
+        for interface in topology.interfaces
+        if interface.settings is not None and interface.settings.bid is not None
+    )
+    node = next((name for name in topology.mobile_nodes if uplinks[name] >= 3), None)
+    for name, station in topology.stations.items():
+        if station.kind is Kind.CORRESPONDENT and station.addresses and node is not None:
+            return name, node
+    raise PlanError(
+        f"topology {topology.name!r} needs a correspondent with an address, and a mobile node with three interfaces that have"
+        " a bid and an address: take three-access.yaml as a pattern"
+    )
+
+
 class Plan:
     """The lab's actors and their traffic.
 
@@ -56,22 +75,14 @@ class Plan:
         lab: running.
 
     Raises:
-        PlanError: there is no correspondent, or no mobile node with three uplinks.
+        PlanError: as `actors`.
     """
 
     def __init__(self, lab: Lab) -> None:
-        network = lab.network
-        correspondents = lab.topology.of_kind(Kind.CORRESPONDENT)
-        name = next((name for name, node in network.mobile_nodes.items() if len(node.uplinks) >= 3), None)
-        if not correspondents or name is None:
-            raise PlanError(
-                f"topology {lab.topology.name!r} needs a correspondent and a mobile node with three interfaces that have"
-                " a bid and an address: take three-access.yaml as a pattern"
-            )
+        correspondent, self.node_name = actors(lab.topology)
         self.lab = lab
-        self.node: MobileNodeHost = network.mobile_nodes[name]
-        self.node_name = name
-        self.correspondent = network.hosts[next(iter(correspondents))]
+        self.node = lab.network.mobile_nodes[self.node_name]
+        self.correspondent = lab.network.hosts[correspondent]
         self.at_node = Sink()
         self.at_correspondent = Sink()
         self.node.on_datagram(self._arrived_at_node)
@@ -83,8 +94,8 @@ class Plan:
         here = min(self.correspondent.addresses)
         there = self.node.home_address
         name = _NAMES[(bid - 1) % len(_NAMES)]
-        down = Flow(bid, name, here, there, 40_000 + bid, _DOWN_PORT + bid, DOWN_RATE)
-        up = Flow(1000 + bid, name, there, here, 50_000 + bid, _UP_PORT + bid, UP_RATE)
+        down = Flow(bid, name, here, there, 40_000 + bid, _DOWN_PORT + bid, _DOWN_RATES[(bid - 1) % len(_DOWN_RATES)])
+        up = Flow(1000 + bid, name, there, here, 50_000 + bid, _UP_PORT + bid, _UP_RATE)
 
         def send_up(packet: bytes) -> None:
             self.node.send(packet, bid)

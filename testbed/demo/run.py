@@ -12,7 +12,7 @@ from rich.console import Console
 
 from controller.fabric.topology import Topology
 from testbed.demo.checks import Report
-from testbed.demo.plan import Plan
+from testbed.demo.plan import Plan, actors
 from testbed.demo.steps import Demo
 from testbed.demo.timeline import PlotError, draw
 from testbed.demo.view import View
@@ -28,19 +28,21 @@ _REFRESH = 0.5
 """Seconds between two looks at the rates."""
 
 
-async def run_demo(topology: Topology, out: Path, console: Console) -> Report:
+async def run_demo(topology: Topology, out: Path, console: Console, pace: float = 1.0) -> Report:
     """Run the demonstration; leave capture, report, picture and the controller's log in `out`.
 
     Args:
         topology: with a correspondent and a mobile node of three uplinks.
         out: an existing folder.
         console: where to show it.
+        pace: multiplies the time for which traffic is watched; 1 is made for people.
 
     Raises:
         PlanError: the topology cannot carry the demonstration.
         NetworkError: the lab cannot build the topology.
         ControllerError: the controller did not start.
     """
+    actors(topology)  # before anything is started
     report = Report()
     with TemporaryDirectory(prefix="mcoa-demo-") as folder:
         try:
@@ -50,8 +52,7 @@ async def run_demo(topology: Topology, out: Path, console: Console) -> Report:
                 plan = Plan(lab)
                 began = lab.clock.time()
                 with View(console, report) as view:
-                    await _take_steps(plan, report, view)
-                    report.at_most("seconds after set-up", round(report.seconds, 1), TIME_LIMIT, "s")
+                    await _take_steps(plan, report, view, pace)
                     _judge_capture(lab, report)
                     _draw(plan, report, out / TIMELINE, began)
         finally:
@@ -67,13 +68,13 @@ def clear(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-async def _take_steps(plan: Plan, report: Report, view: View) -> None:
+async def _take_steps(plan: Plan, report: Report, view: View, pace: float) -> None:
     # A full garbage collection in the middle would look like an outage of the network.
     gc.collect()
     gc.freeze()
     rates = asyncio.create_task(_show_rates(plan, view))
     try:
-        await Demo(plan, report).run()
+        await Demo(plan, report, pace).run()
     except Exception as error:  # noqa: BLE001 - a demonstration that breaks off is a check that failed, and is reported so
         report.check("steps taken to the end", ok=False, figure=f"{type(error).__name__}: {error}")
     finally:
@@ -91,12 +92,13 @@ async def _show_rates(plan: Plan, view: View) -> None:
 
 
 def _judge_capture(lab: Lab, report: Report) -> None:
-    report.begin("g", "what the capture holds: every packet at every port of the home-agent switch")
+    report.begin("g", "what is left: the capture of every port of the home-agent switch, the timeline")
+    report.at_most("duration of the steps", round(report.seconds, 1), TIME_LIMIT, "s")
     capture = lab.capture
     if capture is None:
         raise ValueError("the demonstration needs a capture: give the lab a file for it")
     capture.close()
-    report.at_least("packets captured", capture.packets, 1)
+    report.at_least("packets captured", capture.packets, 1, "packets")
     report.at_least("Mobility Headers", capture.mobility, 10)
     report.at_least("IPv6 packets in IPv6 packets", capture.tunnelled, 1)
     report.equal("wrong checksums, computed again", capture.wrong_checksums, 0)

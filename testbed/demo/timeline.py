@@ -1,7 +1,7 @@
 """Draws what arrived at the mobile node: packets a second for each BID, with the events marked."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from testbed.demo.checks import Event
@@ -31,7 +31,7 @@ def rates(arrivals: Iterable[Arrival], since: float, until: float) -> dict[int, 
 def draw(
     path: Path,
     arrivals: Iterable[Arrival],
-    events: Iterable[Event],
+    events: Sequence[Event],
     labels: Mapping[int, str],
     span: tuple[float, float],
 ) -> None:
@@ -53,22 +53,28 @@ def draw(
     except ImportError as error:
         raise PlotError(f"no timeline without matplotlib: {INSTALL_HINT}") from error
     since, until = span
-    figure = Figure(figsize=(12, 5.5), layout="constrained")
+    figure = Figure(figsize=(13, 5.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for bid, series in rates(arrivals, since, until).items():
         times = [(position + 0.5) * _BIN for position in range(len(series))]
         axes.plot(times, series, label=labels.get(bid, f"BID {bid}"), linewidth=1.8)
     axes.set_xlim(0, until - since)
-    top = axes.get_ylim()[1]
-    axes.set_ylim(0, top * 1.9)
-    for event in events:
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.15)
+    last = float("-inf")
+    level = 0
+    for number, event in enumerate(events, 1):
         at = event.at - since
+        # Numbers that would lie on each other go below each other.
+        level = level + 1 if at - last < (until - since) / 60 else 0
+        last = at
         axes.axvline(at, color="0.5", linewidth=0.8, linestyle="--")
-        axes.text(at, top * 1.88, f" {event.text}", rotation=90, va="top", ha="left", fontsize=7.5, color="0.25")
+        axes.text(at, 0.985 - 0.05 * level, f" {number}", transform=axes.get_xaxis_transform(), va="top", weight="bold")
+    listed = "\n".join(f"{number}  {event.text} ({event.at - since:.1f} s)" for number, event in enumerate(events, 1))
+    axes.text(1.02, 1.0, listed, transform=axes.transAxes, va="top", linespacing=1.7, fontsize=9)
     axes.set_xlabel("seconds")
     axes.set_ylabel("packets per second at the mobile node")
     axes.set_title("Traffic towards the mobile node by binding identifier")
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower left", bbox_to_anchor=(1.01, 0.0), frameon=False)
     axes.grid(visible=True, alpha=0.25)
     figure.savefig(path, dpi=110)

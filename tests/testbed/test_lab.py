@@ -1,0 +1,97 @@
+"""The lab as a whole: wires, stations, the embedded switch and the real controller as a process of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from controller.fabric.loader import load_topology, sample_topologies
+from controller.fabric.topology import Topology
+from controller.mobility.address import format_address, parse_address
+from testbed.demo.plan import Plan
+from testbed.lab import Lab
+from testbed.network import NetworkError
+from testbed.process import ControllerError, ControllerProcess
+from testbed.rest import RestError
+from testbed.settings import ControllerSettings, free_port
+from testbed.tables import BINDING_TABLES
+
+_HOME = parse_address("2001:db8:0:1::100")
+
+
+@pytest.fixture(scope="session")
+def topology() -> Topology:
+    return load_topology(sample_topologies() / "three-access.yaml")
+
+
+@pytest.fixture
+async def lab(topology: Topology, tmp_path: Path) -> AsyncIterator[Lab]:
+    async with Lab(topology, tmp_path, ControllerSettings(grace_period=0.2), tmp_path / "x.pcap") as running:
+        yield running
+
+
+@pytest.mark.timeout(60)
+async def test_register_hand_over_restart_deregister_without_loss(lab: Lab) -> None:
+    plan = Plan(lab)
+    answer = await plan.node.register(within=10)
+    assert (answer.status, answer.bids) == (0, (1, 2, 3))
+    assert await lab.rest.put_policy(_HOME, "video", plan.lanes[2].policy) == "active"
+    began = lab.clock.time()
+    plan.lanes[2].down.start()
+    plan.lanes[2].up.start()
+    await asyncio.sleep(0.2)
+    new = parse_address("2001:db8:a2::200")
+    assert (await plan.node.move(2, new, within=10)).status == 0
+    assert (await lab.rest.bindings(_HOME))[2].care_of == format_address(new)
+    await asyncio.sleep(0.3)
+
+    before = set(await lab.rows(*BINDING_TABLES))
+    await lab.controller.kill()
+    await lab.controller.start()
+    await lab.controller.wait_ready()
+    assert set(await lab.rows(*BINDING_TABLES)) == before
+    assert await lab.rest.policies(_HOME) == {"video": "active"}
+
+    plan.stop()
+    ended = lab.clock.time()
+    await asyncio.sleep(0.3)
+    down, up = plan.down(2, began, ended), plan.up(2, began, ended)
+    assert (down.lost, up.lost, down.duplicates) == (0, 0, 0)
+    assert down.paths == {2: down.sent}
+    assert (await plan.node.deregister(None, within=10)).status == 0
+    for _ in range(50):
+        if not any((await lab.reader.count()).values()):
+            break
+        await asyncio.sleep(0.05)
+    assert not any((await lab.reader.count()).values())
+    assert await lab.rest.bindings(_HOME) == {}
+    assert lab.capture is not None
+    assert (lab.capture.wrong_checksums, lab.capture.mobility) == (0, 3 + 3)
+
+
+@pytest.mark.timeout(60)
+async def test_requests_that_the_controller_refuses_are_told(lab: Lab) -> None:
+    with pytest.raises(RestError, match="422"):
+        await lab.rest.put_policy(_HOME, "x", {"bid": 0, "priority": 1})
+    with pytest.raises(ControllerError, match="already runs"):
+        await lab.controller.start()
+    assert lab.controller.pid is not None
+    assert await lab.controller.stop() == 0
+
+
+@pytest.mark.timeout(60)
+async def test_a_controller_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("nonsense = 1\n")
+    controller = ControllerProcess(tmp_path / "bad.toml", f"http://127.0.0.1:{free_port()}", tmp_path / "log")
+    await controller.start()
+    with pytest.raises(ControllerError, match="nonsense"):
+        await controller.wait_ready()
+    assert await controller.stop() == 2
+
+
+async def test_a_topology_without_an_anchor_is_refused(topology: Topology, tmp_path: Path) -> None:
+    document = topology.model_dump(mode="json", exclude_none=True)
+    document["nodes"]["s1"]["role"] = "transit"
+    with pytest.raises(NetworkError, match="anchor"):
+        Lab(Topology.model_validate(document), tmp_path)
