@@ -65,8 +65,7 @@ class SwitchSession:
         self.state = SessionState.STOPPED
         self.last_error: str | None = None
         """Why the session last failed; None if it never did."""
-        self.packets_dropped = 0
-        """Packets from the switch that found the backlog full, over all connections."""
+        self._dropped_before = 0
         self._artefacts = artefacts
         self._desired = desired
         self._election_ids = election_ids
@@ -88,6 +87,11 @@ class SwitchSession:
     def name(self) -> str:
         """The switch's name."""
         return self.options.name
+
+    @property
+    def packets_dropped(self) -> int:
+        """Packets from the switch that found the backlog full, over all connections."""
+        return self._dropped_before + (self._stream.dropped if self._stream is not None else 0)
 
     @property
     def table_sizes(self) -> dict[str, int]:
@@ -132,8 +136,6 @@ class SwitchSession:
                     # Once it was up, the next failure is a new story: begin with short pauses again.
                     failures = 1 if self.state in {SessionState.READY, SessionState.STANDBY} else failures + 1
                     self._note(error)
-                finally:
-                    self._calls = self._stream = None
                 self._enter(SessionState.CONNECTING)
                 await asyncio.sleep(self._pause(failures))
         finally:
@@ -162,7 +164,8 @@ class SwitchSession:
             # What one task noticed is told; the others were cancelled for it.
             raise failed.exceptions[0] from None
         finally:
-            self.packets_dropped += stream.dropped
+            self._dropped_before += stream.dropped
+            self._calls = self._stream = None
 
     async def _hold(self, calls: Calls, stream: Stream) -> None:
         """Become primary, reconcile, and watch who is primary from then on."""
@@ -180,6 +183,7 @@ class SwitchSession:
             answer_due = False
             self._seen = max(self._seen, news.election_id)
             if news.primary:
+                may_outbid = False  # Whoever outbids us later means it: two that answer in kind would never end.
                 if self.state is SessionState.READY:
                     continue
                 calls.election_id = self._bidden

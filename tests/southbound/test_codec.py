@@ -1,0 +1,129 @@
+import pytest
+from finsy.proto import p4r
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.entries import Entry, Lpm, Match, Op, Range, Ternary, Update
+from controller.dataplane.pipeline import TABLES, Field, Kind
+from controller.southbound.artefacts import Artefacts, load
+from controller.southbound.codec import Codec, CodecError, octets
+
+CODEC = Codec(load().info)
+
+
+def matches(field: Field) -> st.SearchStrategy[Match]:
+    highest = (1 << field.width) - 1
+    numbers = st.integers(0, highest)
+    if field.kind is Kind.EXACT:
+        return numbers
+    if field.kind is Kind.LPM:
+        lengths = st.integers(1, field.width)
+        return st.none() | st.builds(
+            lambda n, size: Lpm(n >> (field.width - size) << (field.width - size), size), numbers, lengths
+        )
+    if field.kind is Kind.TERNARY:
+        return st.none() | st.builds(lambda n, mask: Ternary(n & mask, mask), numbers, st.integers(1, highest))
+    both = st.tuples(numbers, numbers).map(lambda ends: Range(min(ends), max(ends)))
+    return st.none() | both.filter(lambda ends: tuple(ends) != (0, highest))
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> Entry:
+    table = draw(st.sampled_from(list(TABLES.values())))
+    action = draw(st.sampled_from(table.actions))
+    return Entry(
+        table.name,
+        tuple(draw(matches(field)) for field in table.fields),
+        action.name,
+        tuple(draw(st.integers(0, (1 << param.width) - 1)) for param in action.params),
+        draw(st.integers(1, 2**31 - 1)) if table.has_priority else 0,
+    )
+
+
+@given(st.lists(entries(), max_size=5), st.sampled_from(Op))
+def test_what_is_encoded_is_decoded(several: list[Entry], op: Op) -> None:
+    request = p4r.WriteRequest()
+    CODEC.add_updates(request, [Update(op, entry) for entry in several])
+    again = p4r.WriteRequest.FromString(request.SerializeToString())
+    assert [update.type for update in again.updates] == [op] * len(several)
+    messages = [update.entity.table_entry for update in again.updates]
+    assert [CODEC.decode(message) for message in messages] == several
+    assert [CODEC.decode_key(message) for message in messages] == [entry.key for entry in several]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(0, b"\0"), (1, b"\1"), (255, b"\xff"), (256, b"\1\0"), (2**128 - 1, b"\xff" * 16)]
+)
+def test_octets_are_the_shortest(value: int, expected: bytes) -> None:
+    assert octets(value) == expected
+
+
+def test_values_on_the_wire_are_canonical_and_what_matches_everything_is_left_out() -> None:
+    entry = Entry(p.SIGNALLING, (None, Ternary(135, 255), None, None, None), p.PUNT, (1,), 100)
+    message = CODEC.entry_message(entry)
+    assert [(part.field_id, part.ternary.value, part.ternary.mask) for part in message.match] == [(2, b"\x87", b"\xff")]
+    assert [param.value for param in message.action.action.params] == [b"\1"]
+    assert message.priority == 100
+
+
+def test_padded_octets_and_explicit_wildcards_decode_to_the_one_form() -> None:
+    message = CODEC.entry_message(Entry(p.NETWORK_SOURCES, (7, Lpm(2**127, 1)), p.ALLOW_NETWORK, (5, 6)))
+    message.match[0].exact.value = b"\0\0\7"
+    message.match[1].lpm.value = b"\xff" * 16
+    message.action.action.params[0].value = b"\0\0\5"
+    assert CODEC.decode(message) == Entry(p.NETWORK_SOURCES, (7, Lpm(2**127, 1)), p.ALLOW_NETWORK, (5, 6))
+    message.match[1].lpm.prefix_len = 0
+    assert CODEC.decode(message).match == (7, None)
+
+    flow = CODEC.entry_message(Entry(p.FLOW_BINDINGS, (1, *(None,) * 8), p.STEER_FLOW, (1,), 1))
+    everything = flow.match.add(field_id=5)
+    everything.range.low, everything.range.high = b"\0", b"\xff\xff"
+    nothing = flow.match.add(field_id=4)
+    nothing.ternary.value, nothing.ternary.mask = b"\1", b"\0"
+    assert CODEC.decode(flow).match == (1, *(None,) * 8)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Entry("no_such_table", (1,), p.STEER, (1,)),
+        Entry(p.DEFAULT_BINDING, (1,), "no_such_action", (1,)),
+        Entry(p.DEFAULT_BINDING, (1,), p.MOBILE_NODE, (1,)),
+        Entry(p.DEFAULT_BINDING, (1, 2), p.STEER, (1,)),
+        Entry(p.DEFAULT_BINDING, (1,), p.STEER, ()),
+        Entry(p.DEFAULT_BINDING, (1,), p.STEER, (1, 2)),
+        Entry(p.DEFAULT_BINDING, (2**24,), p.STEER, (1,)),
+        Entry(p.DEFAULT_BINDING, (-1,), p.STEER, (1,)),
+        Entry(p.DEFAULT_BINDING, (1,), p.STEER, (2**16,)),
+        Entry(p.DEFAULT_BINDING, (Ternary(1, 1),), p.STEER, (1,)),
+        Entry(p.NETWORK_SOURCES, (None, Lpm(0, 1)), p.ALLOW_NETWORK, (1, 1)),
+        Entry(p.ROUTES, (5,), p.NEXT_HOP, (1,)),
+    ],
+)
+def test_an_entry_that_does_not_fit_is_refused(entry: Entry) -> None:
+    with pytest.raises(CodecError, match="does not fit the program"):
+        CODEC.entry_message(entry)
+
+
+def test_what_is_not_of_the_program_is_refused() -> None:
+    good = CODEC.entry_message(Entry(p.DEFAULT_BINDING, (1,), p.STEER, (1,)))
+    with pytest.raises(CodecError, match="table id 5 is not"):
+        CODEC.decode(p4r.TableEntry(table_id=5))
+    with pytest.raises(CodecError, match="table id 5 is not"):
+        CODEC.decode_key(p4r.TableEntry(table_id=5))
+    bare = p4r.TableEntry.FromString(good.SerializeToString())
+    bare.ClearField("match")
+    with pytest.raises(CodecError, match="exact field node_id has no value"):
+        CODEC.decode(bare)
+    bare = p4r.TableEntry.FromString(good.SerializeToString())
+    del bare.action.action.params[:]
+    with pytest.raises(CodecError, match="lacks parameter"):
+        CODEC.decode(bare)
+    bare.action.action.action_id = 17
+    with pytest.raises(CodecError, match="not the table's"):
+        CODEC.decode(bare)
+
+
+def test_every_table_has_an_id(artefacts: Artefacts) -> None:
+    assert Codec(artefacts.info).table_ids.keys() == TABLES.keys()

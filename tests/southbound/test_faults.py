@@ -1,0 +1,203 @@
+"""Sessions with a server that misbehaves on order."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from finsy.proto import p4r
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.entries import Entry, Op, Update
+from controller.dataplane.plans import Step, plan
+from controller.southbound.artefacts import ArtefactError
+from controller.southbound.calls import Timeouts
+from controller.southbound.errors import ConnectionLostError, NotReadyError, WriteFailedError
+from controller.southbound.options import SessionState
+from controller.southbound.stream import PacketIn
+from controller.southbound.targets import target
+from fake_p4runtime import ALREADY_EXISTS, NOT_FOUND, RESOURCE_EXHAUSTED, FakeP4Runtime
+from southbound_world import World, eventually, reached
+
+
+def steer(node: int, bid: int = 1) -> Entry:
+    return Entry(p.DEFAULT_BINDING, (node,), p.STEER, (bid,))
+
+
+def tunnel(node: int) -> Entry:
+    return Entry(p.TUNNELS, (node, 1), p.DROP_TUNNEL)
+
+
+def inserts(*entries: Entry) -> list[Update]:
+    return [Update(Op.INSERT, entry) for entry in entries]
+
+
+async def test_refused_updates_are_named_and_the_others_done(world: World, fake: FakeP4Runtime) -> None:
+    async with world.running(fake.address) as session:
+        fake.refuse = {1: RESOURCE_EXHAUSTED, 3: RESOURCE_EXHAUSTED}
+        with pytest.raises(WriteFailedError) as caught:
+            await session.write(inserts(*map(steer, range(1, 6))))
+        failures = caught.value.failures
+        assert [(one.update.entry, one.code, one.message) for one in failures] == [
+            (steer(2), RESOURCE_EXHAUSTED, "as ordered"),
+            (steer(4), RESOURCE_EXHAUSTED, "as ordered"),
+        ]
+        assert set((await session.read_entries()).values()) == {steer(1), steer(3), steer(5)}
+        assert session.state is SessionState.READY
+
+
+async def test_without_details_every_update_counts_as_refused(world: World, fake: FakeP4Runtime) -> None:
+    async with world.running(fake.address) as session:
+        fake.refuse, fake.details = {1: RESOURCE_EXHAUSTED}, False
+        with pytest.raises(WriteFailedError) as caught:
+            await session.write(inserts(steer(1), steer(2)))
+        assert len(caught.value.failures) == 2
+
+
+async def test_what_fails_again_is_told_as_it_was_asked(world: World, fake: FakeP4Runtime) -> None:
+    async with world.running(fake.address) as session:
+        fake.refuse = {0: ALREADY_EXISTS, 1: NOT_FOUND}
+        with pytest.raises(WriteFailedError) as caught:
+            await session.write(inserts(steer(1)))
+        assert caught.value.failures == ((Update(Op.INSERT, steer(1)), NOT_FOUND, "as ordered"),)
+
+
+async def test_a_plan_stops_at_the_step_that_is_refused(world: World, fake: FakeP4Runtime) -> None:
+    wanted = {entry.key: entry for entry in (steer(1), tunnel(1), Entry(p.HOME_ADDRESSES, (9,), p.MOBILE_NODE, (1,)))}
+    async with world.running(fake.address) as session:
+        fake.refuse = {1: RESOURCE_EXHAUSTED}
+        with pytest.raises(WriteFailedError) as caught:
+            await session.carry_out(plan({}, wanted))
+        assert caught.value.step is Step.STEER
+        assert set((await session.read_entries()).values()) == {tunnel(1)}
+
+
+async def test_a_cut_stream_is_opened_again_and_tables_compared(world: World, fake: FakeP4Runtime) -> None:
+    world.want(steer(1), steer(2))
+    async with world.running(fake.address) as session:
+        writes = len(fake.writes)
+        fake.entries.popitem()
+        fake.cut()
+        await eventually(lambda: len(world.states) > 3)
+        await reached(session, SessionState.READY)
+        assert await session.read_entries() == world.entries
+        assert [len(batch) for batch in fake.writes[writes:]] == [1]
+        assert fake.pushes == 1
+        assert fake.bids == [1, 2]
+
+
+async def test_an_id_that_is_taken_is_outbid_on_the_next_connection(world: World, fake: FakeP4Runtime) -> None:
+    fake.rival = 1
+    async with world.running(fake.address):
+        assert fake.bids == [1, 2]
+    assert world.election_ids.ids["s1"] == 2
+
+
+async def test_a_higher_primary_is_outbid_once(world: World, fake: FakeP4Runtime) -> None:
+    fake.rival = 2**70
+    world.election_ids.ids["s1"] = 5
+    async with world.running(fake.address):
+        assert fake.bids == [6, 2**70 + 1]
+    assert world.election_ids.ids["s1"] == 2**70 + 1
+
+
+async def test_losing_primacy_stops_writes_and_a_vacancy_is_taken(world: World, fake: FakeP4Runtime) -> None:
+    async with world.running(fake.address) as session:
+        fake.primary_id = 9
+        fake.tell(primary=False, election_id=9)
+        await reached(session, SessionState.STANDBY)
+        with pytest.raises(NotReadyError):
+            await session.write(inserts(steer(1)))
+        fake.tell(primary=False, vacant=True, election_id=9)
+        await reached(session, SessionState.READY)
+        assert fake.bids == [1, 10]
+        await session.write(inserts(steer(1)))
+
+
+async def test_a_write_that_is_not_permitted_says_so(world: World, fake: FakeP4Runtime) -> None:
+    async with world.running(fake.address) as session:
+        fake.primary_id = 9
+        with pytest.raises(NotReadyError, match="PERMISSION_DENIED not primary"):
+            await session.write(inserts(steer(1)))
+
+
+async def test_a_switch_that_does_not_answer_a_write_is_reconciled(world: World, fake: FakeP4Runtime) -> None:
+    async with world.running(fake.address, timeouts=Timeouts(write=0.1)) as session:
+        fake.write_gate.clear()
+        world.want(steer(1))
+        with pytest.raises(ConnectionLostError, match="DEADLINE_EXCEEDED"):
+            await session.write(inserts(steer(1)))
+        await reached(session, SessionState.CONNECTING)
+        fake.write_gate.set()
+        await reached(session, SessionState.READY)
+        assert await session.read_entries() == world.entries
+
+
+async def test_a_refused_reconciliation_is_tried_again_with_the_rest_done(world: World, fake: FakeP4Runtime) -> None:
+    world.want(tunnel(1), tunnel(2), steer(1))
+    fake.refuse = {0: RESOURCE_EXHAUSTED}
+    async with world.running(fake.address) as session:
+        assert session.last_error is not None
+        assert "RESOURCE_EXHAUSTED" in session.last_error
+        assert [len(batch) for batch in fake.writes] == [2, 1, 1]
+        assert await session.read_entries() == world.entries
+
+
+async def test_writes_are_carried_out_one_after_the_other(world: World, fake: FakeP4Runtime) -> None:
+    async with world.running(fake.address) as session:
+        fake.write_gate.clear()
+        tasks = [asyncio.create_task(session.write(inserts(steer(node)))) for node in range(1, 4)]
+        await asyncio.sleep(0.05)
+        assert not fake.writes
+        fake.write_gate.set()
+        await asyncio.gather(*tasks)
+        assert [len(batch) for batch in fake.writes] == [1, 1, 1]
+
+
+async def test_packets_that_find_the_backlog_full_are_counted(world: World, fake: FakeP4Runtime) -> None:
+    gate = asyncio.Event()
+
+    async def slow(packet: PacketIn) -> None:
+        await gate.wait()
+        world.packets.append(packet)
+
+    async with world.running(fake.address, on_packet=slow, packet_backlog=4) as session:
+        for number in range(20):
+            fake.packet_in(p4r.PacketIn(payload=bytes([number])))
+        fake.tell(primary=True, election_id=1)
+        await eventually(lambda: session.packets_dropped == 15)
+        gate.set()
+        await eventually(lambda: len(world.packets) == 5)
+        assert [packet.frame for packet in world.packets] == [bytes([number]) for number in range(5)]
+    assert session.packets_dropped == 15
+
+
+async def test_a_handler_that_fails_does_not_end_the_session(world: World, fake: FakeP4Runtime) -> None:
+    def broken(packet: PacketIn) -> None:
+        world.packets.append(packet)
+        raise ZeroDivisionError
+
+    async with world.running(fake.address, on_packet=broken) as session:
+        for number in range(2):
+            fake.packet_in(p4r.PacketIn(payload=bytes([number])))
+        await eventually(lambda: len(world.packets) == 2)
+        assert session.state is SessionState.READY
+
+
+async def test_a_restart_reconciles(world: World, fake: FakeP4Runtime) -> None:
+    async with world.running(fake.address) as session:
+        world.want(steer(1))
+        session.restart("a test wants it")
+        await reached(session, SessionState.CONNECTING)
+        assert session.last_error == "a test wants it"
+        await reached(session, SessionState.READY)
+        assert await session.read_entries() == world.entries
+
+
+async def test_a_program_for_another_kind_of_switch_is_refused(world: World, fake: FakeP4Runtime) -> None:
+    with pytest.raises(
+        ArtefactError, match="s1 is of kind stratum-tofino and takes tofino, but the program is built as bmv2-json"
+    ):
+        world.session(fake.address, target=target("stratum-tofino"))
+    world.artefacts = replace(world.artefacts, config_format="tofino")
+    with pytest.raises(ArtefactError, match="takes bmv2-json"):
+        world.session(fake.address)

@@ -1,0 +1,195 @@
+"""Sessions with the embedded switch: the real server on a real port."""
+
+import asyncio
+
+import pytest
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.entries import Entry, Op, Ternary, Update
+from controller.dataplane.pipeline import DropReason
+from controller.dataplane.plans import plan
+from controller.fabric.loader import load_topology, sample_topologies
+from controller.fabric.paths import switch_entries
+from controller.southbound.errors import NotReadyError, WriteFailedError
+from controller.southbound.options import SessionState
+from southbound_world import World, eventually, reached
+from testbed.softswitch.ports import WirePort
+from testbed.softswitch.switch import SoftSwitch
+
+STATIC = switch_entries(load_topology(sample_topologies() / "three-access.yaml"), "s1")
+MY_MAC = next(entry.match[0] for entry in STATIC if entry.table == p.MY_STATION)
+
+
+def steer(node: int, bid: int = 1) -> Entry:
+    return Entry(p.DEFAULT_BINDING, (node,), p.STEER, (bid,))
+
+
+async def test_an_empty_switch_gets_pipeline_and_entries(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
+    soft, address = soft_switch
+    world.want(*STATIC, steer(1))
+    async with world.running(address) as session:
+        assert soft.pipeline is not None
+        assert soft.pipeline.cookie == world.artefacts.cookie
+        assert await session.read_entries() == world.entries
+        assert world.states == [SessionState.CONNECTING, SessionState.SYNCING, SessionState.READY]
+        assert session.last_error is None
+        assert session.table_sizes[p.FLOW_BINDINGS] == 4096
+    assert world.states[-1] is SessionState.STOPPED
+
+
+async def test_a_second_session_changes_only_what_differs(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
+    soft, address = soft_switch
+    world.want(*STATIC, steer(1), steer(2))
+    async with world.running(address):
+        pipeline = soft.pipeline
+    world.entries.pop(steer(1).key)
+    world.want(steer(2, 7), steer(3))
+    async with world.running(address) as session:
+        assert soft.pipeline is pipeline, "the pipeline is pushed only if it differs"
+        assert await session.read_entries() == world.entries
+    assert world.election_ids.ids == {"s1": 2}
+
+
+async def test_writes_are_lenient_about_what_is_there(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
+    async with world.running(soft_switch[1]) as session:
+        await session.write([Update(Op.INSERT, steer(1)), Update(Op.MODIFY, steer(2)), Update(Op.DELETE, steer(3))])
+        await session.write([Update(Op.INSERT, steer(1, 9))])
+        await session.write([])
+        assert set((await session.read_entries()).values()) == {steer(1, 9), steer(2)}
+
+
+async def test_a_plan_is_carried_out(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
+    wanted = {entry.key: entry for entry in (*STATIC, steer(1), steer(2))}
+    async with world.running(soft_switch[1]) as session:
+        await session.carry_out(plan({}, wanted))
+        assert await session.read_entries() == wanted
+        await session.write_stages(plan(wanted, {}, grace=False).stages)
+        assert await session.read_entries() == {}
+
+
+async def test_more_updates_than_a_batch_holds(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
+    wanted = [steer(node) for node in range(1, 2502)]
+    async with world.running(soft_switch[1]) as session:
+        await session.write([Update(Op.INSERT, entry) for entry in wanted])
+        assert set((await session.read_entries()).values()) == set(wanted)
+
+
+async def test_a_full_table_is_told_by_update(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
+    stations = [Entry(p.MY_STATION, (mac,), p.L3) for mac in range(1, 67)]
+    async with world.running(soft_switch[1]) as session:
+        with pytest.raises(WriteFailedError) as caught:
+            await session.write([Update(Op.INSERT, entry) for entry in (*stations, steer(1))])
+        assert [failure.update.entry for failure in caught.value.failures] == stations[64:]
+        assert "s1 refused 2 updates, the first: INSERT my_station (65,): RESOURCE_EXHAUSTED" in str(caught.value)
+        assert steer(1) in (await session.read_entries()).values()
+
+
+async def test_packets_go_up_and_down(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
+    soft, address = soft_switch
+    received: list[bytes] = []
+    wire = WirePort(received.append)
+    soft.add_port(1, wire)
+    world.want(*STATIC)
+    home_agent = next(entry.match[0] for entry in STATIC if entry.table == p.HOME_AGENTS)
+    assert isinstance(home_agent, int)
+    assert isinstance(MY_MAC, int)
+    header = (
+        bytes([0x60, 0, 0, 0, 0, 8, 135, 64])
+        + bytes.fromhex("20010db800c100000000000000000001")
+        + home_agent.to_bytes(16)
+    )
+    frame = MY_MAC.to_bytes(6) + bytes(6) + b"\x86\xdd" + header + bytes([59, 0, 5, 0, 0, 0, 0, 0])
+    async with world.running(address) as session:
+        wire.receive(frame)
+        await eventually(lambda: bool(world.packets))
+        assert world.packets == [(1, p.PuntReason.MOBILITY_HEADER, frame)]
+        assert session.packet_out(b"\x02" * 60, routed=False, egress_port=1)
+        await eventually(lambda: bool(received))
+        assert received == [b"\x02" * 60]
+    assert not session.packet_out(b"too late")
+
+
+async def test_counters_are_read_by_entry(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
+    soft, address = soft_switch
+    world.want(*STATIC, Entry(p.TUNNELS, (1, 2), p.ENCAP_IPV6, (5, 6)))
+    async with world.running(address) as session:
+        assert await session.read_counters(p.TUNNELS) == {(p.TUNNELS, (1, 2), 0): (0, 0)}
+        assert len(await session.read_counters(p.SIGNALLING)) == 2
+        soft.process(bytes(60), 1)
+        drops = await session.read_drops()
+        assert set(drops) == set(DropReason)
+        assert sum(packets for packets, _ in drops.values()) == 1
+        for table in (p.ROUTES, "no_such_table"):
+            with pytest.raises(ValueError, match="has no counter"):
+                await session.read_counters(table)
+
+
+async def test_the_later_controller_takes_over_and_the_first_returns_when_it_leaves(
+    world: World, soft_switch: tuple[SoftSwitch, str]
+) -> None:
+    address = soft_switch[1]
+    other = World(world.artefacts)
+    async with world.running(address) as first:
+        async with other.running(address):
+            await reached(first, SessionState.STANDBY)
+            assert other.states[-1] is SessionState.READY
+            with pytest.raises(NotReadyError, match="s1 is standby"):
+                await first.write([Update(Op.INSERT, steer(1))])
+            assert not first.packet_out(b"frame")
+            assert await first.read_entries() == {}
+        await reached(first, SessionState.READY)
+        await first.write([Update(Op.INSERT, steer(1))])
+
+
+async def test_without_takeover_a_session_waits_for_its_turn(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
+    address = soft_switch[1]
+    other = World(world.artefacts)
+    async with (
+        world.running(address) as first,
+        other.running(address, takeover=False, until=SessionState.STANDBY) as second,
+    ):
+        assert first.state is SessionState.READY
+        await first.stop()
+        await reached(second, SessionState.READY)
+
+
+async def test_a_switch_that_comes_late_and_comes_back_empty(world: World) -> None:
+    soft = SoftSwitch()
+    address = await soft.start()
+    await soft.stop()
+    world.want(*STATIC, steer(1))
+    async with world.running(address, until=None) as session:
+        await eventually(lambda: session.last_error is not None)
+        with pytest.raises(NotReadyError, match="s1 is connecting"):
+            await session.read_entries()
+        for _ in range(2):
+            soft = SoftSwitch()
+            await soft.start(address)
+            await reached(session, SessionState.READY)
+            assert await session.read_entries() == world.entries
+            await soft.stop()
+            await reached(session, SessionState.CONNECTING)
+
+
+async def test_a_change_while_the_tables_are_reconciled_is_not_lost(
+    world: World, soft_switch: tuple[SoftSwitch, str]
+) -> None:
+    world.want(*(steer(node) for node in range(1, 3001)))
+    async with world.running(soft_switch[1], until=SessionState.SYNCING) as session:
+        for node in range(3001, 3020):
+            world.want(steer(node))
+            world.entries.pop(steer(node - 3000).key)
+            try:
+                await session.write([Update(Op.INSERT, steer(node)), Update(Op.DELETE, steer(node - 3000))])
+            except NotReadyError:
+                await asyncio.sleep(0.001)
+        await reached(session, SessionState.READY)
+        assert await session.read_entries() == world.entries
+
+
+async def test_flows_survive_the_round_trip_through_a_switch(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
+    flow = Entry(p.FLOW_BINDINGS, (1, *(None,) * 2, Ternary(17, 255), *(None,) * 5), p.STEER_FLOW, (3,), 77)
+    world.want(flow)
+    async with world.running(soft_switch[1]) as session:
+        assert await session.read_entries() == {flow.key: flow}
+        assert await session.read_counters(p.FLOW_BINDINGS) == {flow.key: (0, 0)}

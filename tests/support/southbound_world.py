@@ -1,0 +1,61 @@
+"""A session with what it needs, for tests to look at and change."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from controller.dataplane.entries import Entry, EntryKey
+from controller.southbound.artefacts import Artefacts
+from controller.southbound.options import MemoryElectionIds, SessionOptions, SessionState
+from controller.southbound.session import PacketHandler, SwitchSession
+from controller.southbound.stream import PacketIn
+
+
+@dataclass
+class World:
+    """What a session is given, for tests to look at and change."""
+
+    artefacts: Artefacts
+    entries: dict[EntryKey, Entry] = field(default_factory=dict)
+    election_ids: MemoryElectionIds = field(default_factory=MemoryElectionIds)
+    states: list[SessionState] = field(default_factory=list)
+    packets: list[PacketIn] = field(default_factory=list)
+
+    def want(self, *entries: Entry) -> None:
+        self.entries.update((entry.key, entry) for entry in entries)
+
+    def session(self, address: str, *, on_packet: PacketHandler | None = None, **options: object) -> SwitchSession:
+        settings = {"name": "s1", "device_id": 1, "pause": 0.01, "longest_pause": 0.05, "answer_time": 2.0} | options
+        return SwitchSession(
+            SessionOptions(address=address, **settings),  # type: ignore[arg-type]  # options by name, for brevity
+            self.artefacts,
+            lambda: self.entries,
+            self.election_ids,
+            on_state=lambda _, state: self.states.append(state),
+            on_packet=on_packet or self.packets.append,
+        )
+
+    @asynccontextmanager
+    async def running(
+        self, address: str, *, until: SessionState | None = SessionState.READY, **options: object
+    ) -> AsyncIterator[SwitchSession]:
+        session = self.session(address, **options)
+        session.start()
+        try:
+            if until is not None:
+                await reached(session, until)
+            yield session
+        finally:
+            await session.stop()
+
+
+async def reached(session: SwitchSession, state: SessionState) -> None:
+    async with asyncio.timeout(4):
+        await session.wait_for(state)
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(4):
+        while not holds():  # noqa: ASYNC110  what is waited for is different each time
+            await asyncio.sleep(0.005)
