@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.dataplane import pipeline as p
@@ -117,6 +117,7 @@ selectors = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(selectors, st.integers(1, 65535), st.integers(1, 65535))
 def test_every_valid_policy_gives_a_key_that_fits_the_table(selector: TrafficSelector, priority: int, bid: int) -> None:
     candidate = policy(selector, priority, bid)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.dataplane.ids import IdPool, Ids, IdTable, OutOfIdsError, Path
@@ -56,6 +56,7 @@ def test_restored_numbers_are_kept_apart_from_new_ones() -> None:
         ids.node(agent)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 3))))
 def test_no_two_things_ever_have_one_number(steps: list[tuple[bool, int, int]]) -> None:
     table: IdTable[int] = IdTable(6)

@@ -24,8 +24,7 @@ def problems(text: str) -> list[str]:
 
 def test_the_sample_is_what_the_demonstration_needs() -> None:
     topology = load_topology(SAMPLE)
-    (switch,) = topology.switches.values()
-    assert (switch.role, switch.device_id) == (Role.ANCHOR, 1)
+    assert [(switch.role, switch.device_id) for switch in topology.anchors.values()] == [(Role.ANCHOR, 1)]
     assert topology.home_networks[0].prefix == Prefix.parse("2001:db8:0:1::/64")
     assert topology.home_networks[0].home_agent == parse_address("2001:db8:0:1::1")
     assert topology.mobile_nodes["mn"].home_address == parse_address("2001:db8:0:1::100")
@@ -36,9 +35,11 @@ def test_the_sample_is_what_the_demonstration_needs() -> None:
         for i in topology.interfaces_of("mn")
         if i.settings
     }
-    assert radio["wlan0"] == ("wifi", 5, 50, 1)
-    assert radio["wwan0"] == ("cellular", 25, 20, 2)
-    assert radio["sat0"] == ("satellite", 120, 10, 3)
+    assert radio == {
+        "wlan0": ("wifi", 5.0, 50.0, 1),
+        "wwan0": ("cellular", 25.0, 20.0, 2),
+        "sat0": ("satellite", 120.0, 10.0, 3),
+    }
     assert set(topology.of_kind(Kind.ACCESS_ROUTER)) == {"wifi", "cellular", "satellite"}
 
 

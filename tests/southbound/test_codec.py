@@ -1,6 +1,6 @@
 import pytest
 from finsy.proto import p4r
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.dataplane import pipeline as p
@@ -41,6 +41,7 @@ def entries(draw: st.DrawFn) -> Entry:
     )
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(entries(), max_size=5), st.sampled_from(Op))
 def test_what_is_encoded_is_decoded(several: list[Entry], op: Op) -> None:
     request = p4r.WriteRequest()
