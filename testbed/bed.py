@@ -100,7 +100,9 @@ class Bed:
         self._waiting[key] = answered
         self._ports[ACCESS_PORT].receive(request.frame)
         try:
-            return await asyncio.wait_for(answered, within)
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the answer.
+            async with asyncio.timeout(within):
+                return await answered
         finally:
             self._waiting.pop(key, None)
 

@@ -157,7 +157,8 @@ class MobileNodeHost:
         try:
             if self.engine.settled:  # nothing had to be asked
                 return Answer(0, (), 0.0)
-            answer = await asyncio.wait_for(self._waiting, within)
+            async with asyncio.timeout(within):
+                answer = await self._waiting
         except TimeoutError:
             raise NoAnswerError(f"no Binding Acknowledgement within {within:g} s") from None
         finally:

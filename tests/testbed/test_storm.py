@@ -138,7 +138,8 @@ async def _one_bed(folder: Path, seed: int) -> int:
 
 async def _rage(storm: Storm, seconds: float) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(storm.rage(), seconds)
+        async with asyncio.timeout(seconds):
+            await storm.rage()
 
 
 @pytest.fixture
