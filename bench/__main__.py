@@ -37,20 +37,27 @@ def main(arguments: list[str] | None = None) -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     text = json.dumps({name: result.to_dict() for name, result in results.items()}, indent=2)
     (given.out / "results.json").write_text(text + "\n", encoding="utf-8")
-    console.print(_table(results))
-    console.print(f"written to {given.out / 'results.json'}")
+    _show(console, results)
+    console.print(f"written to {given.out / 'results.json'}", soft_wrap=True)
     return int(failed)
 
 
-def _table(results: Results) -> Table:
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _show(console: Console, results: Results) -> None:
     table = Table(title="mcoa bench", title_justify="left")
-    for title in ("bench", "value", "unit", "peer", "peer's value", "ratio"):
-        table.add_column(title, justify="right" if title in {"value", "peer's value", "ratio"} else "left")
+    for title in ("bench", "ours", "peer's", "ratio", "unit"):
+        table.add_column(title, justify="right" if title in {"ours", "peer's", "ratio"} else "left", no_wrap=True)
     for name, result in results.items():
-        peer_value = "" if result.peer_value is None else f"{result.peer_value:,.4g}"
-        ratio = "" if result.ratio is None else f"{result.ratio:.3g}"
-        table.add_row(name, f"{result.value:,.4g}", result.unit, result.peer or result.note, peer_value, ratio)
-    return table
+        peer_value = "-" if result.peer_value is None else f"{_text(result.peer_value)}"
+        ratio = "-" if result.ratio is None else f"{result.ratio:.3g}"
+        table.add_row(name, f"{_text(result.value)}", peer_value, ratio, result.unit)
+    console.print(table)
+    for name, result in results.items():
+        told = "; ".join(text for text in (f"peer: {result.peer}" if result.peer else "", result.note) if text)
+        console.print(f"{name}: {told}", style="dim", soft_wrap=True)
 
 
 if __name__ == "__main__":
