@@ -3,7 +3,7 @@
 import hashlib
 from typing import Annotated, NewType
 
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator
+from pydantic import PlainSerializer, PlainValidator
 
 from controller.mobility.address import Address, Prefix, format_address, is_routable_unicast, parse_address
 
@@ -62,8 +62,11 @@ def _prefix(value: object) -> Prefix:
     return Prefix.parse(value)
 
 
-def _mac(value: object) -> object:
-    return parse_mac(value) if isinstance(value, str) else value
+def _mac(value: object) -> Mac:
+    if not isinstance(value, str):
+        # YAML 1.1 reads 52:54:00:12:34:56 as a number to the base of sixty.
+        raise ValueError(f"{value!r} is not an Ethernet address: write it in quotes")  # noqa: TRY004  pydantic reports ValueError only
+    return parse_mac(value)
 
 
 AddressField = Annotated[Address, PlainValidator(_address), PlainSerializer(format_address)]
@@ -72,5 +75,5 @@ AddressField = Annotated[Address, PlainValidator(_address), PlainSerializer(form
 PrefixField = Annotated[Prefix, PlainValidator(_prefix), PlainSerializer(str)]
 """An IPv6 prefix, written as text."""
 
-MacField = Annotated[Mac, BeforeValidator(_mac), PlainSerializer(format_mac)]
+MacField = Annotated[Mac, PlainValidator(_mac), PlainSerializer(format_mac)]
 """An Ethernet unicast address, written as text."""

@@ -79,17 +79,18 @@ def parse_topology(text: str, file: str = "<text>") -> Topology:
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        if root is None:
-            raise TopologyError([Problem(file, 1, "", "the file is empty: a topology needs name, nodes and links")])
-        repeated = [Problem(file, line, _dotted(place), reason) for place, line, reason in _repeated_keys(root, ())]
+        repeated = [] if root is None else _repeated_keys(root, ())
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise TopologyError([Problem(file, line, "", f"no valid YAML: {error.problem}")]) from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        # ValueError: something that looks like a date and is none.
         raise TopologyError([Problem(file, None, "", f"no valid YAML: {error}")]) from error
+    if root is None:
+        raise TopologyError([Problem(file, 1, "", "the file is empty: a topology needs name, nodes and links")])
     if repeated:
-        raise TopologyError(repeated)
+        raise TopologyError([Problem(file, line, _dotted(place), reason) for place, line, reason in repeated])
     try:
         topology = Topology.model_validate(data)
     except ValidationError as error:

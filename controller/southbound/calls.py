@@ -1,7 +1,8 @@
 """The unary half of P4Runtime towards one switch: pipeline, Write, Read. No state but the election id."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -95,12 +96,13 @@ class Calls:
         request = p4r.GetForwardingPipelineConfigRequest(
             device_id=self._device_id, response_type=p4r.GetForwardingPipelineConfigRequest.COOKIE_ONLY
         )
-        try:
-            response = await self.stub.GetForwardingPipelineConfig(request, timeout=self._timeouts.read)
-        except grpc.aio.AioRpcError as error:
-            if error.code() in _NO_PIPELINE:
-                return None
-            raise self._failure("reading the pipeline's cookie", error) from error
+        with self._failures("reading the pipeline's cookie"):
+            try:
+                response = await self.stub.GetForwardingPipelineConfig(request, timeout=self._timeouts.read)
+            except grpc.aio.AioRpcError as error:
+                if error.code() in _NO_PIPELINE:
+                    return None
+                raise
         return int(response.config.cookie.cookie) if response.config.HasField("cookie") else None
 
     async def push(self, artefacts: Artefacts) -> None:
@@ -114,10 +116,8 @@ class Calls:
         request.config.p4info.CopyFrom(artefacts.info)
         request.config.p4_device_config = artefacts.config
         request.config.cookie.cookie = artefacts.cookie
-        try:
+        with self._failures("pushing the pipeline"):
             await self.stub.SetForwardingPipelineConfig(request, timeout=self._timeouts.push)
-        except grpc.aio.AioRpcError as error:
-            raise self._failure("pushing the pipeline", error) from error
 
     # Writing.
 
@@ -174,21 +174,21 @@ class Calls:
             device_id=self._device_id, role=self._role, election_id=U128.encode(self.election_id)
         )
         self._codec.add_updates(request, batch)
-        try:
-            await self.stub.Write(request, timeout=self._timeouts.write)
-        except grpc.aio.AioRpcError as error:
-            # P4Runtime section 12.3: UNKNOWN with a status for each update in the details.
-            details = update_errors(error, len(batch))
-            if details is None:
-                failure = self._failure("writing", error)
-                if type(failure) is not SouthboundError:
-                    raise failure from error
-                return [Failure(update, code_of(error), error.details() or "") for update in batch]
-            return [
-                Failure(update, detail.canonical_code, detail.message)
-                for update, detail in zip(batch, details, strict=True)
-                if detail.canonical_code != _OK
-            ]
+        with self._failures("writing"):
+            try:
+                await self.stub.Write(request, timeout=self._timeouts.write)
+            except grpc.aio.AioRpcError as error:
+                if error.code() in _GONE or error.code() is grpc.StatusCode.PERMISSION_DENIED:
+                    raise
+                # P4Runtime section 12.3: UNKNOWN with a status for each update in the details.
+                details = update_errors(error, len(batch))
+                if details is None:
+                    return [Failure(update, code_of(error), error.details() or "") for update in batch]
+                return [
+                    Failure(update, detail.canonical_code, detail.message)
+                    for update, detail in zip(batch, details, strict=True)
+                    if detail.canonical_code != _OK
+                ]
         return []
 
     # Reading.
@@ -256,15 +256,27 @@ class Calls:
 
     async def _read(self, request: Message, doing: str) -> AsyncIterator[Any]:
         count = 0
-        try:
+        with self._failures(doing):
             async for response in self.stub.Read(request, timeout=self._timeouts.read):
                 for entity in response.entities:
                     yield entity
                     count += 1
                     if count % _SLICE == 0:
                         await asyncio.sleep(0)
+
+    @contextlib.contextmanager
+    def _failures(self, doing: str) -> Iterator[None]:
+        """Turn what grpc raises into errors of this layer."""
+        try:
+            yield
         except grpc.aio.AioRpcError as error:
             raise self._failure(doing, error) from error
+        except asyncio.CancelledError:
+            # A call under way when its channel closes ends as if its task had been cancelled. Only if that is so, it is passed on.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise ConnectionLostError(f"{self._switch}: {doing} failed: the connection was closed") from None
 
     def _failure(self, doing: str, error: grpc.aio.AioRpcError) -> SouthboundError:
         text = f"{self._switch}: {doing} failed: {error.code().name} {error.details()}"

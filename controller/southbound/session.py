@@ -136,6 +136,10 @@ class SwitchSession:
                     # Once it was up, the next failure is a new story: begin with short pauses again.
                     failures = 1 if self.state in {SessionState.READY, SessionState.STANDBY} else failures + 1
                     self._note(error)
+                except Exception as error:  # noqa: BLE001  a fault of ours must not end the session either
+                    failures += 1
+                    _LOG.exception("%s: the session failed", self.name)
+                    self._note(error)
                 self._enter(SessionState.CONNECTING)
                 await asyncio.sleep(self._pause(failures))
         finally:

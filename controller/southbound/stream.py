@@ -115,9 +115,12 @@ class Stream:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()
-        except grpc.aio.AioRpcError as error:
-            raise ConnectionLostError(f"the stream ended: {error.code().name} {error.details()}") from error
+                error = None if task.cancelled() else task.exception()
+                if isinstance(error, grpc.aio.AioRpcError):
+                    raise ConnectionLostError(f"the stream ended: {error.code().name} {error.details()}") from error
+                # grpc's own word for a stream that is over is no more than that.
+                if error is not None and not isinstance(error, (grpc.aio.UsageError, asyncio.InvalidStateError)):
+                    raise error
         finally:
             for task in tasks:
                 task.cancel()

@@ -141,13 +141,20 @@ def test_what_is_no_interface_address_is_refused(text: str) -> None:
         ("interfaces:\n", "interfaces:\n      eth9: {bid: 9}\n", "nodes.mn.interfaces.eth9: no link ends at mn:eth9"),
         ("    device_id: 1\n", "    device_id: 1\n    ports: {9: {}}\n", "nodes.s1.ports.9: no link ends at s1:9"),
         ("  mn:\n", "  lonely: {kind: host}\n  mn:\n", "nodes.lonely: no path of links leads to it"),
+        ("name: three-access", "name: 2026-99-99", "net.yaml: no valid YAML: month must be in 1..12"),
+        ("name: three-access", "name: &a [*a]", "net.yaml: no valid YAML"),
+        (
+            "    device_id: 1\n",
+            "    device_id: 1\n    ports: {3: {mac: 52:54:00:12:34:56}}\n",
+            "nodes.s1.ports.3.mac: 41135085296 is not an Ethernet address: write it in quotes",
+        ),
         ("name: three-access", "name: 3access", "net.yaml:2: name: String should match pattern"),
         ("name: three-access", "name: [three", "net.yaml:3: no valid YAML"),
     ],
 )
 def test_an_error_names_file_line_field_and_reason(old: str, new: str, expected: str) -> None:
     found = problems(variant(old, new))
-    assert any(expected in problem and problem.startswith("net.yaml:") for problem in found), found
+    assert any(expected in problem and problem.startswith("net.yaml") for problem in found), found
 
 
 def test_equal_interface_addresses_are_refused() -> None:

@@ -4,6 +4,8 @@ import asyncio
 import shutil
 import socket
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -24,14 +26,30 @@ pytestmark = [pytest.mark.bmv2, pytest.mark.skipif(PROGRAM is None, reason="simp
 STATIC = switch_entries(load_topology(sample_topologies() / "three-access.yaml"), "s1")
 
 
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
 @pytest.fixture
-async def bmv2() -> AsyncIterator[str]:
+async def bmv2(tmp_path: Path) -> AsyncIterator[str]:
     """A running simple_switch_grpc without a program, and the address of its server."""
     assert PROGRAM is not None
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    arguments = ["--device-id", "1", "--no-p4", "--", "--grpc-server-addr", f"127.0.0.1:{port}", "--cpu-port", "510"]
+    port, thrift = free_ports(2)
+    # Its defaults for Thrift and notifications are the same for every instance on a machine.
+    arguments = [
+        "--device-id",
+        "1",
+        "--no-p4",
+        "--thrift-port",
+        str(thrift),
+        "--notifications-addr",
+        f"ipc://{tmp_path}/n",
+    ]
+    arguments += ["--", "--grpc-server-addr", f"127.0.0.1:{port}", "--cpu-port", "510"]
     process = await asyncio.create_subprocess_exec(
         PROGRAM, *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )

@@ -132,6 +132,32 @@ async def test_a_switch_that_does_not_answer_a_write_is_reconciled(world: World,
         assert await session.read_entries() == world.entries
 
 
+async def test_a_write_under_way_when_the_connection_goes_is_lost_not_cancelled(
+    world: World, fake: FakeP4Runtime
+) -> None:
+    async with world.running(fake.address) as session:
+        fake.write_gate.clear()
+        write = asyncio.create_task(session.write(inserts(steer(1))))
+        await eventually(lambda: fake.writes_waiting == 1)
+        session.restart("a test wants it")
+        with pytest.raises(ConnectionLostError):
+            await write
+        fake.write_gate.set()
+        await reached(session, SessionState.READY)
+
+
+async def test_a_cancelled_write_is_cancelled(world: World, fake: FakeP4Runtime) -> None:
+    async with world.running(fake.address) as session:
+        fake.write_gate.clear()
+        write = asyncio.create_task(session.write(inserts(steer(1))))
+        await eventually(lambda: fake.writes_waiting == 1)
+        write.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await write
+        assert session.state is SessionState.READY
+        fake.write_gate.set()
+
+
 async def test_a_refused_reconciliation_is_tried_again_with_the_rest_done(world: World, fake: FakeP4Runtime) -> None:
     world.want(tunnel(1), tunnel(2), steer(1))
     fake.refuse = {0: RESOURCE_EXHAUSTED}
@@ -181,6 +207,21 @@ async def test_a_handler_that_fails_does_not_end_the_session(world: World, fake:
             fake.packet_in(p4r.PacketIn(payload=bytes([number])))
         await eventually(lambda: len(world.packets) == 2)
         assert session.state is SessionState.READY
+
+
+async def test_an_election_id_that_cannot_be_kept_is_not_used(
+    world: World, fake: FakeP4Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(switch: str, election_id: int) -> None:
+        raise RuntimeError(f"no room for {election_id} of {switch}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.election_ids, "save", full)
+        async with world.running(fake.address, until=None) as session:
+            await eventually(lambda: session.last_error == "no room for 1 of s1")
+            assert fake.bids == []
+            patch.undo()
+            await reached(session, SessionState.READY)
 
 
 async def test_a_restart_reconciles(world: World, fake: FakeP4Runtime) -> None:

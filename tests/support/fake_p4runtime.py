@@ -29,12 +29,14 @@ class FakeP4Runtime(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the ge
         self.write_gate = asyncio.Event()
         """While it is clear, Writes wait."""
         self.write_gate.set()
+        self.writes_waiting = 0
         self.bids: list[int | None] = []
         self.rival: int | None = None
         """The election id of another controller."""
         self.primary_id: int | None = None
         self.packets_out: list[Any] = []
-        self._updates = 0
+        self.updates_seen = 0
+        """Over all Writes."""
         self._streams: set[asyncio.Queue[Any]] = set()
         self._server: grpc.aio.Server | None = None
 
@@ -121,7 +123,11 @@ class FakeP4Runtime(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the ge
     async def Write(self, request: Any, context: Any) -> Any:  # noqa: N802
         if U128.decode(request.election_id) != self.primary_id:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not primary")
-        await self.write_gate.wait()
+        self.writes_waiting += 1
+        try:
+            await self.write_gate.wait()
+        finally:
+            self.writes_waiting -= 1
         self.writes.append([(update.type, update.entity.table_entry.table_id) for update in request.updates])
         codes = [self._write(update) for update in request.updates]
         if any(codes):
@@ -136,7 +142,7 @@ class FakeP4Runtime(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the ge
         return p4r.WriteResponse()
 
     def _write(self, update: Any) -> int:
-        number, self._updates = self._updates, self._updates + 1
+        number, self.updates_seen = self.updates_seen, self.updates_seen + 1
         if number in self.refuse:
             return self.refuse[number]
         entry = update.entity.table_entry
