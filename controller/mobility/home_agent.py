@@ -4,20 +4,22 @@ A Binding Update that is accepted becomes a `Transaction`. Whoever drives the en
 then the Binding Acknowledgement is in the outbox. While that is under way the record in force is the old one.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from controller.mobility.address import UNSPECIFIED, Address
 from controller.mobility.decide import Decision, decide
-from controller.mobility.events import Aborted, Committed, Dropped, DropReason, Event, Refused
+from controller.mobility.events import Aborted, Committed, DropReason, Event, Refused
 from controller.mobility.model import Cause, NodeRecord, Transaction
+from controller.mobility.outlet import Outlet
+from controller.mobility.parts import Handler, Inbound, LinkInfo, LinkPacket, Part, Topic, topic
 from controller.mobility.provision import Directory, HomeAgentConfig, HomeNetwork, NodeProvision
 from controller.mobility.reply import acknowledgement, problem_report, unknown_message_report
 from controller.mobility.request import Arrival, in_force, read_request
 from controller.mobility.rules import is_newer, judge
-from controller.mobility.timing import Deadlines, TokenBucket
+from controller.mobility.timing import Deadlines
 from controller.mobility.wire.codes import Status
 from controller.mobility.wire.errors import WireError
 from controller.mobility.wire.messages import (
@@ -26,7 +28,7 @@ from controller.mobility.wire.messages import (
     HomeTestInit,
     UnknownMessage,
 )
-from controller.mobility.wire.packet import Packet, decode_packet
+from controller.mobility.wire.packet import decode_packet
 
 __all__ = ["HomeAgent", "HomeAgentConfig", "HomeNetwork", "NodeProvision"]
 
@@ -34,8 +36,6 @@ WAITING_LIMIT: Final = 4
 """Different Binding Updates of one node that wait while another is carried out."""
 RETRY_TIME: Final = 1.0
 """Seconds after which a removal that was undone is proposed again."""
-QUEUE_LIMIT: Final = 65536
-"""Packets, and events, that are kept for whoever drives the engine."""
 
 
 @dataclass(slots=True)
@@ -68,13 +68,20 @@ class HomeAgent:
         self._in_flight: Final[dict[Address, _InFlight]] = {}
         self._addresses: Final[dict[int, Address]] = {}
         self._deadlines: Final = Deadlines()
-        self._errors: Final = TokenBucket(config.error_rate, config.error_burst)
         self._load = 0
         self._last_number = 0
         self._proposed: list[Transaction] = []
-        self._outbox: list[bytes] = []
-        self._events: deque[Event] = deque(maxlen=QUEUE_LIMIT)
-        self.counters: Final[Counter[str]] = Counter()
+        self._outlet: Final = Outlet(config.error_rate, config.error_burst)
+        self.counters: Final = self._outlet.counters
+        self._parts: Final[tuple[Part, ...]] = ()
+        self._handlers: Final[Mapping[Topic, Handler]] = {
+            BindingUpdate: self._on_update,
+            HomeTestInit: self._on_test_init,
+            CareOfTestInit: self._on_test_init,
+            UnknownMessage: self._on_unknown_message,
+        }
+        # What is heard on a home link though it is not for an address of ours: discovery, neighbours.
+        self._overheard: Final[Mapping[Topic, Handler]] = {}
 
     # What goes in
 
@@ -82,24 +89,39 @@ class HomeAgent:
         """Take over what an earlier engine left. Call it before anything else; what has run out goes by timer."""
         for record in records:
             self._put(record.home_address, record)
+            for part in self._parts:
+                part.restored(record)
 
-    def receive(self, packet: bytes, now: float) -> None:
-        """Take an IPv6 packet, without link-layer header, at time `now`. Nothing that a packet holds raises."""
+    def receive(self, packet: bytes, now: float, *, link: LinkInfo | None = None) -> None:
+        """Take an IPv6 packet, without link-layer header, at time `now`. Nothing that a packet holds raises.
+
+        Args:
+            packet: The packet; what follows its payload (Ethernet padding) is ignored.
+            now: Seconds of the engine's clock.
+            link: For a packet from a home link, what its frame said.
+        """
         self.counters["received"] += 1
         try:
             decoded = decode_packet(packet)
         except WireError as error:
             self._refuse_malformed(packet, error, now)
             return
-        if decoded.destination not in self._directory.home_agents:
-            self._drop(DropReason.NOT_FOR_US, decoded.source)
-        elif isinstance(decoded.message, BindingUpdate):
-            self._take(Arrival.of(decoded, decoded.message), now)
+        about = topic(decoded, packet)
+        ours = decoded.destination in self._directory.home_agents
+        handler = (self._handlers if ours else self._overheard).get(about) if about is not None else None
+        if handler is not None:
+            handler(Inbound(decoded, packet, now, link))
+        elif not ours:
+            self._outlet.drop(DropReason.NOT_FOR_US, decoded.source)
+        elif decoded.message is None:
+            self._outlet.drop(DropReason.NOT_SIGNALLING, decoded.source, f"protocol {decoded.protocol}")
         else:
-            self._receive_other(decoded, now)
+            self._outlet.drop(DropReason.UNEXPECTED_MESSAGE, decoded.source, type(decoded.message).__name__)
 
     def handle_timer(self, now: float) -> None:
-        """Propose the removal of what has run out by `now`."""
+        """Do what is due by `now`: propose the removal of what has run out, and let each part do its own."""
+        for part in self._parts:
+            part.handle_timer(now)
         for home_address in self._deadlines.due(now):
             record = self._records.get(home_address)
             if record is None or home_address in self._in_flight:
@@ -123,12 +145,15 @@ class HomeAgent:
             # A retransmission came meanwhile: its sequence number is the one that was accepted last.
             after = _with_sequence(after, flight.arrival.update.sequence)
         self._load -= flight.reserved
+        before = self._records.get(home_address)
         self._put(home_address, after)
+        for part in self._parts:
+            part.changed(before, after, now)
         self.counters["committed"] += 1
-        self._events.append(Committed(flight.transaction))
+        self._outlet.report(Committed(flight.transaction))
         if flight.arrival is not None and flight.decision is not None:
             self.counters["accepted"] += 1
-            self._send(acknowledgement(flight.arrival, flight.decision, flight.arrival.update.sequence))
+            self._outlet.send(acknowledgement(flight.arrival, flight.decision, flight.arrival.update.sequence))
         self._resume(flight, now)
 
     def abort(self, number: int, now: float, status: int = Status.INSUFFICIENT_RESOURCES) -> None:
@@ -145,7 +170,7 @@ class HomeAgent:
         home_address, flight = self._finish(number)
         self._load -= flight.reserved
         self.counters["aborted"] += 1
-        self._events.append(Aborted(flight.transaction, status))
+        self._outlet.report(Aborted(flight.transaction, status))
         record = self._records.get(home_address)
         if flight.arrival is not None:
             self._refuse(flight.arrival, Decision(status))
@@ -159,7 +184,8 @@ class HomeAgent:
 
     def next_timer(self) -> float | None:
         """Return when `handle_timer` is due next, or None."""
-        return self._deadlines.next()
+        times = [self._deadlines.next(), *(part.next_timer() for part in self._parts)]
+        return min((when for when in times if when is not None), default=None)
 
     def transactions(self) -> list[Transaction]:
         """Return what is newly proposed, in order, once."""
@@ -168,14 +194,15 @@ class HomeAgent:
 
     def outbox(self) -> list[bytes]:
         """Return the IPv6 packets to send, in order, once."""
-        packets, self._outbox = self._outbox, []
-        return packets
+        return self._outlet.take_packets()
+
+    def link_outbox(self) -> list[LinkPacket]:
+        """Return the IPv6 packets for home links, in order, once."""
+        return self._outlet.take_link_packets()
 
     def events(self) -> list[Event]:
         """Return what happened since the last call; when nobody asks, the oldest of many are lost."""
-        events = list(self._events)
-        self._events.clear()
-        return events
+        return self._outlet.take_events()
 
     def records(self) -> Iterator[NodeRecord]:
         """Return all records in force, tombstones included."""
@@ -197,13 +224,13 @@ class HomeAgent:
         last = waiting[-1] if waiting else flight.arrival
         if last is not None and last.same_content(arrival):
             if not is_newer(arrival.update.sequence, last.update.sequence):
-                self._drop(DropReason.DUPLICATE, arrival.source)
+                self._outlet.drop(DropReason.DUPLICATE, arrival.source)
             elif waiting:
                 waiting[-1] = arrival
             else:
                 flight.arrival = arrival
         elif len(waiting) >= WAITING_LIMIT:
-            self._drop(DropReason.WAITING_FULL, arrival.source)
+            self._outlet.drop(DropReason.WAITING_FULL, arrival.source)
         else:
             waiting.append(arrival)
 
@@ -215,13 +242,13 @@ class HomeAgent:
         request = read_request(arrival, now, self._config, self._directory, before, room)
         verdict = judge(request)
         if isinstance(verdict, DropReason):
-            self._drop(verdict, arrival.source)
+            self._outlet.drop(verdict, arrival.source)
             return
         decision = decide(request) if verdict is None else Decision(verdict)
         if decision.record is None:
             self._refuse(arrival, decision)
         elif len(self._in_flight) >= self._config.max_in_flight:
-            self._drop(DropReason.IN_FLIGHT_FULL, arrival.source)
+            self._outlet.drop(DropReason.IN_FLIGHT_FULL, arrival.source)
         else:
             cause = Cause.DEREGISTRATION if request.removal else Cause.REGISTRATION
             flight = self._propose(home_address, before, decision.record, cause)
@@ -238,8 +265,8 @@ class HomeAgent:
             # RFC 6275 section 9.5.1: a sequence number counts once it passed the checks, whatever policy says after.
             self._records[arrival.home_address] = _with_sequence(record, sequence)
         self.counters[f"refused_{int(decision.status)}"] += 1
-        self._events.append(Refused(arrival.home_address, arrival.source, int(decision.status)))
-        self._send(acknowledgement(arrival, decision, sequence))
+        self._outlet.report(Refused(arrival.home_address, arrival.source, int(decision.status)))
+        self._outlet.send(acknowledgement(arrival, decision, sequence))
 
     # Transactions and records
 
@@ -294,49 +321,30 @@ class HomeAgent:
 
     # Everything else
 
-    def _receive_other(self, packet: Packet, now: float) -> None:
-        """Count what a home agent without correspondent role has no use for (RFC 6275 section 9.2)."""
-        message = packet.message
-        if message is None:
-            self._drop(DropReason.NOT_SIGNALLING, packet.source, f"protocol {packet.protocol}")
-        elif isinstance(message, HomeTestInit | CareOfTestInit):
-            self._drop(DropReason.NOT_A_CORRESPONDENT, packet.source)
-        elif isinstance(message, UnknownMessage):
-            self._drop(DropReason.UNKNOWN_MESSAGE, packet.source, f"type {message.type}")
-            if self._may_report(packet.source, now):
-                self._send(
-                    unknown_message_report(packet.destination, packet.source, packet.home_address or UNSPECIFIED),
-                )
-        else:
-            self._drop(DropReason.UNEXPECTED_MESSAGE, packet.source, type(message).__name__)
+    def _on_update(self, inbound: Inbound) -> None:
+        assert isinstance(inbound.packet.message, BindingUpdate)
+        self._take(Arrival.of(inbound.packet, inbound.packet.message), inbound.now)
+
+    def _on_test_init(self, inbound: Inbound) -> None:
+        self._outlet.drop(DropReason.NOT_A_CORRESPONDENT, inbound.packet.source)
+
+    def _on_unknown_message(self, inbound: Inbound) -> None:
+        """Answer with a Binding Error (RFC 6275 section 9.2)."""
+        packet = inbound.packet
+        assert isinstance(packet.message, UnknownMessage)
+        self._outlet.drop(DropReason.UNKNOWN_MESSAGE, packet.source, f"type {packet.message.type}")
+        if self._outlet.may_report(packet.source, inbound.now):
+            home_address = packet.home_address or UNSPECIFIED
+            self._outlet.send(unknown_message_report(packet.destination, packet.source, home_address))
 
     def _refuse_malformed(self, packet: bytes, error: WireError, now: float) -> None:
         source = Address(packet[8:24]) if len(packet) >= 40 else None
-        self._drop(DropReason.MALFORMED, source, str(error))
+        self._outlet.drop(DropReason.MALFORMED, source, str(error))
         if source is None or Address(packet[24:40]) not in self._directory.home_agents:
             return
         report = problem_report(packet, error)
-        if report is not None and self._may_report(source, now):
-            self._send(report)
-
-    def _may_report(self, destination: Address, now: float) -> bool:
-        """Tell whether an error message may go there now (RFC 6275 section 9.3.3, RFC 4443 section 2.4)."""
-        if destination == UNSPECIFIED or destination[0] == 0xFF:
-            return False
-        if self._errors.take(now):
-            return True
-        self._drop(DropReason.ERROR_RATE, destination)
-        return False
-
-    def _send(self, packet: bytes) -> None:
-        if len(self._outbox) < QUEUE_LIMIT:
-            self._outbox.append(packet)
-        else:
-            self._drop(DropReason.OUTBOX_FULL, None)
-
-    def _drop(self, reason: DropReason, source: Address | None, detail: str = "") -> None:
-        self.counters[f"dropped_{reason}"] += 1
-        self._events.append(Dropped(reason, source, detail))
+        if report is not None and self._outlet.may_report(source, now):
+            self._outlet.send(report)
 
 
 def _weight(record: NodeRecord | None) -> int:

@@ -21,6 +21,25 @@ class Protocol(IntEnum):
     MOBILITY = 135
 
 
+class IcmpType(IntEnum):
+    """ICMPv6 types (IANA "ICMPv6 Parameters") that a home agent meets."""
+
+    DESTINATION_UNREACHABLE = 1
+    PACKET_TOO_BIG = 2
+    TIME_EXCEEDED = 3
+    PARAMETER_PROBLEM = 4
+    ECHO_REQUEST = 128
+    ECHO_REPLY = 129
+    ROUTER_SOLICITATION = 133
+    ROUTER_ADVERTISEMENT = 134
+    NEIGHBOR_SOLICITATION = 135
+    NEIGHBOR_ADVERTISEMENT = 136
+    HOME_AGENT_DISCOVERY_REQUEST = 144
+    HOME_AGENT_DISCOVERY_REPLY = 145
+    MOBILE_PREFIX_SOLICITATION = 146
+    MOBILE_PREFIX_ADVERTISEMENT = 147
+
+
 class MessageType(IntEnum):
     """Mobility Header types (IANA "Mobility Header Types")."""
 

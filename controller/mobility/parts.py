@@ -1,0 +1,88 @@
+"""The frame in which the parts of a home agent work: what they are handed, and what they may be asked.
+
+The `HomeAgent` takes packets apart, finds the handler of each in its table, and asks every `Part` for its timers. A part knows
+nothing of the others; it sends through the `Outlet` and reads records through the engine's view of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from controller.mobility.address import Address
+from controller.mobility.model import NodeRecord
+from controller.mobility.wire.codes import IcmpType, Protocol
+from controller.mobility.wire.messages import Message
+from controller.mobility.wire.packet import Packet
+
+
+@dataclass(frozen=True, slots=True)
+class LinkInfo:
+    """The link-layer side of a packet that came in on a home link."""
+
+    source_mac: bytes
+    """6 octets."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPacket:
+    """An IPv6 packet for a home link: it is not routed."""
+
+    home_agent: Address
+    """The home agent address on that link."""
+    destination_mac: bytes | None
+    """6 octets; None: the one that the multicast destination maps to (RFC 2464 section 7)."""
+    packet: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A packet that came in, with all that a handler may want to know of it."""
+
+    packet: Packet
+    octets: bytes
+    """The whole IPv6 packet."""
+    now: float
+    """Seconds of the engine's clock."""
+    link: LinkInfo | None = None
+    """Where the caller knows it: how it came in over the home link."""
+
+    @property
+    def upper(self) -> bytes:
+        """The upper-layer message, without what follows the IPv6 payload."""
+        return self.octets[self.packet.payload : 40 + int.from_bytes(self.octets[4:6])]
+
+
+Handler: TypeAlias = Callable[[Inbound], None]
+Topic: TypeAlias = type[Message] | IcmpType
+"""What a packet is about: the class of its Mobility Header message, or its ICMPv6 type."""
+RecordView: TypeAlias = Callable[[Address], NodeRecord | None]
+"""Answers with the record in force of a home address."""
+
+
+def topic(packet: Packet, octets: bytes) -> Topic | None:
+    """Return what a packet is about, or None for anything that has no handler."""
+    if packet.message is not None:
+        return type(packet.message)
+    if packet.protocol == Protocol.ICMPV6 and packet.payload < len(octets):
+        return _ICMP_TYPES.get(octets[packet.payload])
+    return None
+
+
+_ICMP_TYPES = {int(kind): kind for kind in IcmpType}
+
+
+class Part:
+    """A part of the home agent with timers and an interest in what comes in force. Everything is optional."""
+
+    def next_timer(self) -> float | None:
+        """Return when `handle_timer` is due next, or None."""
+        return None
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due by `now`."""
+
+    def restored(self, record: NodeRecord) -> None:
+        """Hear of a record that an earlier engine left."""
+
+    def changed(self, before: NodeRecord | None, after: NodeRecord | None, now: float) -> None:
+        """Hear that a record came in force: `before` is None for a new one, `after` for one that is gone."""
