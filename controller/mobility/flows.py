@@ -46,3 +46,46 @@ class FlowPolicy:
     selector: TrafficSelector
     bid: int
     """Where it goes, 1 to 65535; while that BID is not registered the policy is inactive (RFC 6089 section 5.3.4)."""
+
+
+class Span(NamedTuple):
+    """An inclusive range of numbers."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSelector:
+    """What packets a flow takes that a mobile node signalled (RFC 6088). None in a field: any value.
+
+    Beside `TrafficSelector`, an operator's, every field is a range, because that is what the RFC allows.
+    """
+
+    ipv4: bool = False
+    """It takes IPv4 packets only; otherwise IPv6 packets only."""
+    source: Span | None = None
+    """Addresses as numbers of 32 or 128 bits; the correspondent's side."""
+    destination: Span | None = None
+    spi: Span | None = None
+    flow_label: Span | None = None
+    """20 bits; IPv6 only."""
+    source_ports: Span | None = None
+    destination_ports: Span | None = None
+    traffic_class: Span | None = None
+    """8 bits of which the lower two are zero: DSCP without ECN."""
+    protocol: Span | None = None
+    """Upper-layer protocol after extension headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowEntry:
+    """A flow binding that a mobile node signalled (RFC 6089 section 5.3)."""
+
+    fid: int
+    """Flow identifier, 1 to 65535, unique for a mobile node."""
+    priority: int
+    """FID-PRI, 1 (first) to 65535, unique for a mobile node."""
+    selector: FlowSelector
+    bids: tuple[int, ...]
+    """Where it goes, at least one, in the node's order; several: a copy to each that is registered."""

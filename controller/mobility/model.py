@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.mobility.address import Address, Prefix
+from controller.mobility.flows import FlowEntry
 
 NO_BID = 0
 """The key of the one binding that was registered without a BID option (RFC 5648 reserves BID 0)."""
@@ -29,6 +30,8 @@ class Binding:
     """BID-PRI of RFC 6089 section 4.4: 1 (preferred) to 127; 0: none given, sorts last."""
     at_home: bool = False
     """The H flag of the BID option: this care-of address is the home link itself."""
+    link_layer: bytes | None = None
+    """Where frames for it go when `at_home`: 6 octets (RFC 5648 section 5.6.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +51,18 @@ class NodeRecord:
     """The R flag."""
     forget_at: float | None = None
     """Set in a tombstone: until then the sequence number is remembered (RFC 6275 section 10.3.2)."""
+    link_local: bool = False
+    """The L flag: the home agent also defends the link-local address with the same interface identifier."""
+    flows: tuple[FlowEntry, ...] = ()
+    """What the node signalled, in ascending order of FID-PRI (RFC 6089 section 5.3)."""
 
     def binding(self, bid: int) -> Binding | None:
         """Return the binding of that BID, if there is one."""
         return next((binding for binding in self.bindings if binding.bid == bid), None)
+
+    def active_bids(self, flow: FlowEntry) -> tuple[int, ...]:
+        """Return the registered BIDs of a flow; none: it is inactive, kept but passed over (RFC 6089 section 5.3.1)."""
+        return tuple(bid for bid in flow.bids if self.binding(bid) is not None)
 
     @property
     def preferred(self) -> Binding | None:
@@ -70,6 +81,8 @@ class Cause(StrEnum):
     EXPIRY = "expiry"
     FORGOTTEN = "forgotten"
     """A tombstone's time is over."""
+    REVOCATION = "revocation"
+    """Taken back by the home agent (RFC 5846)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from controller.mobility.flows import FlowPolicy, PortRange, TrafficSelector
 from controller.mobility.model import Binding, NodeRecord
 from controller.store.model import Change, StoredNode, StoreError
 
-NodeRow: TypeAlias = tuple[bytes, int, bytes, int, int, float | None, str]
-"""home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes."""
-BindingRow: TypeAlias = tuple[bytes, int, bytes, int, float, int, int, int | None]
-"""home_address, bid, care_of, lifetime, expires_wall, priority, at_home, path_id."""
+NodeRow: TypeAlias = tuple[bytes, int, bytes, int, int, float | None, str, int]
+"""home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local."""
+BindingRow: TypeAlias = tuple[bytes, int, bytes, int, float, int, int, bytes | None, int | None]
+"""home_address, bid, care_of, lifetime, expires_wall, priority, at_home, link_layer, path_id."""
 PolicyRow: TypeAlias = tuple[bytes, str, int, int, str]
 """home_address, name, priority, bid, selector."""
 
@@ -50,6 +50,7 @@ def node_rows(change: Change, offset: float) -> tuple[NodeRow, list[BindingRow]]
         int(record.mobile_router),
         forget_wall,
         prefixes,
+        int(record.link_local),
     )
     bindings: list[BindingRow] = [
         (
@@ -60,6 +61,7 @@ def node_rows(change: Change, offset: float) -> tuple[NodeRow, list[BindingRow]]
             binding.expires + offset,
             binding.priority,
             int(binding.at_home),
+            binding.link_layer,
             path_ids.get(binding.bid),
         )
         for binding in record.bindings
@@ -75,7 +77,7 @@ def binding_from_row(row: BindingRow, offset: float, now: float) -> Binding:
     Raises:
         ValueError, TypeError: the row is not one that this program writes.
     """
-    _, bid, care_of, lifetime, expires_wall, priority, at_home, _ = row
+    _, bid, care_of, lifetime, expires_wall, priority, at_home, link_layer, _ = row
     return Binding(
         bid=bid,
         care_of=_address(care_of),
@@ -83,6 +85,7 @@ def binding_from_row(row: BindingRow, offset: float, now: float) -> Binding:
         expires=min(expires_wall - offset, now + lifetime),
         priority=priority,
         at_home=bool(at_home),
+        link_layer=link_layer,
     )
 
 
@@ -94,7 +97,7 @@ def node_from_rows(
     Raises:
         ValueError, TypeError: the row is not one that this program writes.
     """
-    home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes = row
+    home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local = row
     forget_at = None if forget_wall is None else min(forget_wall - offset, now + MAX_LIFETIME)
     record = NodeRecord(
         home_address=_address(home_address),
@@ -104,6 +107,7 @@ def node_from_rows(
         prefixes=tuple(map(Prefix.parse, prefixes.split())),
         mobile_router=bool(mobile_router),
         forget_at=forget_at,
+        link_local=bool(link_local),
     )
     return StoredNode(record, node_id, path_ids)
 

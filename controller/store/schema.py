@@ -10,9 +10,6 @@ from controller.store.model import StoreError
 
 APPLICATION_ID: Final = 0x6D636F61
 """Marks the file as ours: "mcoa" in ASCII, kept by SQLite in the header of the file."""
-SCHEMA_VERSION: Final = 1
-"""Goes up with every change of the tables; kept in `PRAGMA user_version`."""
-
 _SCHEMA: Final = """
 CREATE TABLE nodes (
     home_address  BLOB    NOT NULL PRIMARY KEY CHECK (length(home_address) = 16),
@@ -48,6 +45,19 @@ CREATE TABLE switches (
     election_id   BLOB    NOT NULL CHECK (length(election_id) = 16)
 ) WITHOUT ROWID;
 """
+"""The tables of version 1. What came later stands in `_MIGRATIONS` alone, so old and new files end up the same."""
+
+_MIGRATIONS: Final = (
+    # 2: the home link (RFC 5648 section 5.6.3, L flag of RFC 6275 section 6.1.7)
+    (
+        "ALTER TABLE nodes ADD COLUMN link_local INTEGER NOT NULL DEFAULT 0 CHECK (link_local IN (0, 1));"
+        "ALTER TABLE bindings ADD COLUMN link_layer BLOB CHECK (link_layer IS NULL OR length(link_layer) = 6);"
+    ),
+)
+"""What brings a file from each version to the next."""
+
+SCHEMA_VERSION: Final = 1 + len(_MIGRATIONS)
+"""Kept in `PRAGMA user_version`."""
 
 
 def lock(path: Path) -> int:
@@ -118,19 +128,23 @@ def _identify(connection: sqlite3.Connection, path: Path) -> None:
     version = _pragma(connection, "user_version")
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application == 0 and version == 0 and tables == 0:
+        migrations = "".join(_MIGRATIONS)
         connection.executescript(
-            f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            f"BEGIN; {_SCHEMA} {migrations} PRAGMA application_id = {APPLICATION_ID};"
+            f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
         )
         return
     if application != APPLICATION_ID:
         raise StoreError(f"{path}: a database of another program: name another path")
-    if version != SCHEMA_VERSION:
+    if not 1 <= version <= SCHEMA_VERSION:
         raise StoreError(
             f"{path}: written with schema version {version}, this program knows {SCHEMA_VERSION}: use the release that wrote it"
         )
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise StoreError(f"{path}: damaged ({verdict}): restore it from a backup or move it away; it was left as it is")
+    for number, migration in enumerate(_MIGRATIONS[version - 1 :], version + 1):
+        connection.executescript(f"BEGIN; {migration} PRAGMA user_version = {number}; COMMIT;")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

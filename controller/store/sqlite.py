@@ -15,20 +15,20 @@ from controller.store.model import Change, Clock, ExpiredBinding, StoredNode, St
 
 # The columns of each statement stand in the order of the row types in `rows`.
 _SELECT_NODES = (
-    "SELECT home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes"
+    "SELECT home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local"
     " FROM nodes ORDER BY home_address"
 )
 _INSERT_NODE = (
-    "INSERT INTO nodes (home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO nodes (home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _SELECT_BINDINGS = (
-    "SELECT home_address, bid, care_of, lifetime, expires_wall, priority, at_home, path_id"
+    "SELECT home_address, bid, care_of, lifetime, expires_wall, priority, at_home, link_layer, path_id"
     " FROM bindings ORDER BY home_address, bid"
 )
 _INSERT_BINDING = (
-    "INSERT INTO bindings (home_address, bid, care_of, lifetime, expires_wall, priority, at_home, path_id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO bindings (home_address, bid, care_of, lifetime, expires_wall, priority, at_home, link_layer, path_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _SELECT_POLICIES = "SELECT home_address, name, priority, bid, selector FROM policies ORDER BY home_address, priority"
 _INSERT_POLICY = "INSERT OR REPLACE INTO policies (home_address, name, priority, bid, selector) VALUES (?, ?, ?, ?, ?)"

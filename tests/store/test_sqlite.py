@@ -260,6 +260,27 @@ def test_a_newer_database_is_refused(store: SqliteStore, path: Path) -> None:
     refuse(path, "schema version 99")
 
 
+def test_a_file_of_the_first_version_is_brought_up_to_date(store: SqliteStore, path: Path) -> None:
+    store.commit([change(stored(binding(1)))])
+    store.close()
+    with sqlite3.connect(path) as database:
+        database.execute("ALTER TABLE nodes DROP COLUMN link_local")
+        database.execute("ALTER TABLE bindings DROP COLUMN link_layer")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    again = SqliteStore(path, lambda: WALL)
+    (node,) = again.load(0.0).nodes
+    assert not node.record.link_local
+    home = replace(node.record.bindings[0], at_home=True, link_layer=bytes.fromhex("020000000101"))
+    record = replace(node.record, bindings=(home,), link_local=True)
+    again.commit([Change(record.home_address, replace(node, record=record))])
+    again.close()
+    third = SqliteStore(path, lambda: WALL)
+    (node,) = third.load(0.0).nodes
+    third.close()
+    assert (node.record.link_local, node.record.bindings[0].link_layer) == (True, bytes.fromhex("020000000101"))
+
+
 def test_the_database_of_another_program_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE songs (title TEXT)")
