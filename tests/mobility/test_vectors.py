@@ -7,13 +7,18 @@ from controller.mobility.wire import (
     AuthorizationData,
     BindingError,
     BindingIdentifier,
+    BindingReference,
     BindingRefreshRequest,
     BindingUpdate,
+    FlowIdentification,
     Message,
+    MessageAuthentication,
+    MessageIdentifier,
+    MobileNodeIdentifier,
     NetworkPrefix,
     NonceIndices,
-    RawOption,
-    UnknownMessage,
+    RevocationIndication,
+    TrafficSelectorOption,
     decode_message,
     encode_message,
 )
@@ -26,7 +31,9 @@ CN = parse_address("2001:db8:c::1")
 
 BID1 = BindingIdentifier(1, COA1, 10)
 BID2 = BindingIdentifier(2, COA2, 20)
-FLOW = bytes.fromhex("0007006400000204000100020 30b0200003200001388139211".replace(" ", ""))
+FLOW = FlowIdentification(
+    7, 100, 0, (BindingReference((1, 2)), TrafficSelectorOption(2, bytes.fromhex("003200001388139211")))
+)
 
 VECTORS: dict[str, tuple[str, Message, Address, Address]] = {
     "V1": (
@@ -60,9 +67,7 @@ VECTORS: dict[str, tuple[str, Message, Address, Address]] = {
         01 00 23 14 00 01 00 0a 20 01 0d b8 00 0a 00 00 00 00 00 00 00 00 00 01 01 00 23 14 00 02 00 14
         20 01 0d b8 00 0b 00 00 00 00 00 00 00 00 00 01 2d 19 00 07 00 64 00 00 02 04 00 01 00 02 03 0b
         02 00 00 32 00 00 13 88 13 92 11 01 03 00 00 00""",
-        BindingUpdate(
-            6, 0xC440, 60, (NetworkPrefix(Prefix.parse("2001:db8:1:2::/64")), BID1, BID2, RawOption(45, FLOW))
-        ),
+        BindingUpdate(6, 0xC440, 60, (NetworkPrefix(Prefix.parse("2001:db8:1:2::/64")), BID1, BID2, FLOW)),
         HOA,
         HA,
     ),
@@ -86,7 +91,7 @@ VECTORS: dict[str, tuple[str, Message, Address, Address]] = {
     ),
     "V13": (
         "3b 02 10 00 20 aa 01 01 12 34 00 00 23 04 00 02 00 00 01 04 00 00 00 00",
-        UnknownMessage(16, bytes.fromhex("010112340000230400020000010400000000")),
+        RevocationIndication(1, 0x1234, 0, (BindingIdentifier(2),)),
         HA,
         HOA,
     ),
@@ -106,9 +111,9 @@ VECTORS: dict[str, tuple[str, Message, Address, Address]] = {
             0xC000,
             60,
             (
-                RawOption(8, b"\x01mn1@example.com"),
-                RawOption(10, bytes.fromhex("e000000012345678")),
-                RawOption(9, bytes.fromhex("0100000100b5ec6b9c249ee4a2e46b5323")),
+                MobileNodeIdentifier(1, b"mn1@example.com"),
+                MessageIdentifier(0xE000000012345678),
+                MessageAuthentication(1, 256, bytes.fromhex("b5ec6b9c249ee4a2e46b5323")),
             ),
         ),
         HOA,

@@ -13,11 +13,16 @@ from controller.mobility.wire import (
     BindingAcknowledgement,
     BindingError,
     BindingIdentifier,
+    BindingReference,
     BindingRefreshAdvice,
     BindingRefreshRequest,
     BindingUpdate,
     CareOfTest,
     CareOfTestInit,
+    FlowIdentification,
+    FlowSummary,
+    Heartbeat,
+    HomeAgentSwitch,
     HomeTest,
     HomeTestInit,
     LinkLayerAddress,
@@ -29,6 +34,10 @@ from controller.mobility.wire import (
     OptionType,
     Protocol,
     RawOption,
+    RawSubOption,
+    RevocationAcknowledgement,
+    RevocationIndication,
+    TrafficSelectorOption,
     UnknownMessage,
     WireError,
     decode_message,
@@ -82,6 +91,8 @@ KNOWN = {
     OptionType.MOBILE_NETWORK_PREFIX,
     OptionType.LINK_LAYER_ADDRESS,
     OptionType.BINDING_IDENTIFIER,
+    OptionType.FLOW_SUMMARY,
+    OptionType.FLOW_IDENTIFICATION,
 }
 options: st.SearchStrategy[Option] = st.one_of(
     identifiers,
@@ -93,6 +104,21 @@ options: st.SearchStrategy[Option] = st.one_of(
     st.builds(NetworkPrefix, st.builds(Prefix, addresses, octets)),
     st.builds(LinkLayerAddress, octets, st.binary(max_size=20)),
 )
+flow_options = st.builds(
+    FlowIdentification,
+    words,
+    words,
+    octets,
+    st.lists(
+        st.one_of(
+            st.builds(BindingReference, st.lists(words, max_size=5).map(tuple)),
+            st.builds(TrafficSelectorOption, octets, st.binary(max_size=40)),
+            st.builds(RawSubOption, st.integers(4, 255), st.binary(max_size=20)),
+        ),
+        max_size=4,
+    ).map(tuple),
+)
+options = st.one_of(options, flow_options, st.builds(FlowSummary, st.lists(words, max_size=20).map(tuple)))
 option_lists = st.lists(options, max_size=8).map(tuple)
 closed_lists = st.one_of(
     option_lists,
@@ -111,9 +137,13 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(CareOfTestInit, eight, option_lists),
     st.builds(HomeTest, words, eight, eight, option_lists),
     st.builds(CareOfTest, words, eight, eight, option_lists),
+    st.builds(HomeAgentSwitch, st.lists(addresses, max_size=4).map(tuple), option_lists),
+    st.builds(Heartbeat, st.integers(0, 2**32 - 1), words, option_lists),
+    st.builds(RevocationIndication, octets, words, words, option_lists),
+    st.builds(RevocationAcknowledgement, octets, words, words, option_lists),
     st.builds(
         UnknownMessage,
-        st.integers(8, 255),
+        st.integers(8, 255).filter(lambda kind: kind not in {12, 13, 16}),
         st.integers(0, 30).flatmap(lambda n: st.binary(min_size=8 * n + 2, max_size=8 * n + 2)),
     ),
 )
@@ -276,7 +306,9 @@ def test_payload_protocol_comes_before_header_length() -> None:
     assert (caught.value.reason, caught.value.offset) == (Malformation.PAYLOAD_PROTOCOL, 40)
 
 
-@pytest.mark.parametrize(("kind", "minimum"), [(0, 0), (1, 1), (2, 1), (3, 2), (4, 2), (5, 1), (6, 1), (7, 2)])
+@pytest.mark.parametrize(
+    ("kind", "minimum"), [(0, 0), (1, 1), (2, 1), (3, 2), (4, 2), (5, 1), (6, 1), (7, 2), (12, 0), (13, 1)]
+)
 def test_header_length_below_the_minimum_of_the_type(kind: int, minimum: int) -> None:
     for units in range(3):
         data = resealed(bytes((59, units, kind)) + bytes(5 + 8 * units))

@@ -218,6 +218,29 @@ class BindingErrorStatus(IntEnum):
     UNKNOWN_MESSAGE_TYPE = 2
 
 
+class IdentifierSubtype(IntEnum):
+    """What a Mobile Node Identifier option holds (RFC 4283 section 3.1, RFC 8371 section 3)."""
+
+    NETWORK_ACCESS_IDENTIFIER = 1
+    """user@realm, RFC 7542."""
+    IPV6_ADDRESS = 2
+    IMSI = 3
+    P_TMSI = 4
+    EUI_48 = 5
+    EUI_64 = 6
+    GUTI = 7
+    DUID = 8
+
+
+class AuthenticationSubtype(IntEnum):
+    """Who checks a Mobility Message Authentication option (RFC 4285 section 5)."""
+
+    HOME_AGENT = 1
+    """MN-HA: the home agent shares the key."""
+    AAA_SERVER = 2
+    """MN-AAA: the key is the home domain's."""
+
+
 class UpdateFlag(IntEnum):
     """Masks of the 16-bit flag word of a Binding Update."""
 

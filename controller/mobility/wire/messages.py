@@ -9,6 +9,15 @@ from typing import ClassVar, Final
 from controller.mobility.address import Address
 from controller.mobility.wire.checksum import upper_layer_checksum
 from controller.mobility.wire.codes import MessageType, Protocol
+from controller.mobility.wire.control_messages import (
+    Heartbeat,
+    HomeAgentSwitch,
+    RevocationAcknowledgement,
+    RevocationIndication,
+    read_heartbeat,
+    read_revocation,
+    read_switch,
+)
 from controller.mobility.wire.errors import Malformation, WireError
 from controller.mobility.wire.options import Option, decode_options, encode_options, sized
 
@@ -145,7 +154,7 @@ class BindingError:
 
 @dataclass(frozen=True, slots=True)
 class UnknownMessage:
-    """A message of a type that is not one of the eight above, kept as it came."""
+    """A message of a type that is not read here, kept as it came."""
 
     type: int
     data: bytes
@@ -170,6 +179,10 @@ Message = (
     | CareOfTestInit
     | HomeTest
     | CareOfTest
+    | HomeAgentSwitch
+    | Heartbeat
+    | RevocationIndication
+    | RevocationAcknowledgement
     | UnknownMessage
 )
 
@@ -228,6 +241,9 @@ _READERS: Final[dict[int, tuple[int, Callable[[bytes, int, int], Message]]]] = {
     MessageType.BINDING_UPDATE: (1, _read_update),
     MessageType.BINDING_ACKNOWLEDGEMENT: (1, _read_acknowledgement),
     MessageType.BINDING_ERROR: (2, _read_error),
+    MessageType.HOME_AGENT_SWITCH: (0, read_switch),
+    MessageType.HEARTBEAT: (1, read_heartbeat),
+    MessageType.BINDING_REVOCATION: (1, read_revocation),
 }
 """For each type the smallest Header Len that holds its fixed part, and its reader."""
 

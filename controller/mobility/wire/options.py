@@ -1,7 +1,8 @@
 """Mobility options: type, length, value items at the end of a Mobility Header (RFC 6275 section 6.2).
 
 Padding is not data: reading drops Pad1 and PadN, writing puts in what the alignment of each option asks for. What
-this module does not know, and a Binding Identifier of an illegal length, comes back as `RawOption`, so nothing is lost.
+this module does not know, and a Binding Identifier or an option of RFC 4283 and RFC 4285 of an illegal length, comes back as
+`RawOption`, so nothing is lost.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,19 +13,23 @@ from typing import ClassVar, Final
 from controller.mobility.address import Address, Prefix
 from controller.mobility.wire.codes import OptionType
 from controller.mobility.wire.errors import Malformation, WireError
+from controller.mobility.wire.flow_options import (
+    FlowIdentification,
+    FlowSummary,
+    read_flow_identification,
+    read_flow_summary,
+)
 
 _BID: Final = Struct("!HBB")
+_AUTHENTICATION: Final = Struct("!BI")
 _U16: Final = Struct("!H")
 _U16_PAIR: Final = Struct("!HH")
 _TYPE_LENGTH: Final = Struct("!BB")
 
 _ALIGNMENT: Final[dict[int, tuple[int, int]]] = {
-    OptionType.AUTHENTICATION: (4, 1),
-    OptionType.MESSAGE_IDENTIFIER: (8, 2),
-    OptionType.FLOW_SUMMARY: (2, 0),
-    OptionType.FLOW_IDENTIFICATION: (2, 0),
+    OptionType.RESTART_COUNTER: (4, 2),
 }
-"""Alignment of options that this package does not read (RFC 4285 sections 5 and 6, RFC 6089 sections 4.2 and 4.3).
+"""Alignment of options that this package does not read (RFC 4285 sections 5 and 6, RFC 5847 section 3.4).
 
 (modulus, remainder): the offset of the type octet in the Mobility Header, modulo the first, is the second.
 """
@@ -165,6 +170,54 @@ class BindingIdentifier:
         return body + self.care_of
 
 
+@dataclass(frozen=True, slots=True)
+class MobileNodeIdentifier:
+    """Who the mobile node is, beside its home address (RFC 4283 section 3)."""
+
+    type: ClassVar[int] = OptionType.MOBILE_NODE_IDENTIFIER
+    alignment: ClassVar[tuple[int, int]] = (1, 0)
+    subtype: int
+    """What the identifier is: names in `codes.IdentifierSubtype`."""
+    identifier: bytes
+    """1 to 254 octets; for a network access identifier its text in UTF-8."""
+
+    def data(self) -> bytes:
+        """Return what follows the length octet."""
+        return bytes((self.subtype,)) + self.identifier
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAuthentication:
+    """The Mobility Message Authentication option (RFC 4285 section 5)."""
+
+    type: ClassVar[int] = OptionType.AUTHENTICATION
+    alignment: ClassVar[tuple[int, int]] = (4, 1)
+    subtype: int
+    """Who checks it: names in `codes.AuthenticationSubtype`."""
+    spi: int
+    """Mobility SPI, 0 to 2**32 - 1: which key."""
+    authenticator: bytes
+    """12 octets from a mobile node and its home agent; 20 for an AAA server and HMAC-SHA1."""
+
+    def data(self) -> bytes:
+        """Return what follows the length octet."""
+        return _AUTHENTICATION.pack(self.subtype, self.spi) + self.authenticator
+
+
+@dataclass(frozen=True, slots=True)
+class MessageIdentifier:
+    """The replay protection option (RFC 4285 section 6)."""
+
+    type: ClassVar[int] = OptionType.MESSAGE_IDENTIFIER
+    alignment: ClassVar[tuple[int, int]] = (8, 2)
+    timestamp: int
+    """NTP format: seconds since 1900 times 2**32, modulo 2**64."""
+
+    def data(self) -> bytes:
+        """Return what follows the length octet."""
+        return self.timestamp.to_bytes(8)
+
+
 Option = (
     BindingIdentifier
     | RawOption
@@ -174,6 +227,11 @@ Option = (
     | AuthorizationData
     | BindingRefreshAdvice
     | LinkLayerAddress
+    | FlowIdentification
+    | FlowSummary
+    | MobileNodeIdentifier
+    | MessageAuthentication
+    | MessageIdentifier
 )
 
 _PADDING: Final = (b"", b"\x00", *(bytes((OptionType.PADN, count)) + bytes(count) for count in range(6)))
@@ -219,6 +277,30 @@ def _read_link_layer(data: bytes, start: int, length: int) -> LinkLayerAddress:
     return LinkLayerAddress(data[start], data[start + 1 : start + length])
 
 
+def _read_flow(data: bytes, start: int, length: int) -> FlowIdentification | RawOption:
+    raw = RawOption(OptionType.FLOW_IDENTIFICATION, data[start : start + length])
+    return read_flow_identification(data, start, length) or raw
+
+
+def _read_node_identifier(data: bytes, start: int, length: int) -> MobileNodeIdentifier | RawOption:
+    if length < 2:
+        return RawOption(OptionType.MOBILE_NODE_IDENTIFIER, data[start : start + length])
+    return MobileNodeIdentifier(data[start], data[start + 1 : start + length])
+
+
+def _read_authentication(data: bytes, start: int, length: int) -> MessageAuthentication | RawOption:
+    if length < 6:
+        return RawOption(OptionType.AUTHENTICATION, data[start : start + length])
+    subtype, spi = _AUTHENTICATION.unpack_from(data, start)
+    return MessageAuthentication(subtype, spi, data[start + 5 : start + length])
+
+
+def _read_message_identifier(data: bytes, start: int, length: int) -> MessageIdentifier | RawOption:
+    if length != 8:
+        return RawOption(OptionType.MESSAGE_IDENTIFIER, data[start : start + length])
+    return MessageIdentifier(int.from_bytes(data[start : start + 8]))
+
+
 def _expect(length: int, expected: int, start: int) -> None:
     if length != expected:
         raise WireError(Malformation.OPTION, start - 1)
@@ -231,7 +313,12 @@ _READERS: Final[dict[int, Callable[[bytes, int, int], Option]]] = {
     OptionType.BINDING_AUTHORIZATION_DATA: _read_authorization,
     OptionType.MOBILE_NETWORK_PREFIX: _read_prefix,
     OptionType.LINK_LAYER_ADDRESS: _read_link_layer,
+    OptionType.MOBILE_NODE_IDENTIFIER: _read_node_identifier,
+    OptionType.AUTHENTICATION: _read_authentication,
+    OptionType.MESSAGE_IDENTIFIER: _read_message_identifier,
     OptionType.BINDING_IDENTIFIER: _read_identifier,
+    OptionType.FLOW_IDENTIFICATION: _read_flow,
+    OptionType.FLOW_SUMMARY: read_flow_summary,
 }
 
 

@@ -1,0 +1,92 @@
+"""Bounds on what the network can make a home agent keep or do: room for all nodes together, and a rate for each source."""
+
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+from controller.mobility.address import Address
+from controller.mobility.model import NodeRecord
+from controller.mobility.timing import TokenBucket
+
+
+class Weight(NamedTuple):
+    """What records count against the limits of all nodes together."""
+
+    bindings: int = 0
+    """A remembered sequence number counts as one."""
+    flows: int = 0
+    """Flow bindings that nodes signalled."""
+
+
+def weigh(record: NodeRecord | None) -> Weight:
+    """Return what a record counts."""
+    return Weight() if record is None else Weight(max(1, len(record.bindings)), len(record.flows))
+
+
+class Load:
+    """What the records in force take, and what changes under way have reserved.
+
+    What grows takes its room when it is proposed, what shrinks gives it back when that is in force: so the limits hold whatever
+    becomes of the changes under way.
+    """
+
+    def __init__(self, most: Weight) -> None:
+        self._most: Final = most
+        self._bindings = 0
+        self._flows = 0
+
+    def room(self, before: NodeRecord | None) -> Weight:
+        """Return what a node may weigh that has `before` now."""
+        own = weigh(before)
+        return Weight(
+            self._most.bindings - self._bindings + own.bindings,
+            self._most.flows - self._flows + own.flows,
+        )
+
+    def reserve(self, before: NodeRecord | None, after: NodeRecord | None) -> Weight:
+        """Set aside what a change will need; return how much, to `release` when it is over."""
+        old, new = weigh(before), weigh(after)
+        taken = Weight(max(0, new.bindings - old.bindings), max(0, new.flows - old.flows))
+        self._bindings += taken.bindings
+        self._flows += taken.flows
+        return taken
+
+    def release(self, taken: Weight) -> None:
+        """Give back what was set aside."""
+        self._bindings -= taken.bindings
+        self._flows -= taken.flows
+
+    def replace(self, before: NodeRecord | None, after: NodeRecord | None) -> None:
+        """Note that a record came in force in the place of another."""
+        old, new = weigh(before), weigh(after)
+        self._bindings += new.bindings - old.bindings
+        self._flows += new.flows - old.flows
+
+
+class SourceLimiter:
+    """A token bucket for each source address, of the sources heard last.
+
+    A source that was forgotten starts with a full bucket again: so a flood from ever new addresses is not held back here, and takes no
+    memory either. The rate of the switch's signalling meter bounds that one.
+    """
+
+    def __init__(self, rate: float, burst: int, most: int) -> None:
+        self._rate: Final = rate
+        self._burst: Final = burst
+        self._most: Final = most
+        self._buckets: Final[OrderedDict[Address, TokenBucket]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def admits(self, source: Address, now: float) -> bool:
+        """Tell whether one more packet of a source is processed, and count it if so. A rate of 0 admits everything."""
+        if not self._rate:
+            return True
+        bucket = self._buckets.get(source)
+        if bucket is None:
+            bucket = self._buckets[source] = TokenBucket(self._rate, self._burst)
+            if len(self._buckets) > self._most:
+                self._buckets.popitem(last=False)
+        else:
+            self._buckets.move_to_end(source)
+        return bucket.take(now)
