@@ -9,12 +9,12 @@ from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from controller.mobility.address import ADDRESS_LENGTH, Address, Prefix, format_address
-from controller.mobility.flows import FlowPolicy, PortRange, TrafficSelector
+from controller.mobility.flows import FlowEntry, FlowPolicy, FlowSelector, PortRange, Span, TrafficSelector
 from controller.mobility.model import Binding, NodeRecord
 from controller.store.model import Change, StoredNode, StoreError
 
-NodeRow: TypeAlias = tuple[bytes, int, bytes, int, int, float | None, str, int]
-"""home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local."""
+NodeRow: TypeAlias = tuple[bytes, int, bytes, int, int, float | None, str, int, str]
+"""home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local, flows."""
 BindingRow: TypeAlias = tuple[bytes, int, bytes, int, float, int, int, bytes | None, int | None]
 """home_address, bid, care_of, lifetime, expires_wall, priority, at_home, link_layer, path_id."""
 PolicyRow: TypeAlias = tuple[bytes, str, int, int, str]
@@ -51,6 +51,7 @@ def node_rows(change: Change, offset: float) -> tuple[NodeRow, list[BindingRow]]
         forget_wall,
         prefixes,
         int(record.link_local),
+        flows_to_text(record.flows),
     )
     bindings: list[BindingRow] = [
         (
@@ -97,7 +98,7 @@ def node_from_rows(
     Raises:
         ValueError, TypeError: the row is not one that this program writes.
     """
-    home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local = row
+    home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local, flows = row
     forget_at = None if forget_wall is None else min(forget_wall - offset, now + MAX_LIFETIME)
     record = NodeRecord(
         home_address=_address(home_address),
@@ -108,8 +109,41 @@ def node_from_rows(
         mobile_router=bool(mobile_router),
         forget_at=forget_at,
         link_local=bool(link_local),
+        flows=flows_from_text(flows),
     )
     return StoredNode(record, node_id, path_ids)
+
+
+def flows_to_text(flows: tuple[FlowEntry, ...]) -> str:
+    """Return flow bindings as a column holds them; addresses are numbers, which JSON keeps whole."""
+    return json.dumps(
+        [
+            [
+                flow.fid,
+                flow.priority,
+                list(flow.bids),
+                {name: value for name, value in asdict(flow.selector).items() if value is not None},
+            ]
+            for flow in flows
+        ]
+    )
+
+
+def flows_from_text(text: str) -> tuple[FlowEntry, ...]:
+    """Return the flow bindings of a column.
+
+    Raises:
+        ValueError: the column is not one that this program writes.
+    """
+    try:
+        return tuple(_flow(*fields) for fields in json.loads(text))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"damaged flow bindings {text!r}: {error}") from error
+
+
+def _flow(fid: int, priority: int, bids: list[int], fields: dict[str, Any]) -> FlowEntry:
+    spans: dict[str, Any] = {name: value if name == "ipv4" else Span(*value) for name, value in fields.items()}
+    return FlowEntry(fid, priority, FlowSelector(**spans), tuple(bids))
 
 
 def policy_row(policy: FlowPolicy) -> PolicyRow:

@@ -53,6 +53,8 @@ _MIGRATIONS: Final = (
         "ALTER TABLE nodes ADD COLUMN link_local INTEGER NOT NULL DEFAULT 0 CHECK (link_local IN (0, 1));"
         "ALTER TABLE bindings ADD COLUMN link_layer BLOB CHECK (link_layer IS NULL OR length(link_layer) = 6);"
     ),
+    # 3: flow bindings that nodes signalled (RFC 6089)
+    "ALTER TABLE nodes ADD COLUMN flows TEXT NOT NULL DEFAULT '[]';",
 )
 """What brings a file from each version to the next."""
 

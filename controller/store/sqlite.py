@@ -15,12 +15,12 @@ from controller.store.model import Change, Clock, ExpiredBinding, StoredNode, St
 
 # The columns of each statement stand in the order of the row types in `rows`.
 _SELECT_NODES = (
-    "SELECT home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local"
+    "SELECT home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local, flows"
     " FROM nodes ORDER BY home_address"
 )
 _INSERT_NODE = (
-    "INSERT INTO nodes (home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO nodes (home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local, flows)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _SELECT_BINDINGS = (
     "SELECT home_address, bid, care_of, lifetime, expires_wall, priority, at_home, link_layer, path_id"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.mobility.address import Address, Prefix
-from controller.mobility.flows import FlowPolicy, PortRange, TrafficSelector
+from controller.mobility.flows import FlowEntry, FlowPolicy, FlowSelector, PortRange, Span, TrafficSelector
 from controller.mobility.model import Binding, NodeRecord
 from controller.store import Change, SqliteStore, StoredNode
 
@@ -31,6 +31,31 @@ def bindings(draw: st.DrawFn, bid: int) -> Binding:
     return Binding(bid, draw(addresses), lifetime, NOW + remaining, draw(st.integers(0, 127)), draw(st.booleans()))
 
 
+def spans(width: int) -> st.SearchStrategy[Span | None]:
+    ends = st.integers(0, (1 << width) - 1)
+    return st.none() | st.tuples(ends, ends).map(lambda pair: Span(min(pair), max(pair)))
+
+
+flow_entries = st.builds(
+    FlowEntry,
+    st.integers(1, 65535),
+    st.integers(1, 65535),
+    st.builds(
+        FlowSelector,
+        st.booleans(),
+        spans(128),
+        spans(128),
+        spans(32),
+        spans(20),
+        spans(16),
+        spans(16),
+        spans(8),
+        spans(8),
+    ),
+    st.lists(st.integers(1, 65535), min_size=1, max_size=3).map(tuple),
+)
+
+
 @st.composite
 def nodes(draw: st.DrawFn) -> dict[Address, StoredNode]:
     homes = draw(st.lists(addresses, unique=True, max_size=4))
@@ -44,6 +69,7 @@ def nodes(draw: st.DrawFn) -> dict[Address, StoredNode]:
             bindings=tuple(draw(bindings(bid)) for bid in bids),
             prefixes=tuple(draw(st.lists(prefixes(), max_size=2))),
             mobile_router=draw(st.booleans()),
+            flows=tuple(draw(st.lists(flow_entries, max_size=3))) if bids else (),
             forget_at=None if bids else NOW + draw(st.integers(1, 10)),
         )
         with_path = [bid for bid in bids if draw(st.booleans())]

@@ -265,12 +265,14 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(store: SqliteStore, p
     store.close()
     with sqlite3.connect(path) as database:
         database.execute("ALTER TABLE nodes DROP COLUMN link_local")
+        database.execute("ALTER TABLE nodes DROP COLUMN flows")
         database.execute("ALTER TABLE bindings DROP COLUMN link_layer")
         database.execute("PRAGMA user_version = 1")
     database.close()
     again = SqliteStore(path, lambda: WALL)
     (node,) = again.load(0.0).nodes
     assert not node.record.link_local
+    assert node.record.flows == ()
     home = replace(node.record.bindings[0], at_home=True, link_layer=bytes.fromhex("020000000101"))
     record = replace(node.record, bindings=(home,), link_local=True)
     again.commit([Change(record.home_address, replace(node, record=record))])
