@@ -17,9 +17,12 @@ class Weight(NamedTuple):
     """Flow bindings that nodes signalled."""
 
 
+NO_WEIGHT: Final = Weight()
+
+
 def weigh(record: NodeRecord | None) -> Weight:
     """Return what a record counts."""
-    return Weight() if record is None else Weight(max(1, len(record.bindings)), len(record.flows))
+    return NO_WEIGHT if record is None else Weight(max(1, len(record.bindings)), len(record.flows))
 
 
 class Load:
