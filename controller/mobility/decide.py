@@ -4,19 +4,25 @@ The table `ACTIONS` says what happens in each state of a record; RFC 5648 sectio
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.mobility.address import Address, Prefix, is_routable_unicast
+from controller.mobility.flow_rules import FlowLimits, process_flows
 from controller.mobility.model import NO_BID, Binding, NodeRecord
+from controller.mobility.provision import HomeBinding
 from controller.mobility.request import RecordState, Request, RequestKind, state_of
-from controller.mobility.wire.codes import Status
+from controller.mobility.wire.codes import LIFETIME_UNIT, Status
+from controller.mobility.wire.flow_options import FlowIdentification
 from controller.mobility.wire.options import BindingIdentifier
 
 TOMBSTONE_TIME: Final = 10.0
 """Seconds for which a sequence number outlives the bindings: MAX_DELETE_BCE_TIMEOUT (RFC 6275 section 12)."""
 
 _ACCEPTED: Final = int(Status.ACCEPTED)
+_REFUSED: Final = 128
+"""Statuses from here on refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +36,48 @@ class Decision:
     """Granted, in seconds."""
     option_statuses: tuple[int, ...] = ()
     """For each BID option its own status; empty when all are 0."""
+    flow_options: tuple[FlowIdentification, ...] = ()
+    """What the acknowledgement says of flow bindings."""
 
 
 def decide(request: Request) -> Decision:
     """Return what a Binding Update does that no rule objected to."""
-    return ACTIONS[state_of(request.record), request.kind](request)
+    decision = _with_flows(request, ACTIONS[state_of(request.record), request.kind](request))
+    if decision.status == _ACCEPTED and decision.lifetime and _is_deprecated(request, decision.lifetime):
+        return replace(decision, status=int(Status.ACCEPTED_PREFIX_DISCOVERY_NECESSARY))
+    return decision
+
+
+def _with_flows(request: Request, decision: Decision) -> Decision:
+    """Add what becomes of flow bindings: they come after the BID options, against what those leave (RFC 6089 section 5.3.1)."""
+    record = decision.record
+    if record is None or not record.bindings:
+        return decision  # refused: nothing changes; or all removed: flow options count for nothing (section 5.3.3)
+    # A binding without BID takes the place of everything there was; no flow can refer to it.
+    known = request.record.flows if request.record is not None and request.has_identifiers else ()
+    provision = request.provision
+    limits = FlowLimits(
+        allowed=provision is not None and provision.flows,
+        replication=request.config.replication,
+        most=0 if provision is None else min(provision.max_flows, request.room.flows),
+    )
+    bids = frozenset(binding.bid for binding in record.bindings) - {NO_BID}
+    outcome = process_flows(request.arrival.update.options, bids, known, limits)
+    if not outcome.flows and not outcome.echoes:
+        return decision
+    return replace(decision, record=replace(record, flows=outcome.flows), flow_options=outcome.echoes)
+
+
+def _is_deprecated(request: Request, lifetime: int) -> bool:
+    """Tell whether the home prefix is or becomes deprecated, or ends, with the binding (RFC 6275 section 10.3.1).
+
+    Both lifetimes count in units of 4 seconds there.
+    """
+    valid, preferred = request.valid_left, request.preferred_left
+    units = lifetime // LIFETIME_UNIT
+    if preferred is not None and int(preferred) // LIFETIME_UNIT < units:
+        return True
+    return valid is not None and int(valid) // LIFETIME_UNIT <= units
 
 
 def _refuse_unknown(_request: Request) -> Decision:
@@ -55,6 +98,8 @@ def _replace_by_plain(request: Request) -> Decision:
     if _limit(request) < 1:
         return Decision(Status.INSUFFICIENT_RESOURCES)
     granted = request.granted
+    if not granted:
+        return Decision(Status.ADMINISTRATIVELY_PROHIBITED)  # the home prefix is at its end
     binding = Binding(NO_BID, care_of, granted, request.now + granted)
     return Decision(_ACCEPTED, _record(request, (binding,)), granted)
 
@@ -117,21 +162,64 @@ def _register(request: Request, result: dict[int, Binding]) -> Decision:
     known = {binding.bid: binding for binding in _bindings(request)}
     limit = _limit(request)
     granted = request.granted
-    expires = request.now + granted
+    if not granted:
+        return Decision(Status.ADMINISTRATIVELY_PROHIBITED)  # the home prefix is at its end
     seen: set[int] = set()
     statuses: list[int] = []
+    if request.config.any_update_ends_home and not any(option.at_home for option in request.identifiers):
+        _end_home_binding(result)
     for option in request.identifiers:
         bid = option.bid
         status = _check_identifier(option, request, known, seen)
-        seen.add(bid)
-        if status == _ACCEPTED and bid not in result and len(result) >= limit:
+        if option.at_home and status < _REFUSED:
+            status = _check_home(request, result, seen)
+        if status < _REFUSED and bid not in result and len(result) >= limit:
             status = int(Status.INSUFFICIENT_RESOURCES)
-        if status == _ACCEPTED:
-            care_of = known[bid].care_of if option.care_of is None else Address(option.care_of)
-            result[bid] = Binding(bid, care_of, granted, expires, option.priority)
+        seen.add(bid)
+        if status < _REFUSED:
+            if option.at_home:
+                _end_home_binding(result)  # RFC 5648 section 5.6.3: one at a time, and the newest counts
+            result[bid] = _binding(option, request, known.get(bid))
         statuses.append(status)
     bindings = tuple(result[bid] for bid in sorted(result))
     return _conclude(statuses, _record(request, bindings), granted)
+
+
+def _end_home_binding(result: dict[int, Binding]) -> None:
+    for bid in [bid for bid, binding in result.items() if binding.at_home]:
+        del result[bid]
+
+
+def _binding(option: BindingIdentifier, request: Request, known: Binding | None) -> Binding:
+    """Return the binding that an accepted BID option asks for."""
+    granted = request.granted
+    expires = request.now + granted
+    if option.at_home:
+        link_layer = request.arrival.link_layer or (known.link_layer if known is not None else None)
+        return Binding(
+            option.bid,
+            request.arrival.home_address,
+            granted,
+            expires,
+            option.priority,
+            at_home=True,
+            link_layer=link_layer,
+        )
+    if option.care_of is not None:
+        return Binding(option.bid, Address(option.care_of), granted, expires, option.priority)
+    assert known is not None
+    return Binding(option.bid, known.care_of, granted, expires, option.priority)
+
+
+def _check_home(request: Request, result: Mapping[int, Binding], seen: AbstractSet[int]) -> int:
+    """Return the status of a BID option with the H flag that has no other fault (RFC 5648 sections 5.6.3 and 6.3)."""
+    if any(binding.at_home and bid in seen for bid, binding in result.items()):
+        return Status.MCOA_MALFORMED  # two home bindings in one message
+    if request.home_binding is not HomeBinding.STATIC:
+        return _ACCEPTED
+    if request.arrival.link_layer is None and not any(binding.link_layer for binding in _bindings(request)):
+        return Status.MCOA_MALFORMED  # there is nowhere to hand over its packets to
+    return Status.MCOA_RETURNHOME_WO_NDP
 
 
 def _check_identifier(
@@ -146,11 +234,20 @@ def _check_identifier(
         return Status.MCOA_MALFORMED  # RFC 5648 section 4.1 reserves 0; of a BID named twice the first counts
     if care_of is not None and not _is_unicast(care_of):
         return Status.MCOA_MALFORMED  # RFC 5648 section 6.2
-    if option.at_home:
-        # RFC 5648 section 6.3: this home agent does not serve home and foreign links at the same time.
+    if option.at_home and request.home_binding is HomeBinding.REFUSE:
+        # RFC 5648 section 6.3: this network does not serve home and foreign links at the same time.
         return Status.MCOA_SIMULTANEOUS_HOME_AND_FOREIGN_PROHIBITED
     if care_of is None:
-        return _ACCEPTED if option.bid in known else Status.MCOA_UNKNOWN_COA  # RFC 5648 section 6.2
+        # RFC 5648 section 6.2; what was bound at home has no care-of address that could be kept away from it.
+        before = known.get(option.bid)
+        return _ACCEPTED if before is not None and before.at_home == option.at_home else Status.MCOA_UNKNOWN_COA
+    return _check_care_of(care_of, option, request)
+
+
+def _check_care_of(care_of: bytes, option: BindingIdentifier, request: Request) -> int:
+    if option.at_home:
+        # RFC 5648 section 5.6.3: the care-of address of the home link is the home address.
+        return _ACCEPTED if care_of == request.arrival.home_address else Status.INVALID_CARE_OF_ADDRESS
     if len(care_of) == 4:
         return Status.ADMINISTRATIVELY_PROHIBITED  # an IPv4 care-of address needs RFC 5555, which is not enabled
     return Status.INVALID_CARE_OF_ADDRESS if _loops(Address(care_of), request) else _ACCEPTED
@@ -171,9 +268,11 @@ def _loops(care_of: Address, request: Request) -> bool:
 
 def _conclude(statuses: list[int], record: NodeRecord, lifetime: int) -> Decision:
     """Return the decision on a Binding Update of which each BID option has its own status (RFC 5648 section 6.3)."""
-    failures = [status for status in statuses if status != _ACCEPTED]
+    failures = [status for status in statuses if status >= _REFUSED]
     if not failures:
-        return Decision(_ACCEPTED, record, lifetime)
+        # RFC 5648 section 6.3 puts status 5 into the acknowledgement and into the option: both, when it is about nothing else.
+        status = statuses[0] if len(statuses) == 1 else _ACCEPTED
+        return Decision(status, record, lifetime, tuple(statuses) if any(statuses) else ())
     if len(failures) < len(statuses):
         return Decision(Status.MCOA_NOTCOMPLETE, record, lifetime, tuple(statuses))
     # When all fail, nothing changes, and a status below 128 would be a lie. The RFC has no text for this case.
@@ -190,9 +289,9 @@ def _record(request: Request, bindings: tuple[Binding, ...]) -> NodeRecord:
         forget_at = request.now + TOMBSTONE_TIME
         return NodeRecord(arrival.home_address, arrival.home_agent, arrival.update.sequence, forget_at=forget_at)
     if request.removal and old is not None:
-        prefixes, mobile_router = old.prefixes, old.mobile_router
+        prefixes, mobile_router, link_local = old.prefixes, old.mobile_router, old.link_local
     else:
-        prefixes, mobile_router = _prefixes(request), request.mobile_router
+        prefixes, mobile_router, link_local = _prefixes(request), request.mobile_router, request.link_local
     return NodeRecord(
         arrival.home_address,
         arrival.home_agent,
@@ -200,6 +299,7 @@ def _record(request: Request, bindings: tuple[Binding, ...]) -> NodeRecord:
         bindings,
         prefixes,
         mobile_router,
+        link_local=link_local,
     )
 
 
@@ -216,4 +316,4 @@ def _bindings(request: Request) -> tuple[Binding, ...]:
 
 def _limit(request: Request) -> int:
     """Return how many bindings the node may have in the end."""
-    return min(request.provision.max_bindings if request.provision is not None else 0, request.room)
+    return min(request.provision.max_bindings if request.provision is not None else 0, request.room.bindings)

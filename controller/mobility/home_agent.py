@@ -12,15 +12,18 @@ from typing import Final
 from controller.mobility.address import UNSPECIFIED, Address
 from controller.mobility.decide import Decision, decide
 from controller.mobility.events import Aborted, Committed, DropReason, Event, Refused
+from controller.mobility.home_link import HomeLink
+from controller.mobility.limits import NO_WEIGHT, Load, SourceLimiter, Weight
 from controller.mobility.model import Cause, NodeRecord, Transaction
 from controller.mobility.outlet import Outlet
 from controller.mobility.parts import Handler, Inbound, LinkInfo, LinkPacket, Part, Topic, topic
+from controller.mobility.prefixes import PrefixTimes
 from controller.mobility.provision import Directory, HomeAgentConfig, HomeNetwork, NodeProvision
 from controller.mobility.reply import acknowledgement, problem_report, unknown_message_report
 from controller.mobility.request import Arrival, in_force, read_request
 from controller.mobility.rules import is_newer, judge
 from controller.mobility.timing import Deadlines
-from controller.mobility.wire.codes import Status
+from controller.mobility.wire.codes import IcmpType, Status
 from controller.mobility.wire.errors import WireError
 from controller.mobility.wire.messages import (
     BindingUpdate,
@@ -46,8 +49,8 @@ class _InFlight:
     arrival: Arrival | None = None
     """The newest copy of the Binding Update that is carried out; None for what a timer proposed."""
     decision: Decision | None = None
-    reserved: int = 0
-    """What the change takes from the room for bindings of all nodes."""
+    reserved: Weight = NO_WEIGHT
+    """What the change takes from the room of all nodes."""
     waiting: deque[Arrival] = field(default_factory=deque)
 
 
@@ -68,12 +71,16 @@ class HomeAgent:
         self._in_flight: Final[dict[Address, _InFlight]] = {}
         self._addresses: Final[dict[int, Address]] = {}
         self._deadlines: Final = Deadlines()
-        self._load = 0
+        self._load: Final = Load(Weight(config.max_bindings, config.max_flows))
+        self._sources: Final = SourceLimiter(config.source_rate, config.source_burst, config.max_sources)
         self._last_number = 0
         self._proposed: list[Transaction] = []
         self._outlet: Final = Outlet(config.error_rate, config.error_burst)
         self.counters: Final = self._outlet.counters
-        self._parts: Final[tuple[Part, ...]] = ()
+        self._times: Final = PrefixTimes(config.networks)
+        self._probing: Final[dict[int, Transaction]] = {}
+        self._home_link: Final = HomeLink(self._directory, self._outlet, self.record, self._probed)
+        self._parts: Final[tuple[Part, ...]] = (self._home_link,)
         self._handlers: Final[Mapping[Topic, Handler]] = {
             BindingUpdate: self._on_update,
             HomeTestInit: self._on_test_init,
@@ -81,7 +88,10 @@ class HomeAgent:
             UnknownMessage: self._on_unknown_message,
         }
         # What is heard on a home link though it is not for an address of ours: discovery, neighbours.
-        self._overheard: Final[Mapping[Topic, Handler]] = {}
+        self._overheard: Final[Mapping[Topic, Handler]] = {
+            IcmpType.NEIGHBOR_SOLICITATION: self._home_link.on_solicitation,
+            IcmpType.NEIGHBOR_ADVERTISEMENT: self._home_link.on_advertisement,
+        }
 
     # What goes in
 
@@ -106,7 +116,14 @@ class HomeAgent:
         except WireError as error:
             self._refuse_malformed(packet, error, now)
             return
+        if decoded.routing_address is not None:
+            # RFC 6275 section 6.4.2: a type 2 routing header leads to a home address of the receiver; a home agent has none.
+            self._outlet.drop(DropReason.ROUTING_HEADER, decoded.source)
+            return
         about = topic(decoded, packet)
+        if not self._sources.admits(decoded.source, now):
+            self._outlet.drop(DropReason.SOURCE_RATE, decoded.source)
+            return
         ours = decoded.destination in self._directory.home_agents
         handler = (self._handlers if ours else self._overheard).get(about) if about is not None else None
         if handler is not None:
@@ -144,7 +161,7 @@ class HomeAgent:
         if flight.arrival is not None and after is not None:
             # A retransmission came meanwhile: its sequence number is the one that was accepted last.
             after = _with_sequence(after, flight.arrival.update.sequence)
-        self._load -= flight.reserved
+        self._load.release(flight.reserved)
         before = self._records.get(home_address)
         self._put(home_address, after)
         for part in self._parts:
@@ -153,7 +170,7 @@ class HomeAgent:
         self._outlet.report(Committed(flight.transaction))
         if flight.arrival is not None and flight.decision is not None:
             self.counters["accepted"] += 1
-            self._outlet.send(acknowledgement(flight.arrival, flight.decision, flight.arrival.update.sequence))
+            self._answer(flight.arrival, flight.decision, flight.arrival.update.sequence)
         self._resume(flight, now)
 
     def abort(self, number: int, now: float, status: int = Status.INSUFFICIENT_RESOURCES) -> None:
@@ -168,7 +185,7 @@ class HomeAgent:
         if not 128 <= status <= 255:
             raise ValueError(f"an aborted transaction cannot be answered with status {status}: it has to be 128 to 255")
         home_address, flight = self._finish(number)
-        self._load -= flight.reserved
+        self._load.release(flight.reserved)
         self.counters["aborted"] += 1
         self._outlet.report(Aborted(flight.transaction, status))
         record = self._records.get(home_address)
@@ -238,8 +255,8 @@ class HomeAgent:
         """Judge a Binding Update and propose what it asks for."""
         home_address = arrival.home_address
         before = self._records.get(home_address)
-        room = self._config.max_bindings - self._load + _weight(before)
-        request = read_request(arrival, now, self._config, self._directory, before, room)
+        room = self._load.room(before)
+        request = read_request(arrival, now, self._config, self._directory, before, room, times=self._times)
         verdict = judge(request)
         if isinstance(verdict, DropReason):
             self._outlet.drop(verdict, arrival.source)
@@ -254,6 +271,10 @@ class HomeAgent:
             flight = self._propose(home_address, before, decision.record, cause)
             flight.arrival = arrival
             flight.decision = decision
+            if self._home_link.must_probe(before, decision.record):
+                # RFC 6275 section 10.3.1: nobody hears of the change before the address has proved to be free.
+                self._probing[flight.transaction.number] = self._proposed.pop()
+                self._home_link.probe(flight.transaction.number, decision.record, now)
 
     def _refuse(self, arrival: Arrival, decision: Decision) -> None:
         """Answer with a status of 128 or more."""
@@ -266,7 +287,26 @@ class HomeAgent:
             self._records[arrival.home_address] = _with_sequence(record, sequence)
         self.counters[f"refused_{int(decision.status)}"] += 1
         self._outlet.report(Refused(arrival.home_address, arrival.source, int(decision.status)))
-        self._outlet.send(acknowledgement(arrival, decision, sequence))
+        self._answer(arrival, decision, sequence)
+
+    def _answer(self, arrival: Arrival, decision: Decision, sequence: int) -> None:
+        """Send a Binding Acknowledgement, to a node on the home link straight to its link-layer address.
+
+        RFC 5648 section 6.3: without asking the neighbours for it; RFC 6275 section 10.3.2 has that for refusals.
+        """
+        packet = acknowledgement(arrival, decision, sequence, int(decision.lifetime * self._config.refresh_advice))
+        if arrival.source == arrival.home_address and arrival.link_layer is not None:
+            self._outlet.send_on_link(arrival.home_agent, arrival.link_layer, packet)
+        else:
+            self._outlet.send(packet)
+
+    def _probed(self, number: int, free: bool, now: float) -> None:  # noqa: FBT001 -- the signature of `home_link.Probed`
+        """Go on with a first registration, or refuse it."""
+        transaction = self._probing.pop(number)
+        if free:
+            self._proposed.append(transaction)
+        else:
+            self.abort(number, now, Status.DUPLICATE_ADDRESS_DETECTION_FAILED)
 
     # Transactions and records
 
@@ -279,9 +319,7 @@ class HomeAgent:
     ) -> _InFlight:
         self._last_number += 1
         transaction = Transaction(self._last_number, home_address, before, after, cause)
-        # What grows takes its room now, what shrinks gives it back when that is in force.
-        flight = _InFlight(transaction, reserved=max(0, _weight(after) - _weight(before)))
-        self._load += flight.reserved
+        flight = _InFlight(transaction, reserved=self._load.reserve(before, after))
         self._in_flight[home_address] = flight
         self._addresses[transaction.number] = home_address
         self._proposed.append(transaction)
@@ -305,7 +343,7 @@ class HomeAgent:
 
     def _put(self, home_address: Address, record: NodeRecord | None) -> None:
         """Put a record in force."""
-        self._load += _weight(record) - _weight(self._records.get(home_address))
+        self._load.replace(self._records.get(home_address), record)
         if record is None:
             self._records.pop(home_address, None)
             self._deadlines.clear(home_address)
@@ -323,7 +361,7 @@ class HomeAgent:
 
     def _on_update(self, inbound: Inbound) -> None:
         assert isinstance(inbound.packet.message, BindingUpdate)
-        self._take(Arrival.of(inbound.packet, inbound.packet.message), inbound.now)
+        self._take(Arrival.of(inbound.packet, inbound.packet.message, inbound.link), inbound.now)
 
     def _on_test_init(self, inbound: Inbound) -> None:
         self._outlet.drop(DropReason.NOT_A_CORRESPONDENT, inbound.packet.source)
@@ -345,11 +383,6 @@ class HomeAgent:
         report = problem_report(packet, error)
         if report is not None and self._outlet.may_report(source, now):
             self._outlet.send(report)
-
-
-def _weight(record: NodeRecord | None) -> int:
-    """Return what a record counts against the limit of all bindings; a remembered sequence number counts as one."""
-    return 0 if record is None else max(1, len(record.bindings))
 
 
 def _with_sequence(record: NodeRecord, sequence: int) -> NodeRecord:

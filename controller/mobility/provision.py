@@ -2,9 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 from controller.mobility.address import Address, Prefix
+from controller.mobility.security.policy import NO_SECURITY, SecurityPolicy
+
+
+class LinkKind(StrEnum):
+    """What a home network is made of."""
+
+    VIRTUAL = "virtual"
+    """Nothing but routes: nobody else can be there, so nothing has to be tested or defended."""
+    REAL = "real"
+    """A link with other hosts: addresses are tested before they are bound, and defended while nodes are away."""
+
+
+class HomeBinding(StrEnum):
+    """How a node may be at home and away at once (RFC 5648 section 5.6)."""
+
+    REFUSE = "refuse"
+    """Not at all: status 169."""
+    NDP = "ndp"
+    """The home agent is the only router on the link: the node answers for its address itself (status 0)."""
+    STATIC = "static"
+    """There are other routers: the home agent answers, and hands over frames to the node's link-layer address (status 5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +38,22 @@ class HomeNetwork:
     """Where mobile nodes of this network register."""
     open: bool = False
     """Any home address inside the prefix may register, with the defaults of `NodeProvision`."""
+    link: LinkKind = LinkKind.VIRTUAL
+    mac: bytes | None = None
+    """The home agent's link-layer address on a real link, 6 octets."""
+    duplicate_detection: bool = True
+    """On a real link: test a home address before its first binding (RFC 6275 section 10.3.1)."""
+    home_binding: HomeBinding = HomeBinding.REFUSE
+    valid_until: float | None = None
+    """When the prefix ends, in seconds of the engine's clock; None: never. No binding outlives it (RFC 6275 section 10.3.1)."""
+    preferred_until: float | None = None
+    """When it is deprecated; None: never. A binding that goes on beyond is answered with status 1."""
+    preference: int = 0
+    """Of this home agent among others of the network, -32768 to 32767, high is good (RFC 6275 section 7.4)."""
+
+    def __post_init__(self) -> None:
+        if self.link is LinkKind.REAL and (self.mac is None or len(self.mac) != 6):
+            raise ValueError(f"the home network {self.prefix} has a real link: it needs a MAC address of 6 octets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +71,12 @@ class NodeProvision:
     """Mobile network prefixes that belong to it (RFC 3963 section 6.1.2)."""
     mobile_router: bool = False
     """It may set the R flag; otherwise status 140."""
+    security: SecurityPolicy = NO_SECURITY
+    """How it proves that the home address is its own."""
+    flows: bool = True
+    """It may signal flow bindings (RFC 6089); otherwise each of their options gets status 128."""
+    max_flows: int = 32
+    """Flow bindings at a time; the options of more get status 129."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +96,50 @@ class HomeAgentConfig:
     """Binding Error and ICMPv6 error messages a second (RFC 6275 section 9.3.3, RFC 4443 section 2.4)."""
     error_burst: int = 20
     """How many of them may leave at once."""
+    max_flows: int = 65536
+    """Flow bindings of all nodes together; the options of more get status 129."""
+    replication: bool = False
+    """A flow binding may have several BIDs (RFC 6089 section 5.3.6): whoever drives the engine can copy packets to each."""
+    source_rate: float = 0.0
+    """Packets a second that are taken from one source address; 0: as many as come."""
+    source_burst: int = 100
+    """How many of them may come at once."""
+    max_sources: int = 65536
+    """Source addresses whose rate is remembered."""
+    correspondent: bool = False
+    """It is a correspondent node too, for its own traffic with mobile nodes (RFC 6275 section 9)."""
+    heartbeat: bool = False
+    """It answers Heartbeat messages (RFC 5847); otherwise with a Binding Error, as one that does not know them."""
+    restart_counter: int = 0
+    """How often this home agent was started, for the answers to Heartbeat messages."""
     home_care_of_removes: bool = False
     """A Binding Update without BID whose care-of address is the home address removes, as RFC 3775 had it.
 
     For mobile routers that is so in any case (RFC 3963 section 6.2).
     """
+    any_update_ends_home: bool = False
+    """Any Binding Update whose BID options all have H clear ends a home binding, as RFC 5648 section 5.6.5 can be read.
+
+    Otherwise one for the same BID, or with the O flag, or its removal does.
+    """
+    refresh_requests: bool = False
+    """Ask nodes to refresh at three quarters of the lifetime (RFC 6275 section 6.1.2, RFC 5648 section 6.4)."""
+    refresh_advice: float = 0.0
+    """Part of the lifetime after which a refresh is advised, below 1; 0: no advice (RFC 6275 section 10.3.1).
+
+    A home agent that keeps its bindings through a restart has no need of earlier refreshes.
+    """
+    prefix_discovery: bool = True
+    """Answer Mobile Prefix Solicitations, and advertise changes of home prefixes (RFC 6275 section 10.6)."""
 
     def __post_init__(self) -> None:
         if not 4 <= self.max_lifetime <= 262140:
             raise ValueError(f"max_lifetime is {self.max_lifetime} s; it has to be 4 to 262140 (16 bits of 4 s)")
-        for name in ("max_bindings", "max_in_flight", "error_burst"):
+        for name in ("max_bindings", "max_in_flight", "error_burst", "source_burst", "max_sources"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it has to be at least 1")
+        if not 0 <= self.refresh_advice < 1:
+            raise ValueError(f"refresh_advice is {self.refresh_advice}; it has to be 0 or between 0 and 1")
 
 
 class Directory:

@@ -14,15 +14,17 @@ from controller.mobility.wire.codes import (
 )
 from controller.mobility.wire.errors import Malformation, WireError
 from controller.mobility.wire.messages import BindingAcknowledgement, BindingError
-from controller.mobility.wire.options import BindingIdentifier, RawOption
+from controller.mobility.wire.options import BindingIdentifier, BindingRefreshAdvice, Option, RawOption
 from controller.mobility.wire.packet import encode_packet, parameter_problem
 
 _REPORTED: Final = frozenset({Malformation.PAYLOAD_PROTOCOL, Malformation.HEADER_LENGTH})
 _MOBILE_ROUTER: Final = int(UpdateFlag.MOBILE_ROUTER)
 
 
-def acknowledgement(arrival: Arrival, decision: Decision, sequence: int) -> bytes:
+def acknowledgement(arrival: Arrival, decision: Decision, sequence: int, advice: int = 0) -> bytes:
     """Return the packet with the Binding Acknowledgement.
+
+    With `advice`, in seconds, it tells when the home agent would like a refresh (RFC 6275 section 6.2.4).
 
     It goes to the source of the Binding Update, with a type 2 routing header if that had a Home Address option (RFC 6275
     section 9.5.4), and not to a care-of address that an option named.
@@ -30,12 +32,15 @@ def acknowledgement(arrival: Arrival, decision: Decision, sequence: int) -> byte
     refused = decision.status >= 128
     # RFC 3963 section 6.2: the R flag is set when the node is served as a mobile router.
     served_as_router = arrival.update.flags & _MOBILE_ROUTER and not refused
+    options: tuple[Option, ...] = (*_echo(arrival, decision.option_statuses), *decision.flow_options)
+    if advice >= LIFETIME_UNIT and not refused:
+        options += (BindingRefreshAdvice(advice // LIFETIME_UNIT),)
     message = BindingAcknowledgement(
         decision.status,
         sequence,
         decision.lifetime // LIFETIME_UNIT,
         AcknowledgementFlag.MOBILE_ROUTER if served_as_router else 0,
-        _echo(arrival, decision.option_statuses),
+        options,
     )
     return encode_packet(
         arrival.home_agent,

@@ -5,17 +5,31 @@ from enum import StrEnum
 from typing import Final
 
 from controller.mobility.address import Address, Prefix
+from controller.mobility.limits import Weight
 from controller.mobility.model import NO_BID, NodeRecord
-from controller.mobility.provision import Directory, HomeAgentConfig, HomeNetwork, NodeProvision
+from controller.mobility.parts import LinkInfo
+from controller.mobility.prefixes import PrefixTimes
+from controller.mobility.provision import Directory, HomeAgentConfig, HomeBinding, HomeNetwork, NodeProvision
 from controller.mobility.wire.codes import LIFETIME_UNIT, OptionType, UpdateFlag
 from controller.mobility.wire.messages import BindingUpdate
-from controller.mobility.wire.options import AlternateCareOf, BindingIdentifier, NetworkPrefix, NonceIndices, RawOption
+from controller.mobility.wire.options import (
+    AlternateCareOf,
+    BindingIdentifier,
+    LinkLayerAddress,
+    NetworkPrefix,
+    NonceIndices,
+    RawOption,
+)
 from controller.mobility.wire.packet import Packet
 
 _HOME_REGISTRATION: Final = int(UpdateFlag.HOME_REGISTRATION)
 _MOBILE_ROUTER: Final = int(UpdateFlag.MOBILE_ROUTER)
 _PROXY: Final = int(UpdateFlag.PROXY_REGISTRATION)
 _OVERWRITE: Final = int(UpdateFlag.OVERWRITE)
+_LINK_LOCAL: Final = int(UpdateFlag.LINK_LOCAL_COMPATIBILITY)
+_OWN_LINK_LAYER_ADDRESS: Final = 2
+"""Option code of a mobile node's own link-layer address (RFC 5568 section 6.4.4)."""
+_MAC_LENGTH: Final = 6
 
 
 class RecordState(StrEnum):
@@ -52,9 +66,10 @@ class Arrival:
     home_address: Address
     has_home_option: bool
     update: BindingUpdate
+    link: LinkInfo | None = None
 
     @classmethod
-    def of(cls, packet: Packet, update: BindingUpdate) -> "Arrival":
+    def of(cls, packet: Packet, update: BindingUpdate, link: LinkInfo | None = None) -> "Arrival":
         """Return the arrival of an update in its packet."""
         return cls(
             packet.source,
@@ -62,7 +77,16 @@ class Arrival:
             packet.home_address or packet.source,
             packet.home_address is not None,
             update,
+            link,
         )
+
+    @property
+    def link_layer(self) -> bytes | None:
+        """The sender's link-layer address: what its option says (RFC 5648 section 5.6.3), else what its frame said."""
+        for option in self.update.options:
+            if isinstance(option, LinkLayerAddress) and option.code == _OWN_LINK_LAYER_ADDRESS:
+                return option.address if len(option.address) == _MAC_LENGTH else None
+        return self.link.source_mac if self.link is not None else None
 
     def same_content(self, other: "Arrival") -> bool:
         """Tell whether the other differs in nothing but its sequence number, as a retransmission does."""
@@ -88,13 +112,16 @@ class Request:
     """What is in force now: without what has run out."""
     network: HomeNetwork | None
     provision: NodeProvision | None
-    room: int
-    """How many bindings this node could have before the home agent is full."""
+    room: Weight
+    """How much this node could have before the home agent is full."""
     identifiers: tuple[BindingIdentifier, ...]
     has_malformed_identifier: bool
     has_nonce_indices: bool
     alternate: Address | None
     prefixes: tuple[Prefix, ...]
+    valid_left: float | None = None
+    """Seconds that the home prefix remains valid; None: for ever."""
+    preferred_left: float | None = None
 
     @property
     def home_registration(self) -> bool:
@@ -110,6 +137,16 @@ class Request:
     def proxy_registration(self) -> bool:
         """The P flag: a proxy mobile IPv6 message."""
         return bool(self.arrival.update.flags & _PROXY)
+
+    @property
+    def link_local(self) -> bool:
+        """The L flag."""
+        return bool(self.arrival.update.flags & _LINK_LOCAL)
+
+    @property
+    def home_binding(self) -> HomeBinding:
+        """How the home network serves nodes that are at home and away at once."""
+        return HomeBinding.REFUSE if self.network is None else self.network.home_binding
 
     @property
     def has_identifiers(self) -> bool:
@@ -148,6 +185,9 @@ class Request:
     def granted(self) -> int:
         """The lifetime that is granted, in seconds: never more than was asked for (RFC 6275 section 10.3.1)."""
         units = min(self.arrival.update.lifetime_units, self.config.max_lifetime // LIFETIME_UNIT)
+        if self.valid_left is not None:
+            # RFC 6275 section 10.3.1: nor more than is left of the home prefix.
+            units = min(units, max(0, int(self.valid_left)) // LIFETIME_UNIT)
         return units * LIFETIME_UNIT
 
 
@@ -157,7 +197,8 @@ def read_request(
     config: HomeAgentConfig,
     directory: Directory,
     record: NodeRecord | None,
-    room: int,
+    room: Weight,
+    times: PrefixTimes,
 ) -> Request:
     """Return the arrival as the rules want to see it."""
     identifiers: list[BindingIdentifier] = []
@@ -176,6 +217,7 @@ def read_request(
         elif isinstance(option, RawOption) and option.type == OptionType.BINDING_IDENTIFIER:
             malformed = True
     network = directory.network(arrival.home_address, arrival.home_agent)
+    valid_left, preferred_left = (None, None) if network is None else times.left(network.prefix, now)
     return Request(
         arrival,
         now,
@@ -189,6 +231,8 @@ def read_request(
         nonce_indices,
         alternate,
         tuple(prefixes),
+        valid_left,
+        preferred_left,
     )
 
 

@@ -135,9 +135,7 @@ def probe_packet(target: Address) -> bytes:
     """Return the Neighbor Solicitation of duplicate address detection (RFC 4862 section 5.4.2)."""
     body = bytes(4) + target
     destination = solicited_node(target)
-    return icmp_packet(
-        UNSPECIFIED, destination, IcmpType.NEIGHBOR_SOLICITATION, body, hop_limit=LINK_HOP_LIMIT
-    )
+    return icmp_packet(UNSPECIFIED, destination, IcmpType.NEIGHBOR_SOLICITATION, body, hop_limit=LINK_HOP_LIMIT)
 
 
 def advertisement_packet(source: Address, destination: Address, target: Address, mac: bytes, flags: int) -> bytes:
