@@ -22,8 +22,12 @@ from controller.mobility.provision import Directory, HomeAgentConfig, HomeNetwor
 from controller.mobility.reply import acknowledgement, problem_report, unknown_message_report
 from controller.mobility.request import Arrival, in_force, read_request
 from controller.mobility.rules import is_newer, judge
+from controller.mobility.security.esp import SequenceExhaustedError
+from controller.mobility.security.home_guard import PASSED, HomeGuard, Verdict
+from controller.mobility.security.policy import SecurityContext
 from controller.mobility.timing import Deadlines
-from controller.mobility.wire.codes import IcmpType, Status
+from controller.mobility.wire.codes import IcmpType, Protocol, Status, UpdateFlag
+from controller.mobility.wire.control_messages import RevocationAcknowledgement, RevocationIndication
 from controller.mobility.wire.errors import WireError
 from controller.mobility.wire.messages import (
     BindingUpdate,
@@ -64,8 +68,9 @@ class HomeAgent:
             `dropped_<reason>` for each `DropReason`.
     """
 
-    def __init__(self, config: HomeAgentConfig) -> None:
+    def __init__(self, config: HomeAgentConfig, *, security: SecurityContext | None = None) -> None:
         self._config: Final = config
+        self._guard: Final = HomeGuard(config.nodes, security)
         self._directory: Final = Directory(config)
         self._records: Final[dict[Address, NodeRecord]] = {}
         self._in_flight: Final[dict[Address, _InFlight]] = {}
@@ -120,20 +125,54 @@ class HomeAgent:
             # RFC 6275 section 6.4.2: a type 2 routing header leads to a home address of the receiver; a home agent has none.
             self._outlet.drop(DropReason.ROUTING_HEADER, decoded.source)
             return
-        about = topic(decoded, packet)
         if not self._sources.admits(decoded.source, now):
             self._outlet.drop(DropReason.SOURCE_RATE, decoded.source)
             return
         ours = decoded.destination in self._directory.home_agents
+        in_esp = ours and decoded.protocol == Protocol.ESP
+        if in_esp:
+            opened = self._guard.open(packet, decoded)
+            if isinstance(opened, DropReason):
+                self._outlet.drop(opened, decoded.source)
+                return
+            packet, decoded = opened
+        about = topic(decoded, packet)
         handler = (self._handlers if ours else self._overheard).get(about) if about is not None else None
         if handler is not None:
-            handler(Inbound(decoded, packet, now, link))
+            self._hand_over(handler, Inbound(decoded, packet, now, link, in_esp))
         elif not ours:
             self._outlet.drop(DropReason.NOT_FOR_US, decoded.source)
         elif decoded.message is None:
             self._outlet.drop(DropReason.NOT_SIGNALLING, decoded.source, f"protocol {decoded.protocol}")
         else:
             self._outlet.drop(DropReason.UNEXPECTED_MESSAGE, decoded.source, type(decoded.message).__name__)
+
+    def _hand_over(self, handler: Handler, inbound: Inbound) -> None:
+        """Hand a packet to its handler, if it is proved where that is asked for: nothing else may change a binding."""
+        verdict = self._proof(inbound)
+        if isinstance(verdict, DropReason):
+            self._outlet.drop(verdict, inbound.packet.source)
+        elif verdict.status is None:
+            handler(replace(inbound, protection=verdict.protection))
+        elif isinstance(inbound.packet.message, BindingUpdate):
+            # RFC 4285 section 5.1.1: refused with the sequence number that came; none is remembered.
+            arrival = Arrival.of(replace(inbound, protection=verdict.protection), inbound.packet.message)
+            self._reject(arrival, Decision(verdict.status), arrival.update.sequence)
+        else:
+            self._outlet.drop(DropReason.UNPROTECTED, inbound.packet.source)
+
+    def _proof(self, inbound: Inbound) -> Verdict | DropReason:
+        message = inbound.packet.message
+        if isinstance(message, BindingUpdate):
+            # A correspondent registration proves itself by return routability, not by the home agent's keys.
+            needed = bool(message.flags & UpdateFlag.HOME_REGISTRATION) or not self._config.correspondent
+        else:
+            needed = (
+                isinstance(message, RevocationIndication | RevocationAcknowledgement) or inbound.is_prefix_solicitation
+            )
+        if not needed:
+            return PASSED
+        return self._guard.verify(inbound.packet, inbound.upper, inbound.now, in_esp=inbound.in_esp)
 
     def handle_timer(self, now: float) -> None:
         """Do what is due by `now`: propose the removal of what has run out, and let each part do its own."""
@@ -285,6 +324,9 @@ class HomeAgent:
         elif record is not None and decision.status != Status.REGISTRATION_TYPE_CHANGE_DISALLOWED:
             # RFC 6275 section 9.5.1: a sequence number counts once it passed the checks, whatever policy says after.
             self._records[arrival.home_address] = _with_sequence(record, sequence)
+        self._reject(arrival, decision, sequence)
+
+    def _reject(self, arrival: Arrival, decision: Decision, sequence: int) -> None:
         self.counters[f"refused_{int(decision.status)}"] += 1
         self._outlet.report(Refused(arrival.home_address, arrival.source, int(decision.status)))
         self._answer(arrival, decision, sequence)
@@ -294,7 +336,12 @@ class HomeAgent:
 
         RFC 5648 section 6.3: without asking the neighbours for it; RFC 6275 section 10.3.2 has that for refusals.
         """
-        packet = acknowledgement(arrival, decision, sequence, int(decision.lifetime * self._config.refresh_advice))
+        advice = int(decision.lifetime * self._config.refresh_advice)
+        try:
+            packet = acknowledgement(arrival, decision, sequence, advice)
+        except SequenceExhaustedError as error:
+            self._outlet.drop(DropReason.SEQUENCE_EXHAUSTED, arrival.source, str(error))
+            return
         if arrival.source == arrival.home_address and arrival.link_layer is not None:
             self._outlet.send_on_link(arrival.home_agent, arrival.link_layer, packet)
         else:
@@ -361,7 +408,7 @@ class HomeAgent:
 
     def _on_update(self, inbound: Inbound) -> None:
         assert isinstance(inbound.packet.message, BindingUpdate)
-        self._take(Arrival.of(inbound.packet, inbound.packet.message, inbound.link), inbound.now)
+        self._take(Arrival.of(inbound, inbound.packet.message), inbound.now)
 
     def _on_test_init(self, inbound: Inbound) -> None:
         self._outlet.drop(DropReason.NOT_A_CORRESPONDENT, inbound.packet.source)

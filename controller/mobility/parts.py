@@ -6,13 +6,16 @@ nothing of the others; it sends through the `Outlet` and reads records through t
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from controller.mobility.address import Address
 from controller.mobility.model import NodeRecord
+from controller.mobility.security.protection import UNPROTECTED, Protection
 from controller.mobility.wire.codes import IcmpType, Protocol
 from controller.mobility.wire.messages import Message
 from controller.mobility.wire.packet import Packet
+
+_PREFIX_SOLICITATION: Final = bytes((146,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,20 @@ class Inbound:
     """Seconds of the engine's clock."""
     link: LinkInfo | None = None
     """Where the caller knows it: how it came in over the home link."""
+    in_esp: bool = False
+    """It came in ESP, genuine and under the key of the node whose home address it names; `octets` are without ESP."""
+    protection: Protection = UNPROTECTED
+    """How it was proved, and so how it is answered."""
 
     @property
     def upper(self) -> bytes:
         """The upper-layer message, without what follows the IPv6 payload."""
         return self.octets[self.packet.payload : 40 + int.from_bytes(self.octets[4:6])]
+
+    @property
+    def is_prefix_solicitation(self) -> bool:
+        """Whether it is a Mobile Prefix Solicitation (RFC 6275 section 6.7)."""
+        return self.packet.protocol == Protocol.ICMPV6 and self.upper[:1] == _PREFIX_SOLICITATION
 
 
 Handler: TypeAlias = Callable[[Inbound], None]

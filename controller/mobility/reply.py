@@ -27,7 +27,10 @@ def acknowledgement(arrival: Arrival, decision: Decision, sequence: int, advice:
     With `advice`, in seconds, it tells when the home agent would like a refresh (RFC 6275 section 6.2.4).
 
     It goes to the source of the Binding Update, with a type 2 routing header if that had a Home Address option (RFC 6275
-    section 9.5.4), and not to a care-of address that an option named.
+    section 9.5.4), and not to a care-of address that an option named. It is protected as the Binding Update was.
+
+    Raises:
+        SequenceExhaustedError: the security association of the node is used up.
     """
     refused = decision.status >= 128
     # RFC 3963 section 6.2: the R flag is set when the node is served as a mobile router.
@@ -42,12 +45,8 @@ def acknowledgement(arrival: Arrival, decision: Decision, sequence: int, advice:
         AcknowledgementFlag.MOBILE_ROUTER if served_as_router else 0,
         options,
     )
-    return encode_packet(
-        arrival.home_agent,
-        arrival.source,
-        message,
-        routing_address=arrival.home_address if arrival.has_home_option else None,
-    )
+    routing_address = arrival.home_address if arrival.has_home_option else None
+    return arrival.protection.encode(arrival.home_agent, arrival.source, message, routing_address)
 
 
 def _echo(arrival: Arrival, statuses: tuple[int, ...]) -> tuple[BindingIdentifier, ...]:

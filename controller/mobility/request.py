@@ -7,9 +7,11 @@ from typing import Final
 from controller.mobility.address import Address, Prefix
 from controller.mobility.limits import Weight
 from controller.mobility.model import NO_BID, NodeRecord
-from controller.mobility.parts import LinkInfo
+from controller.mobility.parts import Inbound, LinkInfo
 from controller.mobility.prefixes import PrefixTimes
 from controller.mobility.provision import Directory, HomeAgentConfig, HomeBinding, HomeNetwork, NodeProvision
+from controller.mobility.security.authentication import without_proof
+from controller.mobility.security.protection import UNPROTECTED, Authenticated, Protection
 from controller.mobility.wire.codes import LIFETIME_UNIT, OptionType, UpdateFlag
 from controller.mobility.wire.messages import BindingUpdate
 from controller.mobility.wire.options import (
@@ -20,7 +22,6 @@ from controller.mobility.wire.options import (
     NonceIndices,
     RawOption,
 )
-from controller.mobility.wire.packet import Packet
 
 _HOME_REGISTRATION: Final = int(UpdateFlag.HOME_REGISTRATION)
 _MOBILE_ROUTER: Final = int(UpdateFlag.MOBILE_ROUTER)
@@ -67,17 +68,21 @@ class Arrival:
     has_home_option: bool
     update: BindingUpdate
     link: LinkInfo | None = None
+    protection: Protection = UNPROTECTED
+    """How it was proved, and so how it is answered."""
 
     @classmethod
-    def of(cls, packet: Packet, update: BindingUpdate, link: LinkInfo | None = None) -> "Arrival":
-        """Return the arrival of an update in its packet."""
+    def of(cls, inbound: Inbound, update: BindingUpdate) -> "Arrival":
+        """Return the arrival of an update in its packet; timestamp and authenticator have done their work."""
+        packet = inbound.packet
         return cls(
             packet.source,
             packet.destination,
             packet.home_address or packet.source,
             packet.home_address is not None,
-            update,
-            link,
+            without_proof(update) if isinstance(inbound.protection, Authenticated) else update,
+            inbound.link,
+            inbound.protection,
         )
 
     @property

@@ -154,8 +154,29 @@ def encode_packet(
     Raises:
         ValueError: a value does not fit its field.
     """
-    payload = encode_message(message, home_address or source, routing_address or destination)
-    protocol: int = Protocol.MOBILITY
+    header = encode_message(message, home_address or source, routing_address or destination)
+    return wrap_upper(
+        source,
+        destination,
+        Protocol.MOBILITY,
+        header,
+        home_address=home_address,
+        routing_address=routing_address,
+        hop_limit=hop_limit,
+    )
+
+
+def wrap_upper(
+    source: Address,
+    destination: Address,
+    protocol: int,
+    payload: bytes,
+    *,
+    home_address: Address | None = None,
+    routing_address: Address | None = None,
+    hop_limit: int = HOP_LIMIT,
+) -> bytes:
+    """Return the IPv6 packet that carries an upper-layer message with its checksum; for the rest see `encode_packet`."""
     if home_address is not None:
         payload = bytes((protocol, 2)) + _HOME_ADDRESS_HEAD + home_address + payload
         protocol = Protocol.DESTINATION_OPTIONS
