@@ -1,11 +1,17 @@
-"""Flow bindings: from an operator's selector to a key that a switch can match."""
+"""Flow bindings: from a selector, an operator's or a node's, to keys that a switch can match.
+
+Precedence: every policy of the operator comes before every flow that the node signalled, whatever their priorities; among each
+kind the smaller priority number comes first (RFC 6089 section 4.2). What neither takes goes to the preferred binding. Each kind
+has its own band of priorities in the table, and in P4Runtime the greater one wins.
+"""
 
 from typing import Final
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Match, Range, Ternary
 from controller.mobility.address import ADDRESS_LENGTH, Prefix
-from controller.mobility.flows import FlowPolicy, PortRange, TrafficSelector
+from controller.mobility.expansion import Masked, expand
+from controller.mobility.flows import FlowEntry, FlowPolicy, PortRange, Span, TrafficSelector
 
 PORT_PROTOCOLS: Final = {6: "TCP", 17: "UDP", 132: "SCTP", 136: "UDP-Lite"}
 """Protocols of which the parser reads the ports; of every other packet it takes them as 0."""
@@ -13,6 +19,10 @@ SPI_PROTOCOLS: Final = {50: "ESP", 51: "AH"}
 """Protocols of which the parser reads the security parameter index; of every other packet it takes it as 0."""
 
 _MAX_PORT: Final = 65535
+_NODE_BAND: Final = 0x10000
+"""Priorities of entries for flows that nodes signalled lie below this, at 1 to 65535."""
+_OPERATOR_BAND: Final = 0x20000
+"""Those for operators' policies lie below this and above the other band."""
 
 
 class PolicyError(ValueError):
@@ -115,8 +125,43 @@ def flow_entry(node_id: int, policy: FlowPolicy) -> Entry:
         _exactly(selector.flow_label, 20),
         _exactly(selector.spi, 32),
     )
-    # RFC 6089 section 4.2: a smaller FID-PRI comes first; in P4Runtime the greater priority wins.
-    return Entry(p.FLOW_BINDINGS, match, p.STEER_FLOW, (policy.bid,), 65536 - policy.priority)
+    return Entry(p.FLOW_BINDINGS, match, p.STEER_FLOW, (policy.bid,), _OPERATOR_BAND - policy.priority)
+
+
+def signalled_entries(node_id: int, flow: FlowEntry, bid: int) -> list[Entry]:
+    """Return the table entries that steer a flow that a node signalled to one BID.
+
+    Raises:
+        ExpansionError: its selector needs more entries than a flow may have; the home agent does not accept such a one.
+    """
+    return [
+        Entry(
+            p.FLOW_BINDINGS,
+            (
+                node_id,
+                _masked(key.source),
+                _masked(key.destination),
+                _masked(key.protocol),
+                _span(key.source_ports),
+                _span(key.destination_ports),
+                _masked(key.traffic_class),
+                _masked(key.flow_label),
+                _masked(key.spi),
+            ),
+            p.STEER_FLOW,
+            (bid,),
+            _NODE_BAND - flow.priority,
+        )
+        for key in expand(flow.selector)
+    ]
+
+
+def _masked(value: Masked | None) -> Ternary | None:
+    return None if value is None else Ternary(*value)
+
+
+def _span(span: Span | None) -> Range | None:
+    return None if span is None else Range(*span)
 
 
 def _prefix_mask(length: int) -> int:

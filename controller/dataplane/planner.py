@@ -6,7 +6,7 @@ from typing import Protocol
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey, Lpm
-from controller.dataplane.flows import flow_entry
+from controller.dataplane.flows import flow_entry, signalled_entries
 from controller.dataplane.ids import Path
 from controller.mobility.address import Address, Prefix, format_address
 from controller.mobility.flows import FlowPolicy
@@ -74,7 +74,7 @@ def node_entries(record: NodeRecord | None, ids: Numbers, policies: Iterable[Flo
         policies: the node's valid flow policies; those whose BID is not registered are inactive (RFC 6089 section 5.3.4).
 
     Raises:
-        ValueError: a binding is at home, which the data plane cannot carry yet.
+        ValueError: a binding is at home, or a flow goes to several BIDs, which the data plane cannot carry yet.
         KeyError: a number is missing in `ids`.
     """
     if record is None or (preferred := record.preferred) is None:
@@ -97,10 +97,30 @@ def node_entries(record: NodeRecord | None, ids: Numbers, policies: Iterable[Flo
         entries.append(Entry(p.TUNNELS, (node_id, binding.bid), p.ENCAP_IPV6, ends))
     active = {binding.bid for binding in record.bindings}
     entries += [flow_entry(node_id, policy) for policy in policies if policy.bid in active]
+    entries += _signalled(record, node_id)
     entries.append(Entry(p.DEFAULT_BINDING, (node_id,), p.STEER, (preferred.bid,)))
     entries.append(Entry(p.HOME_ADDRESSES, (address_number(record.home_address),), p.MOBILE_NODE, (node_id,)))
     entries += [Entry(p.MOBILE_NETWORKS, (lpm(prefix),), p.MOBILE_NODE, (node_id,)) for prefix in record.prefixes]
     return {entry.key: entry for entry in entries}
+
+
+def _signalled(record: NodeRecord, node_id: int) -> list[Entry]:
+    """Return the entries of the flows that a node signalled and that are active.
+
+    Raises:
+        ValueError: a flow goes to several registered BIDs, which the data plane cannot carry yet.
+    """
+    entries: list[Entry] = []
+    for flow in record.flows:
+        bids = record.active_bids(flow)
+        if len(bids) > 1:
+            raise ValueError(
+                f"flow {flow.fid} of {format_address(record.home_address)} goes to the BIDs {bids}: "
+                "the data plane cannot copy packets yet; bind each flow to one BID"
+            )
+        if bids:
+            entries += signalled_entries(node_id, flow, bids[0])
+    return entries
 
 
 def binding_counters(record: NodeRecord, ids: Numbers) -> dict[int, BindingCounters]:

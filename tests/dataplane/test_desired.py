@@ -26,7 +26,7 @@ from controller.dataplane.flows import PolicyError
 from controller.dataplane.ids import Ids, OutOfIdsError
 from controller.dataplane.plans import Plan, Stages, Step, diff, merge, plan
 from controller.mobility.address import Address, Prefix, parse_address
-from controller.mobility.flows import FlowPolicy, TrafficSelector
+from controller.mobility.flows import FlowEntry, FlowPolicy, FlowSelector, Span, TrafficSelector
 from controller.mobility.model import Binding, Cause, NodeRecord, Transaction
 
 AGENT = parse_address("2001:db8:0:1::1")
@@ -330,11 +330,24 @@ def test_merging_one_plan_or_none_changes_nothing() -> None:
     assert merge([]) == Plan()
 
 
+def with_flows(node: NodeRecord, flows: dict[int, tuple[int, int]]) -> NodeRecord:
+    """Add flow bindings that the node signalled: priority to BID and an upper end of ports from 1 on."""
+    signalled = tuple(
+        FlowEntry(number, number, FlowSelector(protocol=Span(17, 17), source_ports=Span(1, end)), (bid,))
+        for number, (bid, end) in sorted(flows.items())
+    )
+    return replace(node, flows=signalled)
+
+
 records = st.builds(
-    record,
-    st.sampled_from(HOMES),
-    st.dictionaries(st.integers(1, 3), st.integers(0, 3), max_size=3),
-    st.sets(st.sampled_from(PREFIXES)).map(sorted),
+    with_flows,
+    st.builds(
+        record,
+        st.sampled_from(HOMES),
+        st.dictionaries(st.integers(1, 3), st.integers(0, 3), max_size=3),
+        st.sets(st.sampled_from(PREFIXES)).map(sorted),
+    ),
+    st.dictionaries(st.integers(1, 3), st.tuples(st.integers(1, 4), st.integers(1, 3)), max_size=2),
 )
 
 

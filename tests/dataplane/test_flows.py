@@ -39,7 +39,7 @@ def test_every_field_of_a_selector_finds_its_place() -> None:
         Ternary(0xABCDE, 0xFFFFF),
         None,
     )
-    assert (entry.action, entry.params, entry.priority) == (p.STEER_FLOW, (2,), 65526)
+    assert (entry.action, entry.params, entry.priority) == (p.STEER_FLOW, (2,), 131062)
     assert flow_entry(7, policy(TrafficSelector(spi=9))).match[-1] == Ternary(9, 2**32 - 1)
 
 
@@ -51,7 +51,7 @@ def test_what_matches_everything_is_left_out() -> None:
 
 def test_a_smaller_priority_number_wins_on_the_switch() -> None:
     entries = [flow_entry(1, policy(TrafficSelector(), priority)) for priority in (1, 2, 65535)]
-    assert [entry.priority for entry in entries] == [65535, 65534, 1]
+    assert [entry.priority for entry in entries] == [131071, 131070, 65537]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_every_valid_policy_gives_a_key_that_fits_the_table(selector: TrafficSel
     except PolicyError:
         return
     entry = flow_entry(3, candidate)
-    assert 1 <= entry.priority <= 65535
+    assert 65537 <= entry.priority <= 131071
     for field, match in zip(TABLES[p.FLOW_BINDINGS].fields, entry.match, strict=True):
         highest = (1 << field.width) - 1
         if field.kind is Kind.TERNARY and match is not None:
