@@ -23,11 +23,14 @@ from controller.mobility.node_plan import (
     next_plan,
 )
 from controller.mobility.rules import is_newer
-from controller.mobility.wire.codes import LIFETIME_UNIT, Status
+from controller.mobility.security.esp import SequenceExhaustedError
+from controller.mobility.security.node_guard import NodeEnds, NodeGuard, UnprovedError
+from controller.mobility.security.policy import SecurityContext
+from controller.mobility.wire.codes import LIFETIME_UNIT, Protocol, Status
 from controller.mobility.wire.errors import Malformation, WireError
 from controller.mobility.wire.messages import BindingAcknowledgement, BindingRefreshRequest
 from controller.mobility.wire.options import BindingIdentifier
-from controller.mobility.wire.packet import decode_packet, encode_packet
+from controller.mobility.wire.packet import decode_packet
 from controller.mobility.wire.tunnel import Tunnelled, addresses, decapsulate, encapsulate
 
 __all__ = ["Link", "MobileNode", "MobileNodeConfig"]
@@ -48,8 +51,9 @@ _PASSING: Final = frozenset({Status.REASON_UNSPECIFIED, Status.INSUFFICIENT_RESO
 class MobileNode:
     """A mobile node or mobile router with several links (RFC 6275 section 11, RFC 5648 section 5, RFC 3963 section 5)."""
 
-    def __init__(self, config: MobileNodeConfig) -> None:
+    def __init__(self, config: MobileNodeConfig, *, security: SecurityContext | None = None) -> None:
         self.config: Final = config
+        self._guard: Final = NodeGuard(config.security, NodeEnds(config.home_address, config.home_agent), security)
         self._links: Final[dict[int, Link]] = {}
         self._ledger: Final = Ledger()
         self._refused: Final[set[Link]] = set()
@@ -126,7 +130,9 @@ class MobileNode:
         """Take an IPv6 packet. Nothing that it holds raises."""
         try:
             decoded = decode_packet(packet)
-        except WireError as error:
+            in_esp = decoded.protocol == Protocol.ESP
+            packet, decoded = self._guard.open(packet, decoded)
+        except (WireError, UnprovedError) as error:
             self._events.append(Ignored(str(error)))
             return
         home_address = self.config.home_address
@@ -134,7 +140,13 @@ class MobileNode:
         if decoded.source != self.config.home_agent or not for_us:
             self._events.append(Ignored("not from the home agent to the home address"))
         elif isinstance(decoded.message, BindingAcknowledgement):
-            self._acknowledged(decoded.message, now)
+            try:
+                self._guard.check(packet, decoded, in_esp=in_esp)
+                self._guard.check_timestamp(decoded.message)
+            except UnprovedError as error:
+                self._events.append(Ignored(f"an acknowledgement that is not proved: {error}"))
+            else:
+                self._acknowledged(decoded.message, now)
         elif isinstance(decoded.message, BindingRefreshRequest):
             self._refresh_requested(decoded.message, now)
         else:
@@ -245,9 +257,15 @@ class MobileNode:
         self._sent.append(now)
         self._last_care_of = source
         update = build_update(plan, self._sequence, self.config)
+        try:
+            packet = self._guard.encode(update, source, now)
+        except SequenceExhaustedError as error:
+            self._outstanding = None
+            self._halted = True
+            self._events.append(Ignored(str(error)))
+            return
+        self._outbox.append(packet)
         self._ledger.tell((link.bid for link in plan.links), now + update.lifetime_units * LIFETIME_UNIT)
-        home_address = self.config.home_address
-        self._outbox.append(encode_packet(source, self.config.home_agent, update, home_address=home_address))
 
     def _wish(self, now: float) -> Wish:
         links = self.links if self._active else ()
@@ -283,7 +301,10 @@ class MobileNode:
             self._events.append(Ignored("an acknowledgement that nothing waits for"))
         elif answer.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
             self._resynchronise(outstanding, answer.sequence, now)
-        elif answer.sequence != outstanding.sequence:
+        elif answer.status == Status.IDENTIFICATION_MISMATCH and self._guard.set_clock(answer, now):
+            # RFC 4285 section 6: again, by the home agent's clock. When that is ours already, a copy was refused.
+            self._advance(now, timeout=outstanding.timeout, attempts=outstanding.attempts)
+        elif answer.sequence != outstanding.sequence or answer.status == Status.IDENTIFICATION_MISMATCH:
             self._events.append(Ignored(f"an acknowledgement of {answer.sequence} instead of {outstanding.sequence}"))
         elif answer.status < 128:
             self._outstanding = None

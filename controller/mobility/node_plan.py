@@ -8,6 +8,7 @@ from typing import Final
 
 from controller.mobility.address import Address, Prefix
 from controller.mobility.model import NO_BID, Binding
+from controller.mobility.security.policy import NO_SECURITY, SecurityPolicy
 from controller.mobility.wire.codes import LIFETIME_UNIT, UpdateFlag
 from controller.mobility.wire.messages import BindingUpdate
 from controller.mobility.wire.options import BindingIdentifier, NetworkPrefix, Option
@@ -35,6 +36,8 @@ class MobileNodeConfig:
     """Part of the granted lifetime after which a binding is refreshed, above 0 and below 1."""
     first_sequence: int = 0
     """The number before the first sequence number, 0 to 65535."""
+    security: SecurityPolicy = NO_SECURITY
+    """How it proves that the home address is its own."""
 
     def __post_init__(self) -> None:
         if self.lifetime % LIFETIME_UNIT or not LIFETIME_UNIT <= self.lifetime <= 0xFFFF * LIFETIME_UNIT:

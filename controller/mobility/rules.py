@@ -9,6 +9,7 @@ from typing import Final
 from controller.mobility.address import Address, Prefix, is_routable_unicast
 from controller.mobility.events import DropReason
 from controller.mobility.request import Request
+from controller.mobility.security.protection import InEsp
 from controller.mobility.wire.codes import Status
 
 Verdict = Status | DropReason | None
@@ -26,6 +27,13 @@ def care_of_is_routable(request: Request) -> Verdict:
     if request.alternate is not None and not is_routable_unicast(request.alternate):
         return DropReason.CARE_OF_ADDRESS
     return None
+
+
+def care_of_is_protected(request: Request) -> Verdict:
+    """RFC 4877 section 4.2, RFC 6275 section 11.7.1: ESP does not cover the packet's source, so an option has to name it."""
+    if not isinstance(request.arrival.protection, InEsp) or request.removal or request.has_identifiers:
+        return None
+    return None if request.alternate is not None else DropReason.CARE_OF_ADDRESS
 
 
 def has_home_address_option(request: Request) -> Verdict:
@@ -163,6 +171,7 @@ def bulk_is_allowed(request: Request) -> Verdict:
 RULES: Final[tuple[Callable[[Request], Verdict], ...]] = (
     home_address_is_routable,
     care_of_is_routable,
+    care_of_is_protected,
     has_home_address_option,
     nonce_indices_are_absent,
     sequence_is_newer,
