@@ -29,6 +29,8 @@ class DropReason(StrEnum):
     """The source or the alternate care-of address is not unicast routable."""
     NONCE_INDICES = "nonce_indices"
     """A home registration with Nonce Indices."""
+    UNKNOWN_BINDING = "unknown_binding"
+    """A Home Address option without a binding of that care-of address; answered with a Binding Error."""
     NO_HOME_ADDRESS_OPTION = "no_home_address_option"
     """A registration without Home Address option, or a removal from away without it."""
     DUPLICATE = "duplicate"

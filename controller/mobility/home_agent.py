@@ -9,33 +9,30 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from controller.mobility.address import UNSPECIFIED, Address
+from controller.mobility.address import Address, Prefix
 from controller.mobility.decide import Decision, decide
+from controller.mobility.discovery import HomeAgentsList, PrefixDiscovery, no_randomness
 from controller.mobility.events import Aborted, Committed, DropReason, Event, Refused
 from controller.mobility.home_link import HomeLink
-from controller.mobility.limits import NO_WEIGHT, Load, SourceLimiter, Weight
+from controller.mobility.limits import NO_WEIGHT, Load, Weight
+from controller.mobility.local import LocalDelivery
 from controller.mobility.model import Cause, NodeRecord, Transaction
 from controller.mobility.outlet import Outlet
-from controller.mobility.parts import Handler, Inbound, LinkInfo, LinkPacket, Part, Topic, topic
+from controller.mobility.parts import Handler, Inbound, LinkInfo, LinkPacket, Part, Topic
 from controller.mobility.prefixes import PrefixTimes
 from controller.mobility.provision import Directory, HomeAgentConfig, HomeNetwork, NodeProvision
-from controller.mobility.reply import acknowledgement, problem_report, unknown_message_report
+from controller.mobility.reception import Desks, Reception
+from controller.mobility.refresh import RefreshRequests
+from controller.mobility.reply import acknowledgement
 from controller.mobility.request import Arrival, in_force, read_request
 from controller.mobility.rules import is_newer, judge
 from controller.mobility.security.esp import SequenceExhaustedError
-from controller.mobility.security.home_guard import PASSED, HomeGuard, Verdict
+from controller.mobility.security.home_guard import HomeGuard
 from controller.mobility.security.policy import SecurityContext
 from controller.mobility.timing import Deadlines
-from controller.mobility.wire.codes import IcmpType, Protocol, Status, UpdateFlag
-from controller.mobility.wire.control_messages import RevocationAcknowledgement, RevocationIndication
-from controller.mobility.wire.errors import WireError
-from controller.mobility.wire.messages import (
-    BindingUpdate,
-    CareOfTestInit,
-    HomeTestInit,
-    UnknownMessage,
-)
-from controller.mobility.wire.packet import decode_packet
+from controller.mobility.tunnel_errors import Tunnels
+from controller.mobility.wire.codes import IcmpType, Status
+from controller.mobility.wire.messages import BindingUpdate
 
 __all__ = ["HomeAgent", "HomeAgentConfig", "HomeNetwork", "NodeProvision"]
 
@@ -70,14 +67,12 @@ class HomeAgent:
 
     def __init__(self, config: HomeAgentConfig, *, security: SecurityContext | None = None) -> None:
         self._config: Final = config
-        self._guard: Final = HomeGuard(config.nodes, security)
         self._directory: Final = Directory(config)
         self._records: Final[dict[Address, NodeRecord]] = {}
         self._in_flight: Final[dict[Address, _InFlight]] = {}
         self._addresses: Final[dict[int, Address]] = {}
         self._deadlines: Final = Deadlines()
         self._load: Final = Load(Weight(config.max_bindings, config.max_flows))
-        self._sources: Final = SourceLimiter(config.source_rate, config.source_burst, config.max_sources)
         self._last_number = 0
         self._proposed: list[Transaction] = []
         self._outlet: Final = Outlet(config.error_rate, config.error_burst)
@@ -85,17 +80,48 @@ class HomeAgent:
         self._times: Final = PrefixTimes(config.networks)
         self._probing: Final[dict[int, Transaction]] = {}
         self._home_link: Final = HomeLink(self._directory, self._outlet, self.record, self._probed)
-        self._parts: Final[tuple[Part, ...]] = (self._home_link,)
-        self._handlers: Final[Mapping[Topic, Handler]] = {
+        random_bytes = no_randomness if security is None else security.random_bytes
+        self._agents: Final = HomeAgentsList(config, self._outlet, random_bytes)
+        self._prefixes: Final = PrefixDiscovery(config.networks, self._times, self._outlet, self.record, random_bytes)
+        self._tunnels: Final = Tunnels(self._directory, self._outlet, self.record)
+        self._local: Final = LocalDelivery(self._outlet, self.record)
+        parts: list[Part] = [self._home_link, self._prefixes, self._tunnels]
+        if config.refresh_requests:
+            parts.append(RefreshRequests(self._outlet, self.record))
+        self._parts: Final = tuple(parts)
+        self._reception: Final = Reception(
+            config,
+            self._directory,
+            self._outlet,
+            HomeGuard(config.nodes, security),
+            Desks(self._handlers(), self._overheard(), self._tunnels, self._local, self._reject_unproved),
+        )
+
+    def _handlers(self) -> Mapping[Topic, Handler]:
+        """Return who takes what is for a home agent address."""
+        table: dict[Topic, Handler] = {
             BindingUpdate: self._on_update,
-            HomeTestInit: self._on_test_init,
-            CareOfTestInit: self._on_test_init,
-            UnknownMessage: self._on_unknown_message,
-        }
-        # What is heard on a home link though it is not for an address of ours: discovery, neighbours.
-        self._overheard: Final[Mapping[Topic, Handler]] = {
+            IcmpType.DESTINATION_UNREACHABLE: self._tunnels.on_error,
+            IcmpType.PACKET_TOO_BIG: self._tunnels.on_error,
+            IcmpType.TIME_EXCEEDED: self._tunnels.on_error,
+            IcmpType.PARAMETER_PROBLEM: self._tunnels.on_error,
+            IcmpType.ECHO_REQUEST: self._local.on_echo,
             IcmpType.NEIGHBOR_SOLICITATION: self._home_link.on_solicitation,
             IcmpType.NEIGHBOR_ADVERTISEMENT: self._home_link.on_advertisement,
+            IcmpType.ROUTER_ADVERTISEMENT: self._agents.on_router_advertisement,
+            IcmpType.HOME_AGENT_DISCOVERY_REQUEST: self._agents.on_request,
+        }
+        if self._config.prefix_discovery:
+            table[IcmpType.MOBILE_PREFIX_SOLICITATION] = self._prefixes.on_solicitation
+        return table
+
+    def _overheard(self) -> Mapping[Topic, Handler]:
+        """Return who takes what is heard on a home link, though it is not for an address of ours."""
+        return {
+            IcmpType.NEIGHBOR_SOLICITATION: self._home_link.on_solicitation,
+            IcmpType.NEIGHBOR_ADVERTISEMENT: self._home_link.on_advertisement,
+            IcmpType.ROUTER_ADVERTISEMENT: self._agents.on_router_advertisement,
+            IcmpType.HOME_AGENT_DISCOVERY_REQUEST: self._agents.on_request,
         }
 
     # What goes in
@@ -111,68 +137,23 @@ class HomeAgent:
         """Take an IPv6 packet, without link-layer header, at time `now`. Nothing that a packet holds raises.
 
         Args:
-            packet: The packet; what follows its payload (Ethernet padding) is ignored.
+            packet: The packet; what follows its payload (Ethernet padding) is ignored. It is for a home agent address, was heard on
+                a home link, or is for a mobile node and was handed up by a switch.
             now: Seconds of the engine's clock.
             link: For a packet from a home link, what its frame said.
         """
-        self.counters["received"] += 1
-        try:
-            decoded = decode_packet(packet)
-        except WireError as error:
-            self._refuse_malformed(packet, error, now)
-            return
-        if decoded.routing_address is not None:
-            # RFC 6275 section 6.4.2: a type 2 routing header leads to a home address of the receiver; a home agent has none.
-            self._outlet.drop(DropReason.ROUTING_HEADER, decoded.source)
-            return
-        if not self._sources.admits(decoded.source, now):
-            self._outlet.drop(DropReason.SOURCE_RATE, decoded.source)
-            return
-        ours = decoded.destination in self._directory.home_agents
-        in_esp = ours and decoded.protocol == Protocol.ESP
-        if in_esp:
-            opened = self._guard.open(packet, decoded)
-            if isinstance(opened, DropReason):
-                self._outlet.drop(opened, decoded.source)
-                return
-            packet, decoded = opened
-        about = topic(decoded, packet)
-        handler = (self._handlers if ours else self._overheard).get(about) if about is not None else None
-        if handler is not None:
-            self._hand_over(handler, Inbound(decoded, packet, now, link, in_esp))
-        elif not ours:
-            self._outlet.drop(DropReason.NOT_FOR_US, decoded.source)
-        elif decoded.message is None:
-            self._outlet.drop(DropReason.NOT_SIGNALLING, decoded.source, f"protocol {decoded.protocol}")
-        else:
-            self._outlet.drop(DropReason.UNEXPECTED_MESSAGE, decoded.source, type(decoded.message).__name__)
+        self._reception.receive(packet, now, link)
 
-    def _hand_over(self, handler: Handler, inbound: Inbound) -> None:
-        """Hand a packet to its handler, if it is proved where that is asked for: nothing else may change a binding."""
-        verdict = self._proof(inbound)
-        if isinstance(verdict, DropReason):
-            self._outlet.drop(verdict, inbound.packet.source)
-        elif verdict.status is None:
-            handler(replace(inbound, protection=verdict.protection))
-        elif isinstance(inbound.packet.message, BindingUpdate):
-            # RFC 4285 section 5.1.1: refused with the sequence number that came; none is remembered.
-            arrival = Arrival.of(replace(inbound, protection=verdict.protection), inbound.packet.message)
-            self._reject(arrival, Decision(verdict.status), arrival.update.sequence)
-        else:
-            self._outlet.drop(DropReason.UNPROTECTED, inbound.packet.source)
-
-    def _proof(self, inbound: Inbound) -> Verdict | DropReason:
-        message = inbound.packet.message
-        if isinstance(message, BindingUpdate):
-            # A correspondent registration proves itself by return routability, not by the home agent's keys.
-            needed = bool(message.flags & UpdateFlag.HOME_REGISTRATION) or not self._config.correspondent
-        else:
-            needed = (
-                isinstance(message, RevocationIndication | RevocationAcknowledgement) or inbound.is_prefix_solicitation
-            )
-        if not needed:
-            return PASSED
-        return self._guard.verify(inbound.packet, inbound.upper, inbound.now, in_esp=inbound.in_esp)
+    def set_prefix_lifetimes(
+        self, prefix: Prefix, valid_until: float | None, preferred_until: float | None, now: float
+    ) -> None:
+        """Change how long a home prefix lasts, and tell its nodes (RFC 6275 section 10.6). None: for ever."""
+        self._times.set(prefix, valid_until, preferred_until)
+        for home_address, record in self._records.items():
+            if home_address in prefix:
+                self._prefixes.prefix_changed(record, now)
+                if home_address not in self._in_flight:
+                    self._arm(home_address, record)
 
     def handle_timer(self, now: float) -> None:
         """Do what is due by `now`: propose the removal of what has run out, and let each part do its own."""
@@ -183,6 +164,9 @@ class HomeAgent:
             if record is None or home_address in self._in_flight:
                 continue  # a record in flight gets its deadline back when that is over
             after = in_force(record, now)
+            end = self._prefix_end(record)
+            if after is not None and after.bindings and end is not None and end <= now:
+                after = None
             if after is record:
                 self._arm(home_address, record)
             else:
@@ -402,7 +386,14 @@ class HomeAgent:
         when = record.forget_at
         if when is None:
             when = min(binding.expires for binding in record.bindings)
+            if (end := self._prefix_end(record)) is not None:
+                when = min(when, end)
         self._deadlines.set(home_address, when)
+
+    def _prefix_end(self, record: NodeRecord) -> float | None:
+        """Return when the home prefix of a record ends, and all its bindings with it (RFC 6275 section 10.3.1)."""
+        network = self._directory.network(record.home_address, record.home_agent)
+        return None if network is None else self._times.until(network.prefix)[0]
 
     # Everything else
 
@@ -410,26 +401,11 @@ class HomeAgent:
         assert isinstance(inbound.packet.message, BindingUpdate)
         self._take(Arrival.of(inbound, inbound.packet.message), inbound.now)
 
-    def _on_test_init(self, inbound: Inbound) -> None:
-        self._outlet.drop(DropReason.NOT_A_CORRESPONDENT, inbound.packet.source)
-
-    def _on_unknown_message(self, inbound: Inbound) -> None:
-        """Answer with a Binding Error (RFC 6275 section 9.2)."""
-        packet = inbound.packet
-        assert isinstance(packet.message, UnknownMessage)
-        self._outlet.drop(DropReason.UNKNOWN_MESSAGE, packet.source, f"type {packet.message.type}")
-        if self._outlet.may_report(packet.source, inbound.now):
-            home_address = packet.home_address or UNSPECIFIED
-            self._outlet.send(unknown_message_report(packet.destination, packet.source, home_address))
-
-    def _refuse_malformed(self, packet: bytes, error: WireError, now: float) -> None:
-        source = Address(packet[8:24]) if len(packet) >= 40 else None
-        self._outlet.drop(DropReason.MALFORMED, source, str(error))
-        if source is None or Address(packet[24:40]) not in self._directory.home_agents:
-            return
-        report = problem_report(packet, error)
-        if report is not None and self._outlet.may_report(source, now):
-            self._outlet.send(report)
+    def _reject_unproved(self, inbound: Inbound, status: int) -> None:
+        """Refuse a Binding Update with the sequence number that came; none is remembered (RFC 4285 section 5.1.1)."""
+        assert isinstance(inbound.packet.message, BindingUpdate)
+        arrival = Arrival.of(inbound, inbound.packet.message)
+        self._reject(arrival, Decision(status), arrival.update.sequence)
 
 
 def _with_sequence(record: NodeRecord, sequence: int) -> NodeRecord:

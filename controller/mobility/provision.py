@@ -165,6 +165,16 @@ class Directory:
                 return network
         return None
 
+    def home_of(self, address: Address) -> HomeNetwork | None:
+        """Return the most specific home network of an address that a node may register, whatever the home agent."""
+        number = int.from_bytes(address)
+        for shift in self._shifts:
+            for home_agent in self.home_agents:
+                network = self._networks.get((shift, number >> shift, home_agent))
+                if network is not None and self.authorise(address, network) is not None:
+                    return network
+        return None
+
     def authorise(self, home_address: Address, network: HomeNetwork | None) -> NodeProvision | None:
         """Return what that home address may do, or None when it may not register at all.
 

@@ -203,6 +203,7 @@ def read_request(
     directory: Directory,
     record: NodeRecord | None,
     room: Weight,
+    *,
     times: PrefixTimes,
 ) -> Request:
     """Return the arrival as the rules want to see it."""
