@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ from pydantic import ValidationError
 
 from controller.config.checks import check, check_topology, dotted
 from controller.config.model import ConfigFile, ControllerSection, HomeAgentSection, NodeSection, NorthboundSection
+from controller.config.security import Policies, read_policies
 from controller.config.switches import Switch, controlled_switches
 from controller.fabric.loader import TopologyError, load_topology
 from controller.fabric.topology import Topology
 from controller.mobility.provision import HomeAgentConfig, HomeNetwork, NodeProvision
+from controller.mobility.security.policy import NO_SECURITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Settings:
     topology_file: Path
     topology: Topology
     northbound: NorthboundSection
+    security: Policies = field(default_factory=dict)
+    """By home address: how each node proves itself. Its keys show themselves nowhere."""
 
     def home_agent_config(self) -> HomeAgentConfig:
         """Return what the mobility engine is told of all this."""
@@ -69,6 +73,7 @@ class Settings:
                     max_bindings=node.max_bindings,
                     prefixes=tuple(node.prefixes),
                     mobile_router=node.mobile_router,
+                    security=self.security.get(node.home_address, NO_SECURITY),
                 )
                 for node in self.nodes
             },
@@ -110,9 +115,12 @@ def parse_settings(text: str, path: Path) -> Settings:
     except RecursionError as error:
         raise ConfigError([Problem(file, "", "no valid TOML: nested too deeply")]) from error
     except ValidationError as error:
-        raise ConfigError([_problem(file, details) for details in error.errors(include_url=False)]) from error
+        raise ConfigError(
+            [_problem(file, details) for details in error.errors(include_url=False, include_input=False)]
+        ) from error
     topology_file = path.parent / config.topology.file
-    problems = [Problem(file, dotted(place), reason) for place, reason in check(config)]
+    policies, findings = read_policies(config, path.parent)
+    problems = [Problem(file, dotted(place), reason) for place, reason in (*check(config), *findings)]
     try:
         topology = load_topology(topology_file)
     except TopologyError as error:
@@ -132,6 +140,7 @@ def parse_settings(text: str, path: Path) -> Settings:
         topology_file=topology_file,
         topology=topology,
         northbound=config.northbound,
+        security=policies,
     )
 
 

@@ -7,10 +7,27 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 from controller.config.endpoint import Endpoint, parse_endpoint
 from controller.fabric.fields import AddressField, PrefixField
 from controller.fabric.topology import Name
+from controller.mobility.security.keys import Key
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8181"
 """Where the REST northbound listens when the file does not say."""
 
+
+def _parse_key(value: object) -> Key:
+    if not isinstance(value, str):
+        raise ValueError("not a key: it has to be hexadecimal digits in quotes")  # noqa: TRY004 - pydantic reports no TypeError
+    return Key.from_hex(value)
+
+
+KeyField = Annotated[Key, PlainValidator(_parse_key)]
+Spi: TypeAlias = Annotated[int, Field(ge=256, le=0xFFFFFFFF)]
+Algorithm: TypeAlias = Literal[
+    "aes-128-cbc-hmac-sha-256",
+    "aes-256-cbc-hmac-sha-256",
+    "aes-128-gcm-16",
+    "aes-256-gcm-16",
+]
+"""The values of `mobility.security.policy.EspAlgorithm`."""
 EndpointField = Annotated[Endpoint, PlainValidator(parse_endpoint)]
 Target: TypeAlias = Literal["embedded", "bmv2"]
 """Kinds of switch: the one that comes with this package, and BMv2's simple_switch_grpc."""
@@ -18,7 +35,8 @@ Target: TypeAlias = Literal["embedded", "bmv2"]
 
 class _Section(BaseModel):
     # Strict: `open = 1` or `max_lifetime = "60"` is a mistake to report, not a value to guess.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # The input of a field may be a key: it stays out of every error.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class ControllerSection(_Section):
@@ -71,6 +89,28 @@ class NodeSection(_Section):
     """Mobile network prefixes that it may register (RFC 3963); only with `mobile_router`."""
     mobile_router: bool = False
     """Whether it may register as a mobile router."""
+    security: Literal["none", "auth", "esp"] = "none"
+    """How it proves that the home address is its own: not at all, by RFC 4285 authenticators, or by ESP with manual keys."""
+    spi: Spi | None = None
+    """With `auth`, the mobility SPI; with `esp`, the SPI from the node to the home agent, different for each node."""
+    key: KeyField | None = None
+    """The key of that SPI, in hexadecimal. With `auth` 16 octets or more; with `esp` what the algorithm asks for."""
+    key_file: str | None = None
+    """Instead of `key`: path of a file that holds it, relative to this file."""
+    mn_id: Annotated[str, Field(min_length=1, max_length=254)] | None = None
+    """With `auth`: the node's network access identifier (RFC 4283), as in ``mn1@example.com``; it may name no other."""
+    timestamp_window_s: Annotated[float, Field(gt=3, le=3600)] | None = None
+    """With `auth`: by how many seconds the node's clock may differ; 7 (RFC 4285 section 6)."""
+    algorithm: Algorithm | None = None
+    """With `esp`: the key is the AES key, then 32 octets for HMAC or 4 of salt for GCM. ``aes-128-cbc-hmac-sha-256``."""
+    reply_spi: Spi | None = None
+    """With `esp`: the SPI from the home agent to the node."""
+    reply_key: KeyField | None = None
+    """With `esp`: the key of that SPI, in hexadecimal; another one than `key`."""
+    reply_key_file: str | None = None
+    """Instead of `reply_key`: path of a file that holds it, relative to this file."""
+    replay_window: Annotated[int, Field(ge=0, le=8192, multiple_of=64)] | None = None
+    """With `esp`: by how many sequence numbers a packet may come late, 0 to accept any, also replays; 1024."""
 
 
 class SwitchSection(_Section):

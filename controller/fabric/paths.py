@@ -23,6 +23,7 @@ SIGNALLING_PRIORITY: Final = 100
 """Priority of the entries for a home agent address; leaves room on both sides."""
 
 _MOBILITY_HEADER: Final = 135
+_ESP: Final = 50
 _ICMPV6: Final = 58
 _FORWARDERS: Final = frozenset({Kind.SWITCH, Kind.ACCESS_ROUTER})
 
@@ -155,6 +156,11 @@ def _home_agents(topology: Topology) -> Iterator[Entry]:
         number = int.from_bytes(home_agent)
         yield Entry(p.HOME_AGENTS, (number,), p.OWN_ADDRESS)
         destination = Ternary(number, 2**128 - 1)
-        for protocol, reason in ((_MOBILITY_HEADER, p.PuntReason.MOBILITY_HEADER), (_ICMPV6, p.PuntReason.ICMPV6)):
+        # Signalling may come in ESP (RFC 3776 section 4.1): a switch has no keys, so the controller takes it apart.
+        for protocol, reason in (
+            (_MOBILITY_HEADER, p.PuntReason.MOBILITY_HEADER),
+            (_ESP, p.PuntReason.MOBILITY_HEADER),
+            (_ICMPV6, p.PuntReason.ICMPV6),
+        ):
             match = (destination, Ternary(protocol, 0xFF), None, None, None)
             yield Entry(p.SIGNALLING, match, p.PUNT, (int(reason),), SIGNALLING_PRIORITY)

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
@@ -16,6 +18,7 @@ from controller.mobility.events import Committed, Dropped, Event, Refused
 from controller.mobility.home_agent import HomeAgent
 from controller.mobility.model import Transaction
 from controller.mobility.provision import Directory
+from controller.mobility.security.policy import SecurityContext
 from controller.northbound import NorthboundServer, ServerError, create_app
 from controller.service.anchors import Anchors
 from controller.service.committer import Committer
@@ -63,7 +66,9 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._store_thread = store_thread
         self._store = store
-        self._engine = HomeAgent(settings.home_agent_config())
+        # The wall clock is read once: the engine's own does not jump.
+        security = SecurityContext(time.time() - self._loop.time(), os.urandom)
+        self._engine = HomeAgent(settings.home_agent_config(), security=security)
         self._desired = DesiredState()
         self._anchors = Anchors(self._session(settings, artefacts, name) for name in self._switch_names(settings))
         self._committer = Committer(

@@ -19,6 +19,10 @@ AUTH_KEY_OCTETS: Final = 16
 MINIMUM_WINDOW: Final = 3.0
 """RFC 4285 section 6: the window should be more than 3 seconds."""
 MAXIMUM_NODE_IDENTIFIER: Final = 254
+DEFAULT_TIMESTAMP_WINDOW: Final = 7.0
+"""Seconds (RFC 4285 section 6)."""
+DEFAULT_REPLAY_WINDOW: Final = 1024
+"""Sequence numbers: minutes of signalling."""
 
 
 class EspAlgorithm(StrEnum):
@@ -66,7 +70,7 @@ class AuthPolicy:
     """The node's network access identifier (RFC 4283); a Binding Update with another one is refused. None: any."""
     timestamps: bool = True
     """Require the replay protection option; otherwise the sequence number is all there is."""
-    window: float = 7.0
+    window: float = DEFAULT_TIMESTAMP_WINDOW
     """Seconds by which a timestamp may differ from the home agent's clock, more than 3."""
     aaa_key: Key | None = None
     """With it a Binding Update has to carry an MN-AAA authenticator too (RFC 4285 section 5.2)."""
@@ -108,7 +112,7 @@ class EspPolicy:
 
     from_node: EspAssociation
     to_node: EspAssociation
-    replay_window: int = 1024
+    replay_window: int = DEFAULT_REPLAY_WINDOW
     """How many sequence numbers behind the newest may still come, a multiple of 64 from 64 to 8192; 0: no protection.
 
     Several care-of addresses share one association, so packets of a slow link come late. RFC 4303 section 3.4.3 asks for 64.
