@@ -44,7 +44,8 @@ class Bed:
     """
 
     def __init__(self, config: HomeAgentConfig | None = None, **changes: Any) -> None:
-        self.engine = HomeAgent(config or make_config(**changes))
+        self.engine_config = config or make_config(**changes)
+        self.engine = HomeAgent(self.engine_config)
         self.now = 1000.0
         self.hold = False
         self.held: list[int] = []
