@@ -9,6 +9,7 @@ from conformance.packets import Ack, Option, Seen, acknowledgement, ip, parse
 from controller.mobility.address import Address, Prefix
 from controller.mobility.home_agent import HomeAgent, HomeAgentConfig, HomeNetwork, NodeProvision
 from controller.mobility.parts import LinkInfo, LinkPacket
+from controller.mobility.provision import HomeBinding, LinkKind
 
 HA: Final = ip("2001:db8:0:1::1")
 HOA: Final = ip("2001:db8:0:1::100")
@@ -153,6 +154,13 @@ class Bed:
         assert (answer.kind, answer.payload[6]) == (7, 1)
         return False
 
+    def tunnelled_to(self, destination: bytes, source: bytes = CN) -> bytes | None:
+        """Return the care-of address to which the home agent tunnels a packet; None if it does not."""
+        inner = packets.ipv6(source, destination, 17, bytes(16))
+        outer = [one for one in self.send(inner) if one.protocol == packets.IPV6]
+        assert all(one.source == HA and one.payload[8:40] == source + destination for one in outer)
+        return outer[0].destination if outer else None
+
     def bindings(self) -> dict[tuple[bytes, int], bytes]:
         """Return the care-of address of each (home address, BID) in force."""
         return {
@@ -164,6 +172,12 @@ class Bed:
     def care_of(self, home: bytes = HOA) -> dict[int, bytes]:
         """Return the care-of address of each BID of one node."""
         return {number: care_of for (owner, number), care_of in self.bindings().items() if owner == home}
+
+
+def on_real_link(*nodes: NodeProvision, home_binding: HomeBinding = HomeBinding.REFUSE, **changes: Any) -> Bed:
+    """Return a home agent on a link with other hosts."""
+    network = {"link": LinkKind.REAL, "mac": HA_MAC, "home_binding": home_binding}
+    return Bed(make_config(*nodes, network=network, **changes))
 
 
 def acks(seen: Iterable[Seen]) -> list[Ack]:
