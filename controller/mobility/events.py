@@ -57,6 +57,8 @@ class DropReason(StrEnum):
     """An answer was not sent: its security association has used all sequence numbers and needs a new key."""
     ERROR_RATE = "error_rate"
     """An error message was not sent because too many were."""
+    NOT_GENUINE = "not_genuine"
+    """A correspondent registration with a wrong authenticator, or without one."""
     SOURCE_RATE = "source_rate"
     """Too many packets from one source address."""
     OUTBOX_FULL = "outbox_full"
@@ -98,4 +100,15 @@ class Dropped:
     detail: str = ""
 
 
-Event = Committed | Aborted | Refused | Dropped
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A revocation is over (RFC 5846)."""
+
+    home_address: Address
+    bids: tuple[int, ...]
+    """What is gone; without those that the node renewed meanwhile."""
+    status: int | None
+    """What the node answered; None: nothing."""
+
+
+Event = Committed | Aborted | Refused | Dropped | Revoked

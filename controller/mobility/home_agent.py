@@ -5,14 +5,17 @@ then the Binding Acknowledgement is in the outbox. While that is under way the r
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from controller.mobility.address import Address, Prefix
-from controller.mobility.decide import Decision, decide
+from controller.mobility.correspondent import CorrespondentPart
+from controller.mobility.decide import TOMBSTONE_TIME, Decision, decide
 from controller.mobility.discovery import HomeAgentsList, PrefixDiscovery, no_randomness
+from controller.mobility.draining import Draining
 from controller.mobility.events import Aborted, Committed, DropReason, Event, Refused
+from controller.mobility.heartbeat import Heartbeats
 from controller.mobility.home_link import HomeLink
 from controller.mobility.limits import NO_WEIGHT, Load, Weight
 from controller.mobility.local import LocalDelivery
@@ -25,14 +28,16 @@ from controller.mobility.reception import Desks, Reception
 from controller.mobility.refresh import RefreshRequests
 from controller.mobility.reply import acknowledgement
 from controller.mobility.request import Arrival, in_force, read_request
+from controller.mobility.revocation import Revocations, without
 from controller.mobility.rules import is_newer, judge
 from controller.mobility.security.esp import SequenceExhaustedError
 from controller.mobility.security.home_guard import HomeGuard
 from controller.mobility.security.policy import SecurityContext
 from controller.mobility.timing import Deadlines
 from controller.mobility.tunnel_errors import Tunnels
-from controller.mobility.wire.codes import IcmpType, Status
-from controller.mobility.wire.messages import BindingUpdate
+from controller.mobility.wire.codes import IcmpType, Status, UpdateFlag
+from controller.mobility.wire.control_messages import Heartbeat, RevocationAcknowledgement, RevocationTrigger
+from controller.mobility.wire.messages import BindingUpdate, CareOfTestInit, HomeTestInit
 
 __all__ = ["HomeAgent", "HomeAgentConfig", "HomeNetwork", "NodeProvision"]
 
@@ -85,7 +90,15 @@ class HomeAgent:
         self._prefixes: Final = PrefixDiscovery(config.networks, self._times, self._outlet, self.record, random_bytes)
         self._tunnels: Final = Tunnels(self._directory, self._outlet, self.record)
         self._local: Final = LocalDelivery(self._outlet, self.record)
-        parts: list[Part] = [self._home_link, self._prefixes, self._tunnels]
+        guard = HomeGuard(config.nodes, security)
+        self._revocations: Final = Revocations(self._outlet, self.record, guard.protection, self._take_back)
+        self._draining: Final = Draining(self._outlet, self.record, guard.protection)
+        self._correspondent: Final = (
+            CorrespondentPart(self._outlet, random_bytes, config.max_bindings) if config.correspondent else None
+        )
+        parts: list[Part] = [self._home_link, self._prefixes, self._tunnels, self._revocations, self._draining]
+        if self._correspondent is not None:
+            parts.append(self._correspondent)
         if config.refresh_requests:
             parts.append(RefreshRequests(self._outlet, self.record))
         self._parts: Final = tuple(parts)
@@ -93,7 +106,7 @@ class HomeAgent:
             config,
             self._directory,
             self._outlet,
-            HomeGuard(config.nodes, security),
+            guard,
             Desks(self._handlers(), self._overheard(), self._tunnels, self._local, self._reject_unproved),
         )
 
@@ -111,6 +124,12 @@ class HomeAgent:
             IcmpType.ROUTER_ADVERTISEMENT: self._agents.on_router_advertisement,
             IcmpType.HOME_AGENT_DISCOVERY_REQUEST: self._agents.on_request,
         }
+        table[RevocationAcknowledgement] = self._revocations.on_acknowledgement
+        if self._correspondent is not None:
+            table[HomeTestInit] = self._correspondent.on_home_test_init
+            table[CareOfTestInit] = self._correspondent.on_care_of_test_init
+        if self._config.heartbeat:
+            table[Heartbeat] = Heartbeats(self._outlet, self._config.restart_counter).on_heartbeat
         if self._config.prefix_discovery:
             table[IcmpType.MOBILE_PREFIX_SOLICITATION] = self._prefixes.on_solicitation
         return table
@@ -154,6 +173,46 @@ class HomeAgent:
                 self._prefixes.prefix_changed(record, now)
                 if home_address not in self._in_flight:
                     self._arm(home_address, record)
+
+    def revoke(
+        self,
+        home_address: Address,
+        bids: Collection[int] | None,
+        now: float,
+        trigger: int = RevocationTrigger.ADMINISTRATIVE,
+    ) -> frozenset[int]:
+        """Take bindings of a node back (RFC 5846): it is told, and then they are removed by a transaction.
+
+        Args:
+            home_address: Whose bindings.
+            bids: Which; `NO_BID` for the one without. None: all.
+            now: Seconds of the engine's clock.
+            trigger: Why; names in `wire.RevocationTrigger`.
+
+        Returns:
+            The BIDs that will go, unless the node renews them first. A `Revoked` event tells the end.
+
+        Raises:
+            LookupError: the node has none of these bindings.
+        """
+        return self._revocations.begin(home_address, None if bids is None else frozenset(bids), trigger, now)
+
+    def drain(self, home_agents: Sequence[Address], now: float, time_left: float | None = None) -> None:
+        """Ask all nodes to go to other home agents, best first, and prolong no binding from now on (RFC 5142).
+
+        Args:
+            home_agents: Where to go; empty: nodes find one by discovery.
+            now: Seconds of the engine's clock.
+            time_left: Seconds for which this home agent will still be there; None: that is not said.
+
+        Raises:
+            ValueError: more home agents than fit into a message.
+        """
+        self._draining.begin(tuple(self._records.values()), home_agents, now, time_left)
+
+    def end_drain(self) -> None:
+        """Serve as before `drain`."""
+        self._draining.end()
 
     def handle_timer(self, now: float) -> None:
         """Do what is due by `now`: propose the removal of what has run out, and let each part do its own."""
@@ -284,6 +343,8 @@ class HomeAgent:
         if isinstance(verdict, DropReason):
             self._outlet.drop(verdict, arrival.source)
             return
+        if verdict is None and self._draining.refuses(request):
+            verdict = Status.ADMINISTRATIVELY_PROHIBITED
         decision = decide(request) if verdict is None else Decision(verdict)
         if decision.record is None:
             self._refuse(arrival, decision)
@@ -338,6 +399,15 @@ class HomeAgent:
             self._proposed.append(transaction)
         else:
             self.abort(number, now, Status.DUPLICATE_ADDRESS_DETECTION_FAILED)
+
+    def _take_back(self, home_address: Address, bids: frozenset[int], now: float) -> bool:
+        """Propose the removal of revoked bindings; False while another change of the node is under way."""
+        if home_address in self._in_flight:
+            return False
+        record = self._records.get(home_address)
+        if record is not None and any(binding.bid in bids for binding in record.bindings):
+            self._propose(home_address, record, without(record, bids, now + TOMBSTONE_TIME), Cause.REVOCATION)
+        return True
 
     # Transactions and records
 
@@ -398,8 +468,16 @@ class HomeAgent:
     # Everything else
 
     def _on_update(self, inbound: Inbound) -> None:
-        assert isinstance(inbound.packet.message, BindingUpdate)
-        self._take(Arrival.of(inbound, inbound.packet.message), inbound.now)
+        update = inbound.packet.message
+        assert isinstance(update, BindingUpdate)
+        arrival = Arrival.of(inbound, update)
+        if self._correspondent is not None and not update.flags & UpdateFlag.HOME_REGISTRATION:
+            record = self._records.get(arrival.home_address)
+            # RFC 6275 section 9.5.1: a home registration does not turn into another one; the rules refuse that.
+            if record is None or not record.bindings:
+                self._correspondent.on_update(inbound)
+                return
+        self._take(arrival, inbound.now)
 
     def _reject_unproved(self, inbound: Inbound, status: int) -> None:
         """Refuse a Binding Update with the sequence number that came; none is remembered (RFC 4285 section 5.1.1)."""

@@ -26,7 +26,7 @@ from controller.mobility.reply import problem_report, unknown_message_report
 from controller.mobility.security.home_guard import PASSED, HomeGuard, Verdict
 from controller.mobility.tunnel_errors import Tunnels
 from controller.mobility.wire.codes import Protocol, UpdateFlag
-from controller.mobility.wire.control_messages import RevocationAcknowledgement, RevocationIndication
+from controller.mobility.wire.control_messages import Heartbeat, RevocationAcknowledgement, RevocationIndication
 from controller.mobility.wire.errors import WireError
 from controller.mobility.wire.messages import BindingUpdate, CareOfTestInit, HomeTestInit, UnknownMessage
 from controller.mobility.wire.packet import HEADER_LENGTH, Packet, decode_packet
@@ -95,7 +95,7 @@ class Reception:
         handler = self._desks.ours.get(about) if about is not None else None
         if handler is not None:
             self._hand_over(handler, inbound)
-        elif isinstance(decoded.message, UnknownMessage):
+        elif isinstance(decoded.message, UnknownMessage | Heartbeat):
             self._refuse_unknown(inbound, decoded.message)
         elif isinstance(decoded.message, HomeTestInit | CareOfTestInit):
             self._outlet.drop(DropReason.NOT_A_CORRESPONDENT, decoded.source)
@@ -140,7 +140,7 @@ class Reception:
             return PASSED
         return self._guard.verify(inbound.packet, inbound.upper, inbound.now, in_esp=inbound.in_esp)
 
-    def _refuse_unknown(self, inbound: Inbound, message: UnknownMessage) -> None:
+    def _refuse_unknown(self, inbound: Inbound, message: UnknownMessage | Heartbeat) -> None:
         """Answer with a Binding Error (RFC 6275 section 9.2)."""
         packet = inbound.packet
         self._outlet.drop(DropReason.UNKNOWN_MESSAGE, packet.source, f"type {message.type}")
