@@ -5,7 +5,7 @@ Everything runs on one event loop, the data path too. A write of many updates le
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, NoReturn, Protocol
 
 import grpc
@@ -21,6 +21,8 @@ from testbed.softswitch.pipeline import ForwardingPipeline
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 API_VERSION = "1.5.0"
+NO_PIPELINE = "No forwarding pipeline config set for this device"
+"""In the words of BMv2 and Stratum: clients recognise this case by its text."""
 SLICE = 64
 """Updates after which a write lets packets through."""
 CHUNK = 256
@@ -129,7 +131,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         if not self._arbitration.client_is_primary(client):
             raise EntityError(errors.PERMISSION_DENIED, "packet-out: only the primary may send packets")
         if self._device.pipeline is None:
-            raise EntityError(errors.FAILED_PRECONDITION, "packet-out: there is no pipeline yet")
+            raise EntityError(errors.FAILED_PRECONDITION, f"packet-out: {NO_PIPELINE}")
         return self._device.pipeline.packet_io.from_controller(packet)
 
     # -- unary ---------------------------------------------------------------------------------------------------------
@@ -182,7 +184,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         pipeline = self._device.pipeline
         response = p4r.GetForwardingPipelineConfigResponse()
         if pipeline is None:
-            await _abort(context, errors.FAILED_PRECONDITION, "there is no pipeline yet")
+            await _abort(context, errors.FAILED_PRECONDITION, NO_PIPELINE)
         response.config.cookie.cookie = pipeline.cookie
         if request.response_type in {
             p4r.GetForwardingPipelineConfigRequest.ALL,
@@ -206,7 +208,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         async with self._write_lock:
             pipeline = self._device.pipeline
             if pipeline is None:
-                await _abort(context, errors.FAILED_PRECONDITION, "there is no pipeline yet")
+                await _abort(context, errors.FAILED_PRECONDITION, NO_PIPELINE)
             for index, update in enumerate(request.updates):
                 if index % SLICE == SLICE - 1:
                     await asyncio.sleep(0)
@@ -223,7 +225,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         await self._check(request, context, writes=False)
         pipeline = self._device.pipeline
         if pipeline is None:
-            await _abort(context, errors.FAILED_PRECONDITION, "there is no pipeline yet")
+            await _abort(context, errors.FAILED_PRECONDITION, NO_PIPELINE)
         response = p4r.ReadResponse()
         try:
             for wanted in request.entities:
@@ -285,13 +287,8 @@ async def _abort_write(context: _Context, count: int, failures: dict[int, Entity
     await _abort(context, errors.UNKNOWN, status.message)
 
 
-def make_server(service: P4RuntimeService, listen: Callable[[grpc.aio.Server], int]) -> tuple[grpc.aio.Server, int]:
-    """A server for the service, bound but not started.
-
-    Args:
-        service: the service.
-        listen: adds the port, plain or TLS, and gives its number.
-    """
+def make_server(service: P4RuntimeService) -> grpc.aio.Server:
+    """A server for the service, neither bound nor started."""
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", 256 << 20),
@@ -304,4 +301,4 @@ def make_server(service: P4RuntimeService, listen: Callable[[grpc.aio.Server], i
         ]
     )
     p4r_grpc.add_P4RuntimeServicer_to_server(service, server)
-    return server, listen(server)
+    return server
