@@ -226,7 +226,7 @@ def test_router_may_have_its_home_address_in_its_prefix(make_bench: Callable[...
     bench = make_bench(config_nodes={inside: provision})
     assert bench.exchange(home_address=inside, flags=PLAIN).status == 132
     assert bench.exchange(home_address=inside, flags=ROUTER).status == 0
-    assert bench.exchange(home_address=inside, flags=ROUTER, lifetime=0).status == 0
+    assert bench.exchange(home_address=inside, flags=PLAIN, lifetime=0).status == 0
 
 
 def test_prefixes_of_a_plain_node_are_ignored(bench: Bench) -> None:

@@ -109,6 +109,7 @@ def test_130_too_many_bindings_of_a_node(make_bench: Callable[..., Bench]) -> No
     assert option_statuses(answer) == {1: 0, 2: 0, 3: Status.INSUFFICIENT_RESOURCES}
     assert bench.exchange(bid(1, COA3), bid(2)).status == 0, "what is registered can be changed"
     assert bench.exchange(bid(9, COA1)).status == 130
+    assert bench.exchange(bid(9)).status == 167, "what is wrong with the option itself comes first"
     assert bench.exchange(bid(9, COA1), flags=OVERWRITE).status == 0
 
 

@@ -325,7 +325,10 @@ def test_update_waits_for_an_expiry_under_way(bench: Bench, finish: str) -> None
 def test_aborted_refresh_of_what_ran_out_meanwhile(bench: Bench) -> None:
     bench.exchange(bid(1, COA1), lifetime=1)
     bench.offer(bid(1))
+    number = only(bench).number
     bench.now += 10
-    bench.engine.abort(only(bench).number, bench.now)
+    bench.engine.handle_timer(bench.now)
+    assert bench.engine.transactions() == []
+    bench.engine.abort(number, bench.now)
     bench.pass_time(0)
     assert bench.engine.record(HOA) is None
