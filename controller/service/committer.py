@@ -6,7 +6,6 @@ confirmed it; only then does its owner hear of it.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -105,6 +104,7 @@ class Committer:
         self._waiting: deque[Job] = deque()
         self._wake = asyncio.Event()
         self._breaks: deque[tuple[float, Plan]] = deque()
+        self._stopping = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -115,32 +115,26 @@ class Committer:
         self._wake.set()
 
     async def run(self) -> None:
-        """Carry changes out until cancelled.
-
-        A batch under way is finished even then: no half-written change stays behind.
-        """
-        while True:
-            await self._wait()
+        """Carry changes out until `stop`."""
+        while not self._stopping:
+            await self._wake.wait()
             if self._batch_window:
                 await asyncio.sleep(self._batch_window)
-            work = asyncio.ensure_future(self._work())
-            try:
-                await asyncio.shield(work)
-            except asyncio.CancelledError:
-                await work
-                raise
+            await self._work()
 
-    async def _wait(self) -> None:
-        """Wait for a change, or for a grace period to end."""
-        due = self._breaks[0][0] - asyncio.get_running_loop().time() if self._breaks else None
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), due)
+    def stop(self) -> None:
+        """Let `run` end after the batch under way: no half-written change stays behind."""
+        self._stopping = True
+        self._wake.set()
 
     async def _work(self) -> None:
+        self._wake.clear()
         # Deletions of an ended grace period go before any change that is planned later: it may want the entry again.
         await self._end_grace_periods()
         if batch := self._take_batch():
             await self._carry_out(batch)
+        if self._waiting:
+            self._wake.set()
 
     def _take_batch(self) -> list[Job]:
         """Take the next jobs, at most one of each node; the others keep their order."""
@@ -155,8 +149,6 @@ class Committer:
                 nodes.add(job.home_address)
                 batch.append(job)
         self._waiting.extendleft(reversed(later))
-        if not self._waiting:
-            self._wake.clear()
         return batch
 
     async def _carry_out(self, batch: Sequence[Job]) -> None:
@@ -172,7 +164,7 @@ class Committer:
             done = merge([flight.plan for flight in good])
             self._desired.confirm(done)
             if done.break_:
-                self._breaks.append((asyncio.get_running_loop().time() + self._grace_period, done))
+                self._begin_grace_period(done)
             for flight in good:
                 flight.job.done()
         if bad:
@@ -224,6 +216,12 @@ class Committer:
             await self._make_durable([flight.stored[1] for flight in flights if flight.stored])
         for flight in flights:
             flight.job.failed(flight.refusal or "")
+
+    def _begin_grace_period(self, done: Plan) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._grace_period
+        self._breaks.append((due, done))
+        loop.call_at(due, self._wake.set)
 
     async def _end_grace_periods(self) -> None:
         """Delete what the plans whose grace period is over have left behind."""

@@ -163,9 +163,11 @@ class Service:
         # None of them ends by itself: one that does has failed, and a controller without it would lie about its work.
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         failed = [task for task in tasks if task.done()]
-        for task in (committing, *sessions, stopping):
+        self._committer.stop()
+        await asyncio.wait([committing])
+        for task in (*sessions, stopping):
             task.cancel()
-        await asyncio.gather(committing, *sessions, stopping, return_exceptions=True)
+        await asyncio.gather(*sessions, stopping, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
         await self.northbound.stop()
