@@ -1,7 +1,5 @@
 """The embedded switch: ports, a pipeline, and P4Runtime, on one event loop."""
 
-import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -63,6 +61,11 @@ class SoftSwitch:
         self._taps: dict[int, Tap] = {}
         self._service: P4RuntimeService | None = None
         self._server: grpc.aio.Server | None = None
+
+    @property
+    def undelivered(self) -> int:
+        """Packets for the controller that nobody took since the start: no primary, or a client too slow."""
+        return self._service.dropped if self._service else 0
 
     # -- pipeline ------------------------------------------------------------------------------------------------------
 
@@ -208,12 +211,6 @@ class SoftSwitch:
         for port in self._ports.values():
             port.close()
         self._service = None
-
-    async def serve_forever(self) -> None:
-        """Wait until the task is cancelled, then stop."""
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        await self.stop()
 
 
 def _listen(server: grpc.aio.Server, address: str, tls: TlsFiles | None) -> int:

@@ -282,6 +282,17 @@ async def test_packet_in_goes_to_the_primary(site: Site) -> None:
         await asyncio.wait_for(backup.stream.read(), 0.05)
 
 
+async def test_packets_that_nobody_takes_are_counted(site: Site) -> None:
+    client = await site.primary()
+    await client.close()
+    standby = site.client()
+    # The primary may still be on its way out when this is answered.
+    while (await standby.bid(None)).status.code != grpc.StatusCode.NOT_FOUND.value[0]:
+        pass
+    site.wires[2].receive(punted(3))
+    assert site.switch.undelivered == 1
+
+
 async def test_packet_out_leaves_by_the_port_it_names(site: Site) -> None:
     primary = await site.primary()
     message = p4r.StreamMessageRequest()
@@ -350,3 +361,37 @@ async def test_packets_pass_while_a_long_write_runs(site: Site) -> None:
         await writing
     assert passed > 10
     assert len(site.out) == passed
+
+
+async def test_a_batch_that_has_started_is_finished_when_its_client_goes_away(site: Site) -> None:
+    client = await site.primary()
+    optional = [
+        NAMES.entry("optional_table", {"port": number}, "set_result", 1, priority=number + 1) for number in range(64)
+    ]
+    request = p4r.WriteRequest(device_id=1)
+    request.election_id.low = 1
+    # Many updates that fail before those that count, so that there is time to go away.
+    for entity in [lpm(0)] * 3000 + optional:
+        request.updates.add(type=INSERT, entity=entity)
+    call = client.stub.Write(request)
+    assert site.switch.pipeline is not None
+    table = site.switch.pipeline.compiled.tables["In.lpm_table"]
+    async with asyncio.timeout(3):
+        while not table.entries:  # noqa: ASYNC110 - nothing tells when the first update of a batch is done
+            await asyncio.sleep(0)
+    call.cancel()
+    next_write = NAMES.entry("optional_table", {"tag": 1}, "set_result", 1, priority=999)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await client.write((DELETE, next_write))  # waits for its turn
+    assert len(site.switch.pipeline.compiled.tables["In.optional_table"].entries) == 64
+
+
+async def test_a_takeover_waits_for_the_writes_that_have_started_and_stops_those_that_wait(site: Site) -> None:
+    old, new = await site.primary(), site.client()
+    first = asyncio.create_task(old.write(*[(DELETE, lpm(number)) for number in range(2000)]))
+    await asyncio.sleep(0)
+    assert (await new.bid(7)).status.code == 0
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await first
+    assert caught.value.code() in {grpc.StatusCode.UNKNOWN, grpc.StatusCode.PERMISSION_DENIED}
+    assert await code_of(old.write((INSERT, entry(1)))) is grpc.StatusCode.PERMISSION_DENIED
