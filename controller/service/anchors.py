@@ -11,7 +11,7 @@ from controller.southbound.errors import SouthboundError, WriteFailedError, code
 from controller.southbound.options import SessionState
 from controller.southbound.session import SwitchSession
 
-LOG: Final = logging.getLogger("mcoa.anchors")
+LOG: Final = logging.getLogger(__name__)
 
 _ETHERNET_FROM_US: Final = bytes(12) + b"\x86\xdd"
 """An Ethernet header without addresses: the switch's routing fills them in."""

@@ -18,7 +18,7 @@ from controller.dataplane.plans import Plan, Stage, Step, merge
 from controller.mobility.address import Address, format_address
 from controller.store import Change, StoreError
 
-LOG: Final = logging.getLogger("mcoa.commit")
+LOG: Final = logging.getLogger(__name__)
 
 
 class Writer(Protocol):

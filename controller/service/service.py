@@ -28,7 +28,7 @@ from controller.southbound.stream import PacketIn
 from controller.southbound.targets import target
 from controller.store import Change, SqliteStore, StoredNode, StoredState, StoreError
 
-LOG: Final = logging.getLogger("mcoa.service")
+LOG: Final = logging.getLogger(__name__)
 
 ETHERNET_OCTETS: Final = 14
 MAX_WAITING: Final = 10_000
