@@ -169,6 +169,15 @@ def test_the_same_from_another_source_is_another_update(bench: Bench) -> None:
     ]
 
 
+def test_the_same_with_a_home_address_option_is_another_update(bench: Bench) -> None:
+    """They are answered in different ways: with and without a routing header."""
+    bench.exchange(bid(1, COA1))
+    bench.offer(lifetime=0, source=HOA)
+    bench.offer(lifetime=0, source=HOA, home_address=None)
+    bench.commit()
+    assert [reply.routing_address for reply in bench.replies()] == [HOA, None]
+
+
 # Waiting
 
 
