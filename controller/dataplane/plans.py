@@ -58,11 +58,12 @@ _LEVELS: Final = {
 _INSERT_STEPS: Final = {table: (Step.MAKE, Step.STEER, Step.ATTACH)[level] for table, level in _LEVELS.items()}
 # A tunnel in use that gets a new other end must find the decapsulation of that end in place.
 _MODIFY_STEPS: Final = _INSERT_STEPS | {p.TUNNELS: Step.STEER, p.NEXT_HOPS: Step.STEER}
-_DELETE_STEPS: Final = {table: (Step.UNMAKE, Step.UNSTEER, Step.DETACH)[level] for table, level in _LEVELS.items()} | {
+DELETE_STEPS: Final = {table: (Step.UNMAKE, Step.UNSTEER, Step.DETACH)[level] for table, level in _LEVELS.items()} | {
     p.HOST_SOURCES: Step.BREAK_SOURCES,
     p.NETWORK_SOURCES: Step.BREAK_SOURCES,
     p.TUNNEL_TERMINATION: Step.BREAK_TERMINATION,
 }
+"""The step in which an entry of a table is deleted."""
 
 _NOTHING: Final[Stages] = ((),) * len(Step)
 
@@ -122,7 +123,7 @@ def plan(before: Entries, after: Entries, *, grace: bool = True) -> Plan:
             now[_MODIFY_STEPS[entry.table]].append(Update(Op.MODIFY, entry))
     for key, entry in before.items():
         if key not in after:
-            step = _DELETE_STEPS[entry.table]
+            step = DELETE_STEPS[entry.table]
             stages = later if grace and step >= Step.BREAK_SOURCES else now
             stages[step].append(Update(Op.DELETE, entry))
     return Plan(tuple(map(tuple, now)), tuple(map(tuple, later)))

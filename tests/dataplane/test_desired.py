@@ -179,6 +179,38 @@ def test_a_refused_neighbour_leaves_the_shared_path_alone() -> None:
     assert state.record(HOMES[0]) is None
 
 
+@pytest.mark.parametrize("leaves_first", [True, False])
+@pytest.mark.parametrize("last_first", [True, False])
+def test_a_path_that_changes_hands_in_a_refused_batch_never_goes(*, leaves_first: bool, last_first: bool) -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    registered(state, switch, record(HOMES[1], {1: 0}))
+    before = dict(switch.entries)
+    leave, come = transaction(state.record(HOMES[1]), None), transaction(None, record(HOMES[0], {1: 0}))
+    plans = [state.apply(change) for change in ((leave, come) if leaves_first else (come, leave))]
+    for one in reversed(plans) if last_first else plans:
+        undone = state.rollback(one, Step.MAKE)
+        switch.write(undone.stages)
+        state.confirm(undone)
+    assert switch.entries == state.desired() == before
+
+
+def test_a_path_left_by_one_and_refused_to_another_keeps_its_grace() -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    registered(state, switch, record(HOMES[1], {1: 0}))
+    leave = state.apply(transaction(state.record(HOMES[1]), None))
+    come = state.apply(transaction(None, record(HOMES[0], {1: 0})))
+    switch.write(merge([leave, come]).stages)
+    state.confirm(leave)
+    undone = state.rollback(come)
+    switch.write(undone.stages)
+    state.confirm(undone)
+    assert {key[0] for key in switch.entries} == {p.TUNNEL_TERMINATION, p.HOST_SOURCES}
+    switch.write(state.take_break(leave))
+    state.finish_break(leave)
+    assert switch.entries == state.desired() == {}
+    assert len(state.ids.paths) == 0
+
+
 def test_numbers_come_back_only_after_the_break() -> None:
     state, switch = DesiredState(), ModelSwitch()
     registered(state, switch, record(HOMES[0], {1: 0}))
@@ -450,5 +482,5 @@ class Life(RuleBasedStateMachine):
         return multiple(*broken)
 
 
-Life.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Life.TestCase.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
 TestLife = Life.TestCase
