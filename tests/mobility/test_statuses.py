@@ -90,10 +90,10 @@ def refused(bench: Bench, answer: BindingAcknowledgement, status: Status, *, kep
     assert [event.status for event in bench.engine.events() if isinstance(event, Refused)] == [status]
 
 
-def test_129_unknown_home_address(bench: Bench) -> None:
+def test_133_unknown_home_address(bench: Bench) -> None:
     stranger = parse_address("2001:db8:0:1::999")
     answer = bench.exchange(home_address=stranger)
-    refused(bench, answer, Status.ADMINISTRATIVELY_PROHIBITED, kept={})
+    refused(bench, answer, Status.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE, kept={})
     assert list(bench.engine.records()) == []
 
 
