@@ -4,7 +4,7 @@ from testbed.softswitch.actions import Body
 from testbed.softswitch.errors import ArtefactError, UnsupportedError
 from testbed.softswitch.expressions import Expressions, store
 from testbed.softswitch.layout import Layout
-from testbed.softswitch.program import Json, State
+from testbed.softswitch.program import Json, State, whole
 from testbed.softswitch.scope import Scope
 from testbed.softswitch.source import Source
 
@@ -153,7 +153,7 @@ class ParserWriter:
 
     def _advance(self, kind: str, parameter: Json, where: str) -> None:
         if kind == "shift":
-            self._source.line(f"e = o + {parameter}")
+            self._source.line(f"e = o + {whole(parameter)}")
         else:
             expressions = Expressions(self._scope, where)
             amount = expressions.value(parameter)
