@@ -55,6 +55,11 @@ class Anchors:
             LOG.warning("a write did not reach a switch: %s", error)
         return {}
 
+    def resync(self, reason: str) -> None:
+        """Have every switch read back and brought to what is desired."""
+        for session in self.in_service():
+            session.restart(reason)
+
     def send(self, packet: bytes) -> None:
         """Send an IPv6 packet by way of a switch in service, which routes it."""
         session = next(iter(self.in_service()), None)

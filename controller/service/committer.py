@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import EntryKey
-from controller.dataplane.plans import Plan, Stage, Step, merge
+from controller.dataplane.plans import Plan, Stage, Stages, Step, merge
 from controller.mobility.address import Address, format_address
 from controller.store import Change, StoreError
 
@@ -27,8 +27,12 @@ class Writer(Protocol):
     async def write(self, stage: Stage) -> Mapping[EntryKey, str]:
         """Write one stage to every anchor in service; return what was refused, each with the switch's reason.
 
-        An anchor that goes out of service meanwhile refuses nothing: it catches up when it comes back.
+        An anchor that goes out of service meanwhile refuses nothing: before it is in service again it is read back and brought
+        to what is desired, this stage included.
         """
+
+    def resync(self, reason: str) -> None:
+        """Read every anchor back and bring it to what is desired: a write that must not fail did."""
 
 
 class Job(Protocol):
@@ -208,9 +212,7 @@ class Committer:
         for flight in flights:
             LOG.warning("change of %s undone: %s", format_address(flight.job.home_address), flight.refusal)
             reverse = self._desired.rollback(flight.plan, flight.reached)
-            for stage in (*reverse.stages, *reverse.break_):
-                for key, reason in (await self._writer.write(stage)).items():
-                    LOG.error("undoing %s: %s", key, reason)
+            await self._write_all((*reverse.stages, *reverse.break_), "an undo was refused")
             self._desired.confirm(reverse)
         if stored:
             await self._make_durable([flight.stored[1] for flight in flights if flight.stored])
@@ -232,7 +234,13 @@ class Committer:
         if not plans:
             return
         ended = merge(plans)
-        for stage in self._desired.take_break(ended):
-            for key, reason in (await self._writer.write(stage)).items():
-                LOG.error("ending a grace period: %s: %s", key, reason)
+        await self._write_all(self._desired.take_break(ended), "a deletion was refused")
         self._desired.finish_break(ended)
+
+    async def _write_all(self, stages: Stages, fault: str) -> None:
+        """Write what has to succeed; when it does not, have the tables compared."""
+        for stage in stages:
+            refused = await self._writer.write(stage)
+            if refused:
+                LOG.error("%s: %s", fault, next(iter(refused.values())))
+                self._writer.resync(fault)

@@ -26,24 +26,25 @@ def registered(state: DesiredState, switch: ModelSwitch, after: NodeRecord) -> N
 
 def test_a_first_registration_ends_with_the_entrance() -> None:
     done = DesiredState().apply(transaction(None, record(HOMES[0], {1: 0, 2: 1}, PREFIXES[:1])))
-    assert [step for step, _ in done.steps()] == [Step.MAKE, Step.STEER, Step.ATTACH]
+    assert [step for step, _ in done.steps()] == [Step.MAKE, Step.ATTACH]
     assert {update.op for update in done.updates()} == {Op.INSERT}
     assert {update.entry.table for update in done.stages[-1]} == {p.HOME_ADDRESSES, p.MOBILE_NETWORKS}
     assert done.break_ == ()
 
 
-def test_a_handover_is_one_modify_between_make_and_break() -> None:
+def test_a_handover_is_one_write_with_one_modify_before_the_break() -> None:
     state, switch = DesiredState(), ModelSwitch()
     registered(state, switch, record(HOMES[0], {1: 0, 2: 1}))
     done = state.apply(transaction(state.record(HOMES[0]), record(HOMES[0], {1: 0, 2: 2})))
-    assert [step for step, _ in done.steps()] == [Step.MAKE, Step.STEER]
-    make, steer = done.stages
+    assert [step for step, _ in done.steps()] == [Step.MAKE]
+    (make,) = done.stages
     assert {(update.op, update.entry.table) for update in make} == {
         (Op.INSERT, p.TUNNEL_TERMINATION),
         (Op.INSERT, p.HOST_SOURCES),
+        (Op.MODIFY, p.TUNNELS),
     }
-    ((op, entry),) = steer
-    assert (op, entry.table, entry.params[1]) == (Op.MODIFY, p.TUNNELS, int.from_bytes(COA[2]))
+    (tunnel,) = (update.entry for update in make if update.entry.table == p.TUNNELS)
+    assert tunnel.params[1] == int.from_bytes(COA[2])
     assert [[update.entry.table for update in stage] for stage in done.break_] == [
         [p.HOST_SOURCES],
         [p.TUNNEL_TERMINATION],
@@ -54,7 +55,7 @@ def test_a_deregistration_closes_the_entrance_first() -> None:
     state, switch = DesiredState(), ModelSwitch()
     registered(state, switch, record(HOMES[0], {1: 0}, PREFIXES[:1]))
     done = state.apply(transaction(state.record(HOMES[0]), None))
-    assert [step for step, _ in done.steps()] == [Step.DETACH, Step.UNSTEER, Step.UNMAKE]
+    assert [step for step, _ in done.steps()] == [Step.DETACH, Step.UNMAKE]
     switch.write(done.stages)
     state.confirm(done)
     assert {key[0] for key in switch.entries} == {p.TUNNEL_TERMINATION, p.HOST_SOURCES, p.NETWORK_SOURCES}
@@ -82,7 +83,7 @@ def test_a_path_in_the_making_is_inserted_by_each_plan_but_written_once() -> Non
     assert all(any(u.entry.table == p.TUNNEL_TERMINATION for u in one.stages[0]) for one in plans)
     merged = merge(plans)
     assert [u.entry.table for u in merged.stages[0]].count(p.TUNNEL_TERMINATION) == 1
-    assert len(merged.stages) == 3
+    assert len(merged.stages) == 2
     assert merged.numbers == (*plans[0].numbers, *plans[1].numbers)
 
 
@@ -153,7 +154,7 @@ def test_what_is_wanted_again_is_not_broken() -> None:
     switch.write(away.stages)
     state.confirm(away)
     back = state.apply(transaction(state.record(HOMES[0]), record(HOMES[0], {1: 0})))
-    assert [step for step, _ in back.steps()] == [Step.STEER]
+    assert [step for step, _ in back.steps()] == [Step.MAKE]
     switch.write(back.stages)
     state.confirm(back)
     assert state.take_break(away) == ()
@@ -258,7 +259,7 @@ def test_a_restored_state_is_the_one_that_was_stored() -> None:
     with pytest.raises(ValueError, match="already taken"):
         again.restore(record(parse_address("2001:db8:0:1::9"), {}), 1, {})
     moved = again.apply(transaction(again.record(HOMES[1]), record(HOMES[1], {1: 1, 2: 3})))
-    assert [step for step, _ in moved.steps()] == [Step.MAKE, Step.STEER]
+    assert [step for step, _ in moved.steps()] == [Step.MAKE]
 
 
 def test_static_entries_belong_to_their_switch() -> None:

@@ -89,7 +89,7 @@ class Life(RuleBasedStateMachine):
             self.switch.refuse_after = None
             for one in plans:
                 undone = self.state.rollback(one, reached)
-                self.switch.write(undone.stages)
+                self.switch.write(undone.stages, undoing=True)
                 self.state.confirm(undone)
             return multiple()
         self.switch.refuse_after = None

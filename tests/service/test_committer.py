@@ -41,13 +41,17 @@ class Bench:
     desired: DesiredState = field(default_factory=DesiredState)
     failures: list[str] = field(default_factory=list)
     numbers: int = 0
+    refuse_deletions: bool = False
+    resyncs: list[str] = field(default_factory=list)
 
     async def write(self, stage: Stage) -> Mapping[EntryKey, str]:
         await asyncio.sleep(0)
         self.stages.append(stage)
         refused: dict[EntryKey, str] = {}
         for op, entry in stage:
-            if op is Op.DELETE:
+            if op is Op.DELETE and self.refuse_deletions:
+                refused[entry.key] = "INTERNAL out of order"
+            elif op is Op.DELETE:
                 self.tables.pop(entry.key, None)
             elif entry.table in self.refuse:
                 refused[entry.key] = "RESOURCE_EXHAUSTED table is full"
@@ -55,6 +59,9 @@ class Bench:
                 self.tables[entry.key] = entry
         self.log.append("write")
         return refused
+
+    def resync(self, reason: str) -> None:
+        self.resyncs.append(reason)
 
     async def store(self, changes: Sequence[Change]) -> None:
         await asyncio.sleep(0)
@@ -249,3 +256,15 @@ async def test_a_batch_under_way_is_finished_at_a_stop() -> None:
         bench.committer.stop()
     assert bench.log[-1] == "done 1"
     assert bench.agree()
+
+
+async def test_a_deletion_that_is_refused_has_the_tables_compared() -> None:
+    async with running() as bench:
+        before, after = record(NODE, 1, b1=WIFI), record(NODE, 2, b1=CELL)
+        bench.committer.submit(bench.change(None, before))
+        bench.committer.submit(bench.change(before, after))
+        await bench.settle()
+        bench.refuse_deletions = True
+        await asyncio.sleep(2 * GRACE)
+        await bench.settle()
+        assert set(bench.resyncs) == {"a deletion was refused"}

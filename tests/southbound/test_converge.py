@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from controller.dataplane.desired import DesiredState
-from controller.dataplane.plans import Plan, Step
+from controller.dataplane.plans import Plan, Stages
 from controller.mobility.address import parse_address
 from controller.mobility.flows import FlowPolicy, TrafficSelector
 from controller.mobility.model import Binding, Cause, NodeRecord, Transaction
@@ -23,31 +23,32 @@ COA = [parse_address(f"2001:db8:a1::{n:x}") for n in range(6)]
 
 async def carry_out(session: SwitchSession, state: DesiredState, change: Plan) -> bool:
     """Do with a plan what the service does; tell whether it is in force."""
-    try:
-        await session.carry_out(change)
-    except WriteFailedError as error:
-        undone = state.rollback(change, error.step if error.step is not None else Step.MAKE)
+    for step, stage in change.steps():
         try:
-            await session.write_stages(undone.stages)
+            await session.write(stage)
         except WriteFailedError:
-            session.restart("an undo was refused")
+            undone = state.rollback(change, step)
+            await write(session, undone.stages)
+            state.confirm(undone)
+            return False
         except (NotReadyError, ConnectionLostError):
             pass
-        state.confirm(undone)
-        return False
-    except (NotReadyError, ConnectionLostError):
-        pass
     state.confirm(change)
     return True
 
 
+async def write(session: SwitchSession, stages: Stages) -> None:
+    for stage in stages:
+        try:
+            await session.write(stage)
+        except WriteFailedError:
+            session.restart("an undo or a deletion was refused")
+        except (NotReadyError, ConnectionLostError):
+            pass
+
+
 async def end_grace(session: SwitchSession, state: DesiredState, done: Plan) -> None:
-    try:
-        await session.write_stages(state.take_break(done))
-    except WriteFailedError:
-        session.restart("a deletion was refused")
-    except (NotReadyError, ConnectionLostError):
-        pass
+    await write(session, state.take_break(done))
     state.finish_break(done)
 
 

@@ -6,10 +6,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from controller.dataplane.entries import Entry, EntryKey
+from controller.dataplane.plans import Stages
 from controller.southbound.artefacts import Artefacts
 from controller.southbound.options import MemoryElectionIds, SessionOptions, SessionState
 from controller.southbound.session import PacketHandler, SwitchSession
 from controller.southbound.stream import PacketIn
+
+
+async def write_stages(session: SwitchSession, stages: Stages) -> None:
+    for stage in stages:
+        await session.write(stage)
 
 
 @dataclass
