@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from controller.config import Settings
 from controller.dataplane.desired import DesiredState
+from controller.dataplane.entries import Rate
 from controller.fabric.paths import NoPathError, switch_entries
 from controller.mobility.address import format_address
 from controller.mobility.events import Committed, Dropped, Event, Refused
@@ -91,9 +92,10 @@ class Service:
     # Beginning
 
     def _switch_names(self, settings: Settings) -> list[str]:
+        rate = Rate(settings.home_agent.signalling_rate, settings.home_agent.signalling_burst)
         for switch in settings.switches:
             try:
-                entries = switch_entries(settings.topology, switch.name)
+                entries = switch_entries(settings.topology, switch.name, rate)
             except NoPathError as error:
                 raise ServiceError(f"{settings.topology_file}: {error}") from error
             self._desired.set_static(switch.name, entries, anchor=switch.name in settings.topology.anchors)

@@ -269,6 +269,10 @@ class Rig:
         message.action.action.action_id = action.preamble.id
         for param, value in zip(action.params, entry.params, strict=True):
             message.action.action.params.add(param_id=param.id, value=octets(value))
+        if entry.rate is not None:
+            meter = message.meter_config
+            meter.cir = meter.pir = entry.rate.per_second
+            meter.cburst = meter.pburst = entry.rate.burst
         return message
 
     @staticmethod
