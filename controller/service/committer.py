@@ -21,6 +21,10 @@ from controller.store import Change, StoreError
 LOG: Final = logging.getLogger(__name__)
 
 
+MAX_OVERDUE: Final = 1.0
+"""Seconds for which the end of a grace period may wait for a quiet moment."""
+
+
 class Writer(Protocol):
     """The anchors in service, as one."""
 
@@ -133,12 +137,16 @@ class Committer:
 
     async def _work(self) -> None:
         self._wake.clear()
-        # Deletions of an ended grace period go before any change that is planned later: it may want the entry again.
-        await self._end_grace_periods()
         if batch := self._take_batch():
             await self._carry_out(batch)
+        # Clearing up waits for a quiet moment, but not for ever: somebody waits for an acknowledgement.
+        if self._breaks and (not self._waiting or self._overdue() > MAX_OVERDUE):
+            await self._end_grace_periods()
         if self._waiting:
             self._wake.set()
+
+    def _overdue(self) -> float:
+        return asyncio.get_running_loop().time() - self._breaks[0][0]
 
     def _take_batch(self) -> list[Job]:
         """Take the next jobs, at most one of each node; the others keep their order."""
