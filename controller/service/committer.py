@@ -165,9 +165,8 @@ class Committer:
 
     async def _carry_out(self, batch: Sequence[Job]) -> None:
         flights = [flight for job in batch if (flight := self._enter(job)) is not None]
-        storing = asyncio.ensure_future(self._make_durable([flight.stored[0] for flight in flights if flight.stored]))
-        await self._write(flights)
-        fault = await storing
+        changes = [flight.stored[0] for flight in flights if flight.stored]
+        _, fault = await asyncio.gather(self._write(flights), self._make_durable(changes))
         for flight in flights:
             flight.refusal = flight.refusal or fault
         good = [flight for flight in flights if flight.refusal is None]
