@@ -17,7 +17,7 @@ demo: $(READY)
 	$(BIN)/mcoa demo
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4
 
 lint: $(READY)
 	$(BIN)/ruff check

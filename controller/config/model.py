@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 from controller.config.endpoint import Endpoint, parse_endpoint
 from controller.fabric.fields import AddressField, PrefixField
+from controller.fabric.paths import SIGNALLING_RATE
 from controller.fabric.topology import Name
 from controller.mobility.security.keys import Key
 
@@ -72,6 +73,10 @@ class HomeAgentSection(_Section):
     """Longest lifetime that is granted, in seconds; a multiple of 4 (RFC 6275 section 6.1.8)."""
     max_bindings: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
     """Most bindings in the cache, all nodes together, remembered sequence numbers included; more get status 130."""
+    signalling_rate: Annotated[int, Field(ge=1, le=1_000_000)] = SIGNALLING_RATE.per_second
+    """Packets a second, for each home agent address and protocol, that a switch may hand to the controller."""
+    signalling_burst: Annotated[int, Field(ge=1, le=1_000_000)] = SIGNALLING_RATE.burst
+    """How many of them at once."""
 
 
 class NodeSection(_Section):

@@ -1,4 +1,4 @@
-"""What the anchors should hold, and how a change of it is carried out, undone, or finished. Pure: it writes nothing itself.
+"""What the anchors should hold, and how a change of it is carried out, undone, or finished. It writes nothing itself.
 
 The life of a change:
 
@@ -13,17 +13,17 @@ one after the other. Updates are meant to be written leniently (an INSERT of wha
 is fine), and a switch that was away catches up by `diff`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
 from controller.dataplane import pipeline as p
-from controller.dataplane.entries import Entry, EntryKey
+from controller.dataplane.entries import Entry, EntryKey, Op, Update
 from controller.dataplane.flows import PolicyError, validate_policy
 from controller.dataplane.ids import Ids, Path
 from controller.dataplane.planner import node_entries, paths
-from controller.dataplane.plans import Plan, Stages, Step, plan
+from controller.dataplane.plans import DELETE_STEPS, Plan, Stages, Step, plan
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import NodeRecord, Transaction
@@ -89,6 +89,9 @@ class DesiredState:
         self._lingering: dict[EntryKey, _Lingering] = {}
         self._pending: dict[int, _Change] = {}
         self._breaking: dict[int, _Change] = {}
+        # Entries that came back to a change when another one was undone, and changes whose deletions are being written.
+        self._inherited: dict[int, list[EntryKey]] = {}
+        self._taken: set[int] = set()
         self._busy: set[Address] = set()
         self._numbers = count(1)
 
@@ -224,35 +227,68 @@ class DesiredState:
         """
         (number,) = failed.numbers
         change = self._pending.pop(number)
+        self._inherited.pop(number, None)
         unwritten = {update.entry.key for stage in failed.now[reached + 1 :] for update in stage}
+        inserted = {update.entry.key for stage in failed.now for update in stage if update.op is Op.INSERT}
         reverse = self._move(change.home_address, change.before, grace=False)
         self._let_go(number, change)
 
-        def only_written(stages: Stages) -> Stages:
-            return tuple(tuple(update for update in stage if update.entry.key not in unwritten) for stage in stages)
+        def due(update: Update) -> Iterator[Update]:
+            if update.entry.key in unwritten:
+                return
+            # What the change had inserted was nobody's before.
+            inherits = update.op is Op.DELETE and update.entry.key not in inserted
+            heir = self._inherit(update.entry.key, reverse) if inherits else None
+            if heir is None:
+                yield update
+            elif heir != update.entry:
+                yield Update(Op.MODIFY, heir)
 
-        return Plan(only_written(reverse.now), only_written(reverse.later), reverse.numbers)
+        stages = tuple(tuple(one for update in stage for one in due(update)) for stage in reverse.now)
+        return Plan(stages, reverse.later, reverse.numbers)
 
     def take_break(self, done: Plan) -> Stages:
         """Return the deletions that a plan has deferred, without those that are wanted again or let go anew since.
 
         The entries count as gone from here on: write the stages before any stage of a plan that is made later.
         """
-        stages = tuple(
-            tuple(update for update in stage if self._lingers(update.entry.key, done)) for stage in done.break_
-        )
+        stages = [[update for update in stage if self._lingers(update.entry.key, done)] for stage in done.later]
+        for number in done.numbers:
+            for key in self._inherited.pop(number, ()):
+                if self._lingers(key, done):
+                    entry = self._lingering[key].entry
+                    stages[DELETE_STEPS[entry.table]].append(Update(Op.DELETE, entry))
+        self._taken.update(done.numbers)
         for stage in stages:
             for update in stage:
-                del self._lingering[update.entry.key]
-        return tuple(stage for stage in stages if stage)
+                self._lingering.pop(update.entry.key, None)
+        return tuple(tuple(dict.fromkeys(stage)) for stage in stages if stage)
 
     def finish_break(self, done: Plan) -> None:
         """Take note that the deletions from `take_break` are in force: the numbers in them are free for others now."""
+        self._taken.difference_update(done.numbers)
         for number in done.numbers:
             if (change := self._breaking.pop(number, None)) is not None:
                 self._let_go(number, change)
 
     # How it is done.
+
+    def _inherit(self, key: EntryKey, reverse: Plan) -> Entry | None:
+        """Leave what an undone change would delete to a change that had let it go before; return the entry as it was then.
+
+        That change may yet be undone too, or its grace period is not over: its node's traffic still takes this way.
+        """
+        heirs = {
+            number: change.before.entries[key]
+            for number, change in (self._pending | self._breaking).items()
+            if key in change.before.entries and number not in self._taken and number not in reverse.numbers
+        }
+        if not heirs:
+            return None
+        last = max(heirs)
+        self._lingering[key] = _Lingering(heirs[last], last)
+        self._inherited.setdefault(last, []).append(key)
+        return heirs[last]
 
     def _lingers(self, key: EntryKey, done: Plan) -> bool:
         kept = self._lingering.get(key)
@@ -353,6 +389,8 @@ class DesiredState:
         for key in new:
             if (kept := self._lingering.pop(key, None)) is not None:
                 before[key] = kept.entry
+                if _is_shared(key):
+                    self._confirmed.add(key)
             elif _is_shared(key) and key not in old and key in self._confirmed:
                 del after[key]
             if _is_shared(key):

@@ -31,6 +31,13 @@ class Range(NamedTuple):
     high: int
 
 
+class Rate(NamedTuple):
+    """What an entry's direct meter lets through; what is beyond is red. Packets or bytes, as the table's meter counts."""
+
+    per_second: int
+    burst: int
+
+
 Match: TypeAlias = int | Lpm | Ternary | Range | None
 """One field of a key: an int for an exact match, None for "any" (ternary, range; lpm of length 0)."""
 
@@ -52,6 +59,8 @@ class Entry:
     """In the order of P4Info."""
     priority: int = 0
     """1 and up where the table has ternary or range fields, greater wins; otherwise 0."""
+    rate: Rate | None = None
+    """Only in tables that are `metered`; None: no limit."""
 
     @property
     def key(self) -> EntryKey:

@@ -129,6 +129,8 @@ class Table:
     actions: tuple[Action, ...]
     counted: bool = False
     """It has a direct counter."""
+    metered: bool = False
+    """Its entries have a rate: the direct meter is written, read back and compared with them."""
 
     @property
     def has_priority(self) -> bool:
@@ -155,6 +157,7 @@ _TABLES = (
         ),
         (Action(PUNT, (Param("reason", 8),)), Action(DENY)),
         counted=True,
+        metered=True,
     ),
     Table(
         TUNNEL_TERMINATION,

@@ -3,11 +3,16 @@
 A Write may be carried out in any order inside (P4Runtime section 12), so updates that depend on one another travel in
 different, awaited Writes. A plan has eight steps; each is one Write:
 
-1. MAKE: new decapsulation and new tunnels. Nothing points to them yet.
-2. STEER: tunnels that change their other end, then flow and default entries that point to tunnels.
+1. MAKE: new decapsulation, new tunnels, and tunnels that change their other end.
+2. STEER: flow and default entries, which point to tunnels.
 3. ATTACH: the entrances, home addresses and mobile networks.
 4. DETACH, 5. UNSTEER, 6. UNMAKE: the same backwards, for what goes.
 7. and 8. BREAK: the old decapsulation, after a grace period in which packets already under way still arrive.
+
+A step that nothing depends on is not waited for. Without an entrance no packet comes as far as a pointer, so a node that is new,
+or leaves altogether, needs no step of its own for pointers: two Writes, not three. And a tunnel that changes its other end goes
+with the decapsulation of that end: a handover is one Write. Should the switch change the tunnel first, packets to the node take
+the new path a moment before its own may; it sends none that way before the acknowledgement, which waits for both.
 """
 
 from collections.abc import Iterable, Iterator
@@ -56,13 +61,14 @@ _LEVELS: Final = {
     p.MY_STATION: _ENTRANCE,
 }
 _INSERT_STEPS: Final = {table: (Step.MAKE, Step.STEER, Step.ATTACH)[level] for table, level in _LEVELS.items()}
-# A tunnel in use that gets a new other end must find the decapsulation of that end in place.
-_MODIFY_STEPS: Final = _INSERT_STEPS | {p.TUNNELS: Step.STEER, p.NEXT_HOPS: Step.STEER}
-_DELETE_STEPS: Final = {table: (Step.UNMAKE, Step.UNSTEER, Step.DETACH)[level] for table, level in _LEVELS.items()} | {
+_UNSEEN_STEPS: Final = _INSERT_STEPS | {p.FLOW_BINDINGS: Step.MAKE, p.DEFAULT_BINDING: Step.MAKE}
+"""Where there is no entrance yet."""
+DELETE_STEPS: Final = {table: (Step.UNMAKE, Step.UNSTEER, Step.DETACH)[level] for table, level in _LEVELS.items()} | {
     p.HOST_SOURCES: Step.BREAK_SOURCES,
     p.NETWORK_SOURCES: Step.BREAK_SOURCES,
     p.TUNNEL_TERMINATION: Step.BREAK_TERMINATION,
 }
+"""The step in which an entry of a table is deleted."""
 
 _NOTHING: Final[Stages] = ((),) * len(Step)
 
@@ -114,18 +120,26 @@ def plan(before: Entries, after: Entries, *, grace: bool = True) -> Plan:
     """
     now: list[list[Update]] = [[] for _ in Step]
     later: list[list[Update]] = [[] for _ in Step]
+    write_steps = _INSERT_STEPS if _has_entrance(before) else _UNSEEN_STEPS
+    stays = _has_entrance(after)
     for key, entry in after.items():
         old = before.get(key)
         if old is None:
-            now[_INSERT_STEPS[entry.table]].append(Update(Op.INSERT, entry))
+            now[write_steps[entry.table]].append(Update(Op.INSERT, entry))
         elif old != entry:
-            now[_MODIFY_STEPS[entry.table]].append(Update(Op.MODIFY, entry))
+            now[write_steps[entry.table]].append(Update(Op.MODIFY, entry))
     for key, entry in before.items():
         if key not in after:
-            step = _DELETE_STEPS[entry.table]
+            step = DELETE_STEPS[entry.table]
+            if not stays and entry.table in {p.FLOW_BINDINGS, p.DEFAULT_BINDING}:
+                step = Step.UNMAKE
             stages = later if grace and step >= Step.BREAK_SOURCES else now
             stages[step].append(Update(Op.DELETE, entry))
     return Plan(tuple(map(tuple, now)), tuple(map(tuple, later)))
+
+
+def _has_entrance(entries: Entries) -> bool:
+    return any(_LEVELS[table] == _ENTRANCE for table, _, _ in entries)
 
 
 def diff(actual: Entries, desired: Entries) -> Stages:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import networkx as nx
 
 from controller.dataplane import pipeline as p
-from controller.dataplane.entries import Entry, Lpm, Ternary
+from controller.dataplane.entries import Entry, Lpm, Rate, Ternary
 from controller.fabric.fields import Mac
 from controller.fabric.topology import Interface, Kind, MobileNode, Switch, Topology
 from controller.mobility.address import Address, Prefix
@@ -21,10 +21,20 @@ if TYPE_CHECKING:
 
 SIGNALLING_PRIORITY: Final = 100
 """Priority of the entries for a home agent address; leaves room on both sides."""
+SIGNALLING_RATE: Final = Rate(10_000, 2_000)
+"""Packets a second, and at once, of each kind of signalling that a switch hands to the controller, if nothing else is said."""
 
-_MOBILITY_HEADER: Final = 135
-_ESP: Final = 50
-_ICMPV6: Final = 58
+_PUNTED: Final = {
+    135: p.PuntReason.MOBILITY_HEADER,
+    # Signalling may come in ESP (RFC 3776 section 4.1): a switch has no keys, so the controller takes it apart.
+    50: p.PuntReason.MOBILITY_HEADER,
+    58: p.PuntReason.ICMPV6,
+    # Extension headers that the switch could not look through: a Mobility Header may be behind them.
+    0: p.PuntReason.MOBILITY_HEADER,
+    43: p.PuntReason.MOBILITY_HEADER,
+    60: p.PuntReason.MOBILITY_HEADER,
+}
+"""What of the packets for a home agent address the controller sees, by protocol number."""
 _FORWARDERS: Final = frozenset({Kind.SWITCH, Kind.ACCESS_ROUTER})
 
 
@@ -125,8 +135,13 @@ def _host(address: Address) -> Prefix:
     return Prefix(address, 128)
 
 
-def switch_entries(topology: Topology, switch: str) -> tuple[Entry, ...]:
+def switch_entries(topology: Topology, switch: str, signalling_rate: Rate = SIGNALLING_RATE) -> tuple[Entry, ...]:
     """Return every static entry of one switch.
+
+    Args:
+        topology: the network.
+        switch: its name.
+        signalling_rate: packets that the switch may hand to the controller, for each home agent address and protocol.
 
     Raises:
         NoPathError: the switch cannot reach something.
@@ -137,7 +152,7 @@ def switch_entries(topology: Topology, switch: str) -> tuple[Entry, ...]:
     numbers = {hop: number for number, hop in enumerate(ordered, start=1)}
     entries = [Entry(p.MY_STATION, (interface.mac,), p.L3) for interface in topology.interfaces_of(switch)]
     if switch in topology.anchors:
-        entries += _home_agents(topology)
+        entries += _home_agents(topology, signalling_rate)
     entries += [
         Entry(p.NEXT_HOPS, (number,), p.FORWARD, (hop.port, hop.source_mac, hop.destination_mac))
         for hop, number in numbers.items()
@@ -150,17 +165,12 @@ def _lpm(prefix: Prefix) -> Lpm | None:
     return Lpm(int.from_bytes(prefix.network), prefix.length) if prefix.length else None
 
 
-def _home_agents(topology: Topology) -> Iterator[Entry]:
+def _home_agents(topology: Topology, rate: Rate) -> Iterator[Entry]:
     """Yield what makes a switch a home agent: its addresses, and which packets for them the controller wants to see."""
     for home_agent in dict.fromkeys(network.home_agent for network in topology.home_networks):
         number = int.from_bytes(home_agent)
         yield Entry(p.HOME_AGENTS, (number,), p.OWN_ADDRESS)
         destination = Ternary(number, 2**128 - 1)
-        # Signalling may come in ESP (RFC 3776 section 4.1): a switch has no keys, so the controller takes it apart.
-        for protocol, reason in (
-            (_MOBILITY_HEADER, p.PuntReason.MOBILITY_HEADER),
-            (_ESP, p.PuntReason.MOBILITY_HEADER),
-            (_ICMPV6, p.PuntReason.ICMPV6),
-        ):
+        for protocol, reason in _PUNTED.items():
             match = (destination, Ternary(protocol, 0xFF), None, None, None)
-            yield Entry(p.SIGNALLING, match, p.PUNT, (int(reason),), SIGNALLING_PRIORITY)
+            yield Entry(p.SIGNALLING, match, p.PUNT, (int(reason),), SIGNALLING_PRIORITY, rate)

@@ -106,9 +106,9 @@ def is_in_home_network(request: Request) -> Verdict:
 
 
 def is_authorised(request: Request) -> Verdict:
-    """RFC 6275 section 10.3.1, other reasons. What exists may always be removed."""
+    """RFC 6275 section 10.3.1, other reasons: on a home link of ours, but nobody we serve. What exists may always be removed."""
     if request.provision is None and not request.removal:
-        return Status.ADMINISTRATIVELY_PROHIBITED
+        return Status.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE
     return None
 
 

@@ -11,7 +11,7 @@ from controller.southbound.errors import SouthboundError, WriteFailedError, code
 from controller.southbound.options import SessionState
 from controller.southbound.session import SwitchSession
 
-LOG: Final = logging.getLogger("mcoa.anchors")
+LOG: Final = logging.getLogger(__name__)
 
 _ETHERNET_FROM_US: Final = bytes(12) + b"\x86\xdd"
 """An Ethernet header without addresses: the switch's routing fills them in."""
@@ -54,6 +54,11 @@ class Anchors:
             # Not ready, or lost: it is read back and brought up to date before it is in service again.
             LOG.warning("a write did not reach a switch: %s", error)
         return {}
+
+    def resync(self, reason: str) -> None:
+        """Have every switch read back and brought to what is desired."""
+        for session in self.in_service():
+            session.restart(reason)
 
     def send(self, packet: bytes) -> None:
         """Send an IPv6 packet by way of a switch in service, which routes it."""

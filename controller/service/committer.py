@@ -6,7 +6,6 @@ confirmed it; only then does its owner hear of it.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,11 +14,15 @@ from typing import Final, Protocol
 
 from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import EntryKey
-from controller.dataplane.plans import Plan, Stage, Step, merge
+from controller.dataplane.plans import Plan, Stage, Stages, Step, merge
 from controller.mobility.address import Address, format_address
 from controller.store import Change, StoreError
 
-LOG: Final = logging.getLogger("mcoa.commit")
+LOG: Final = logging.getLogger(__name__)
+
+
+MAX_OVERDUE: Final = 1.0
+"""Seconds for which the end of a grace period may wait for a quiet moment."""
 
 
 class Writer(Protocol):
@@ -28,8 +31,12 @@ class Writer(Protocol):
     async def write(self, stage: Stage) -> Mapping[EntryKey, str]:
         """Write one stage to every anchor in service; return what was refused, each with the switch's reason.
 
-        An anchor that goes out of service meanwhile refuses nothing: it catches up when it comes back.
+        An anchor that goes out of service meanwhile refuses nothing: before it is in service again it is read back and brought
+        to what is desired, this stage included.
         """
+
+    def resync(self, reason: str) -> None:
+        """Read every anchor back and bring it to what is desired: a write that must not fail did."""
 
 
 class Job(Protocol):
@@ -105,6 +112,7 @@ class Committer:
         self._waiting: deque[Job] = deque()
         self._wake = asyncio.Event()
         self._breaks: deque[tuple[float, Plan]] = deque()
+        self._stopping = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -115,32 +123,30 @@ class Committer:
         self._wake.set()
 
     async def run(self) -> None:
-        """Carry changes out until cancelled.
-
-        A batch under way is finished even then: no half-written change stays behind.
-        """
-        while True:
-            await self._wait()
+        """Carry changes out until `stop`."""
+        while not self._stopping:
+            await self._wake.wait()
             if self._batch_window:
                 await asyncio.sleep(self._batch_window)
-            work = asyncio.ensure_future(self._work())
-            try:
-                await asyncio.shield(work)
-            except asyncio.CancelledError:
-                await work
-                raise
+            await self._work()
 
-    async def _wait(self) -> None:
-        """Wait for a change, or for a grace period to end."""
-        due = self._breaks[0][0] - asyncio.get_running_loop().time() if self._breaks else None
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), due)
+    def stop(self) -> None:
+        """Let `run` end after the batch under way: no half-written change stays behind."""
+        self._stopping = True
+        self._wake.set()
 
     async def _work(self) -> None:
-        # Deletions of an ended grace period go before any change that is planned later: it may want the entry again.
-        await self._end_grace_periods()
+        self._wake.clear()
         if batch := self._take_batch():
             await self._carry_out(batch)
+        # Clearing up waits for a quiet moment, but not for ever: somebody waits for an acknowledgement.
+        if self._breaks and (not self._waiting or self._overdue() > MAX_OVERDUE):
+            await self._end_grace_periods()
+        if self._waiting:
+            self._wake.set()
+
+    def _overdue(self) -> float:
+        return asyncio.get_running_loop().time() - self._breaks[0][0]
 
     def _take_batch(self) -> list[Job]:
         """Take the next jobs, at most one of each node; the others keep their order."""
@@ -155,15 +161,12 @@ class Committer:
                 nodes.add(job.home_address)
                 batch.append(job)
         self._waiting.extendleft(reversed(later))
-        if not self._waiting:
-            self._wake.clear()
         return batch
 
     async def _carry_out(self, batch: Sequence[Job]) -> None:
         flights = [flight for job in batch if (flight := self._enter(job)) is not None]
-        storing = asyncio.ensure_future(self._make_durable([flight.stored[0] for flight in flights if flight.stored]))
-        await self._write(flights)
-        fault = await storing
+        changes = [flight.stored[0] for flight in flights if flight.stored]
+        _, fault = await asyncio.gather(self._write(flights), self._make_durable(changes))
         for flight in flights:
             flight.refusal = flight.refusal or fault
         good = [flight for flight in flights if flight.refusal is None]
@@ -172,7 +175,7 @@ class Committer:
             done = merge([flight.plan for flight in good])
             self._desired.confirm(done)
             if done.break_:
-                self._breaks.append((asyncio.get_running_loop().time() + self._grace_period, done))
+                self._begin_grace_period(done)
             for flight in good:
                 flight.job.done()
         if bad:
@@ -216,14 +219,18 @@ class Committer:
         for flight in flights:
             LOG.warning("change of %s undone: %s", format_address(flight.job.home_address), flight.refusal)
             reverse = self._desired.rollback(flight.plan, flight.reached)
-            for stage in (*reverse.stages, *reverse.break_):
-                for key, reason in (await self._writer.write(stage)).items():
-                    LOG.error("undoing %s: %s", key, reason)
+            await self._write_all((*reverse.stages, *reverse.break_), "an undo was refused")
             self._desired.confirm(reverse)
         if stored:
             await self._make_durable([flight.stored[1] for flight in flights if flight.stored])
         for flight in flights:
             flight.job.failed(flight.refusal or "")
+
+    def _begin_grace_period(self, done: Plan) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._grace_period
+        self._breaks.append((due, done))
+        loop.call_at(due, self._wake.set)
 
     async def _end_grace_periods(self) -> None:
         """Delete what the plans whose grace period is over have left behind."""
@@ -234,7 +241,13 @@ class Committer:
         if not plans:
             return
         ended = merge(plans)
-        for stage in self._desired.take_break(ended):
-            for key, reason in (await self._writer.write(stage)).items():
-                LOG.error("ending a grace period: %s: %s", key, reason)
+        await self._write_all(self._desired.take_break(ended), "a deletion was refused")
         self._desired.finish_break(ended)
+
+    async def _write_all(self, stages: Stages, fault: str) -> None:
+        """Write what has to succeed; when it does not, have the tables compared."""
+        for stage in stages:
+            refused = await self._writer.write(stage)
+            if refused:
+                LOG.error("%s: %s", fault, next(iter(refused.values())))
+                self._writer.resync(fault)

@@ -43,7 +43,7 @@ from controller.southbound.options import SessionState
 from controller.southbound.session import SwitchSession
 from controller.store import Store, StoreError
 
-LOG: Final = logging.getLogger("mcoa.control")
+LOG: Final = logging.getLogger(__name__)
 
 _COUNTED: Final = (p.TUNNELS, p.HOST_SOURCES, p.NETWORK_SOURCES)
 """Tables whose direct counters count a binding's packets."""

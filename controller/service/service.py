@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from controller.config import Settings
 from controller.dataplane.desired import DesiredState
+from controller.dataplane.entries import Rate
 from controller.fabric.paths import NoPathError, switch_entries
 from controller.mobility.address import format_address
 from controller.mobility.events import Committed, Dropped, Event, Refused
@@ -31,7 +32,7 @@ from controller.southbound.stream import PacketIn
 from controller.southbound.targets import target
 from controller.store import Change, SqliteStore, StoredNode, StoredState, StoreError
 
-LOG: Final = logging.getLogger("mcoa.service")
+LOG: Final = logging.getLogger(__name__)
 
 ETHERNET_OCTETS: Final = 14
 MAX_WAITING: Final = 10_000
@@ -96,9 +97,10 @@ class Service:
     # Beginning
 
     def _switch_names(self, settings: Settings) -> list[str]:
+        rate = Rate(settings.home_agent.signalling_rate, settings.home_agent.signalling_burst)
         for switch in settings.switches:
             try:
-                entries = switch_entries(settings.topology, switch.name)
+                entries = switch_entries(settings.topology, switch.name, rate)
             except NoPathError as error:
                 raise ServiceError(f"{settings.topology_file}: {error}") from error
             self._desired.set_static(switch.name, entries, anchor=switch.name in settings.topology.anchors)
@@ -168,9 +170,11 @@ class Service:
         # None of them ends by itself: one that does has failed, and a controller without it would lie about its work.
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         failed = [task for task in tasks if task.done()]
-        for task in (committing, *sessions, stopping):
+        self._committer.stop()
+        await asyncio.wait([committing])
+        for task in (*sessions, stopping):
             task.cancel()
-        await asyncio.gather(committing, *sessions, stopping, return_exceptions=True)
+        await asyncio.gather(*sessions, stopping, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
         await self.northbound.stop()

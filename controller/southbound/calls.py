@@ -202,8 +202,11 @@ class Calls:
             CodecError: it has entries that are not of the program.
         """
         request = self._read_request()
-        for table_id in self._codec.table_ids.values():
-            request.entities.add().table_entry.table_id = table_id
+        for name, table_id in self._codec.table_ids.items():
+            wanted = request.entities.add().table_entry
+            wanted.table_id = table_id
+            if p.TABLES[name].metered:
+                wanted.meter_config.SetInParent()
         entries: dict[EntryKey, Entry] = {}
         async for entity in self._read(request, "reading the tables"):
             message = entity.table_entry

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from finsy.proto import p4i, p4r
 
-from controller.dataplane.entries import Entry, EntryKey, Lpm, Match, Op, Range, Ternary, Update
+from controller.dataplane.entries import Entry, EntryKey, Lpm, Match, Op, Range, Rate, Ternary, Update
 
 Message: TypeAlias = Any
 """A message of finsy's protocol buffers: the package has no types."""
@@ -166,7 +166,9 @@ class Codec:
             params = tuple(values[number] for number in self._param_ids[table.actions[name].id])
         except KeyError as error:
             raise CodecError(f"an entry of {table.name} lacks parameter {error} of {name}") from None
-        return Entry(table.name, self._match(table, message), name, params, message.priority)
+        meter = message.meter_config
+        rate = Rate(meter.pir, meter.pburst) if message.HasField("meter_config") and meter.pir else None
+        return Entry(table.name, self._match(table, message), name, params, message.priority, rate)
 
     def decode_key(self, message: Message) -> EntryKey:
         """Return the key of a `p4.v1.TableEntry`, whatever its action.
@@ -239,6 +241,11 @@ def _put_values(body: Message, entry: Entry, fields: tuple[_Field, ...], widths:
             param.value = _fit(number, width)
     if entry.priority:
         body.priority = entry.priority
+    if entry.rate is not None:
+        # One colour boundary: committed and peak rate are the same, so a packet is green or red.
+        meter = body.meter_config
+        meter.cir = meter.pir = entry.rate.per_second
+        meter.cburst = meter.pburst = entry.rate.burst
 
 
 def _is_given(match: Match) -> bool:

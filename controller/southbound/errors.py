@@ -1,16 +1,13 @@
 """What can go wrong between the controller and a switch."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
 from finsy.proto import p4r, rpc_status
 
 from controller.dataplane.entries import Update
-
-if TYPE_CHECKING:
-    from controller.dataplane.plans import Step
 
 DETAILS_KEY = "grpc-status-details-bin"
 """The trailing metadata that carries a `google.rpc.Status` with one `p4.v1.Error` for each update of a Write."""
@@ -42,12 +39,10 @@ class WriteFailedError(SouthboundError):
 
     Attributes:
         failures: what it refused.
-        step: of a plan, the step at which it happened.
     """
 
     def __init__(self, switch: str, failures: Iterable[Failure]) -> None:
         self.failures = tuple(failures)
-        self.step: Step | None = None
         first = self.failures[0]
         op, entry = first.update
         code = code_name(first.code)

@@ -17,7 +17,7 @@ import grpc.aio
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entries, Entry, EntryKey, Update
 from controller.dataplane.pipeline import DropReason
-from controller.dataplane.plans import Plan, Stages, diff
+from controller.dataplane.plans import Stages, diff
 from controller.southbound.artefacts import ArtefactError, Artefacts
 from controller.southbound.calls import Calls
 from controller.southbound.codec import Codec, CodecError
@@ -268,28 +268,6 @@ class SwitchSession:
         """
         async with self._writing:
             await self._write_ready(updates)
-
-    async def carry_out(self, plan: Plan) -> None:
-        """Write the stages of a plan in their order, with nothing of another call in between.
-
-        Raises:
-            NotReadyError: the session is not, or no longer, ready; the reconciliation will do it.
-            WriteFailedError: the switch refused an update; `step` says where, and later steps were not written.
-            ConnectionLostError: the switch did not answer; the session starts over and reconciles.
-        """
-        async with self._writing:
-            for step, stage in plan.steps():
-                try:
-                    await self._write_ready(stage)
-                except WriteFailedError as error:
-                    error.step = step
-                    raise
-
-    async def write_stages(self, stages: Stages) -> None:
-        """Write stages in their order, with nothing of another call in between; raises as `write` does."""
-        async with self._writing:
-            for stage in stages:
-                await self._write_ready(stage)
 
     async def _write_ready(self, updates: Sequence[Update]) -> None:
         calls, stream = self._calls, self._stream

@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import signal
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
+
+T = TypeVar("T")
 
 _SAMPLE = "three-access.yaml"
 
@@ -36,11 +40,13 @@ def demo(
     try:
         network = load_topology(topology or sample_topologies() / _SAMPLE)
         clear(out)
-        report = asyncio.run(run_demo(network, out, console))
+        report = asyncio.run(_until_stopped(run_demo(network, out, console)))
     except (TopologyError, NetworkError, PlanError, OSError) as error:
         raise _fail(str(error), 2) from None
     except ControllerError as error:
         raise _fail(str(error), 1) from None
+    except asyncio.CancelledError:
+        raise _fail("stopped by SIGTERM", 128 + signal.SIGTERM) from None
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=2))
     else:
@@ -50,6 +56,13 @@ def demo(
         )
         console.print(f"{verdict}; took {report.seconds:.1f} s. See {out}: home-agent.pcap, report.json, timeline.png")
     raise typer.Exit(0 if report.ok else 1)
+
+
+async def _until_stopped(work: Coroutine[object, object, T]) -> T:
+    """Do some work; SIGTERM ends it as SIGINT does, so the controller does not stay behind."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 def _fail(reason: str, status: int) -> typer.Exit:

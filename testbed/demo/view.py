@@ -27,14 +27,14 @@ def table(step: Step, checks: Iterable[Check], console: Console) -> Table:
         title=f"{step.letter}. {step.title}",
         title_justify="left",
         title_style="bold cyan",
-        show_header=False,
+        show_header=step.letter == "a",
         box=box.SIMPLE,
         pad_edge=False,
     )
     grid.add_column("check", width=max(30, room))
     grid.add_column("found", justify="right", width=_FIGURE_WIDTH)
     grid.add_column("wanted", justify="right", width=_FIGURE_WIDTH, style="dim")
-    grid.add_column("verdict", width=6)
+    grid.add_column("", width=6)
     for check in checks:
         mark = Text("ok", style="green") if check.ok else Text("FAILED", style="bold red")
         grid.add_row(check.name, shown(check.figure, check.unit), shown_target(check), mark)

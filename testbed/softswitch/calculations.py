@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from testbed.softswitch.errors import UnsupportedError
 from testbed.softswitch.expressions import Expressions, store
 from testbed.softswitch.hashes import HASHES
-from testbed.softswitch.program import Json
+from testbed.softswitch.program import Json, whole
 from testbed.softswitch.scope import Scope
 
 
@@ -32,7 +32,8 @@ def hash_of(scope: Scope, name: str, where: str) -> list[str]:
 
 def _append(scope: Scope, item: Json, where: str) -> Iterator[str]:
     if item["type"] == "hexstr":
-        yield f"acc = acc << {item['bitwidth']} | {int(item['value'], 16):#x}; width += {item['bitwidth']}"
+        width = whole(item["bitwidth"])
+        yield f"acc = acc << {width} | {int(item['value'], 16):#x}; width += {width}"
         return
     if item["type"] == "field":
         pairs = [scope.field(item["value"][0], item["value"][1], where)]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from testbed.softswitch.errors import ArtefactError
+from testbed.softswitch.errors import ArtefactError, UnsupportedError
 from testbed.softswitch.expressions import HELPERS
 from testbed.softswitch.function import FunctionWriter
 from testbed.softswitch.hashes import HASHES
@@ -51,7 +51,6 @@ class Compiled:
     meters: dict[str, MeterArray]
     registers: dict[str, list[int]]
     replication: Replication
-    clock: Clock
 
 
 def compile_program(program: Program, clock: Clock = time.monotonic, visible: Collection[str] = ()) -> Compiled:
@@ -67,7 +66,14 @@ def compile_program(program: Program, clock: Clock = time.monotonic, visible: Co
         ArtefactError: the program is inconsistent.
         UnsupportedError: a construct that this switch does not run.
     """
-    return _Compiler(program, clock, visible).compile()
+    try:
+        return _Compiler(program, clock, visible).compile()
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise UnsupportedError(f"a construct that nests this deeply or is this large ({error})", "program") from None
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        if isinstance(error, ArtefactError):
+            raise
+        raise ArtefactError(f"the BMv2 JSON is inconsistent: {type(error).__name__} {error}") from error
 
 
 class _Compiler:
@@ -101,7 +107,7 @@ class _Compiler:
         process = self._environment["process"]
         if not callable(process):
             raise ArtefactError("the generated module has no function")
-        return Compiled(program, process, text, tables, counters, meters, registers, self._replication, self._clock)
+        return Compiled(program, process, text, tables, counters, meters, registers, self._replication)
 
     # -- run-time state ------------------------------------------------------------------------------------------------
 

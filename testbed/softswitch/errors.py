@@ -41,7 +41,6 @@ RESOURCE_EXHAUSTED = 8
 FAILED_PRECONDITION = 9
 OUT_OF_RANGE = 11
 UNIMPLEMENTED = 12
-INTERNAL = 13
 
 
 def invalid(message: str) -> EntityError:

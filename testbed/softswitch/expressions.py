@@ -71,7 +71,7 @@ class Expressions:
     def value(self, node: Json) -> Text:
         """A node of the JSON as Python text."""
         kind = node["type"]
-        reader: Callable[[Json], Text] | None = getattr(self, f"_{kind}", None)
+        reader: Callable[[Json], Text] | None = getattr(self, f"_{kind}", None) if kind in _OPERANDS else None
         if reader is None:
             raise UnsupportedError(f"the operand type {kind!r}", self.where)
         return reader(node)
@@ -314,6 +314,9 @@ def _any(_left: int | None, _right: int | None) -> int | None:
     return None
 
 
+_OPERANDS = frozenset({
+    "field", "hexstr", "bool", "local", "runtime_data", "header", "lookahead", "stack_field", "expression",
+})  # fmt: skip
 _BINARY: dict[str, tuple[str, Callable[[int | None, int | None], int | None]]] = {
     "+": ("+", _add),
     "-": ("-", _any),

@@ -4,11 +4,20 @@ from testbed.softswitch.actions import Body
 from testbed.softswitch.errors import ArtefactError, UnsupportedError
 from testbed.softswitch.expressions import Expressions, store
 from testbed.softswitch.layout import Layout
-from testbed.softswitch.program import Json, State
+from testbed.softswitch.program import Json, State, whole
 from testbed.softswitch.scope import Scope
 from testbed.softswitch.source import Source
 
-_ERRORS = {"PacketTooShort": 1, "NoMatch": 2, "StackOutOfBounds": 3, "HeaderTooShort": 4, "ParserInvalidArgument": 6}
+_ERRORS = {
+    "PacketTooShort": 1,
+    "NoMatch": 2,
+    "StackOutOfBounds": 3,
+    "HeaderTooShort": 4,
+    "ParserTimeout": 5,
+    "ParserInvalidArgument": 6,
+}
+MAX_TURNS = 1 << 16
+"""How often a parser may go back to an earlier state: more than any frame has bytes. Then it ends with ParserTimeout."""
 DEPTH = 12
 """How deep states nest before they become a labelled block."""
 
@@ -34,6 +43,7 @@ class ParserWriter:
         """
         self._labelled = self._joins()
         self._source.line("n = 1")
+        self._source.line("turns = 0")
         with self._source.block("while 1:"):
             for name in self._order:
                 if name in self._labelled:
@@ -143,7 +153,7 @@ class ParserWriter:
 
     def _advance(self, kind: str, parameter: Json, where: str) -> None:
         if kind == "shift":
-            self._source.line(f"e = o + {parameter}")
+            self._source.line(f"e = o + {whole(parameter)}")
         else:
             expressions = Expressions(self._scope, where)
             amount = expressions.value(parameter)
@@ -208,6 +218,8 @@ class ParserWriter:
         else:
             self._source.line(f"n = {self._number[target]}")
             if self._number[target] <= self._number[state.name]:
+                self._source.line("turns += 1")
+                self._fail(f"turns > {MAX_TURNS}", "ParserTimeout")
                 self._source.line("continue")
 
     def _signed_width(self, item: Json, where: str) -> int:

@@ -11,10 +11,18 @@ from testbed.softswitch.arrays import Arrays
 from testbed.softswitch.compiler import compile_program
 from testbed.softswitch.copies import ReplicationEntries
 from testbed.softswitch.entities import DELETE, INSERT, MODIFY, TableEntries
-from testbed.softswitch.errors import ArtefactError, invalid, unimplemented
+from testbed.softswitch.errors import ArtefactError, invalid, not_found, unimplemented
 from testbed.softswitch.packet_io import PacketIo
 from testbed.softswitch.program import load_program
 from testbed.softswitch.schema import bind, check_supported, visible_tables
+
+_ABSENT = {
+    "action_profile_member": "action_profile_id",
+    "action_profile_group": "action_profile_id",
+    "value_set_entry": "value_set_id",
+    "digest_entry": "digest_id",
+}
+"""Entities of constructs that are refused when a program is loaded, and the field that says which one."""
 
 
 class ForwardingPipeline:
@@ -88,9 +96,19 @@ class ForwardingPipeline:
         which = entity.WhichOneof("entity")
         if which is None:
             raise invalid("the request names no entity")
+        if which in _ABSENT:
+            return _nothing(which, getattr(entity, which))
         if which not in self._readers:
             raise unimplemented(f"reading a {which}")
         return self._readers[which](getattr(entity, which))
+
+
+def _nothing(which: str, message: Any) -> Iterator[p4r.Entity]:  # noqa: ANN401 - one of several messages
+    """The answer to a read of things that no program here can have: none, or that the one asked for does not exist."""
+    number = getattr(message, _ABSENT[which])
+    if number:
+        raise not_found(f"no {which} for id {number}")
+    return iter(())
 
 
 def parse_p4info(text: str) -> p4i.P4Info:

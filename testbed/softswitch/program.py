@@ -19,6 +19,8 @@ _KNOWN = frozenset({
     "program", "__meta__",
     "learn_lists",  # declarations only; the primitive that uses one is refused
 })  # fmt: skip
+MAX_CELLS = 1 << 22
+"""Cells of one counter, meter or register array."""
 _REFUSED = {
     "header_union_types": "header unions",
     "header_unions": "header unions",
@@ -196,8 +198,21 @@ def load_program(text: bytes | str) -> Program:
         raise ArtefactError("the device configuration is not a BMv2 JSON: not an object")
     try:
         return _read(data)
-    except (KeyError, IndexError, TypeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, ArtefactError):
+            raise
         raise ArtefactError(f"the BMv2 JSON is incomplete or malformed: {type(error).__name__} {error}") from error
+
+
+def whole(value: object) -> int:
+    """A number of the JSON that ends up in generated code, where nothing but a number may be.
+
+    Raises:
+        ArtefactError: it is anything else, or negative.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ArtefactError(f"the BMv2 JSON is malformed: {value!r} stands where a number must be")
+    return value
 
 
 def _read(data: Json) -> Program:
@@ -231,10 +246,13 @@ def _read(data: Json) -> Program:
         registers={r["name"]: _array(r) for r in data["register_arrays"]},
         calculations={c["name"]: c for c in data["calculations"]},
         checksums=tuple(data["checksums"]),
-        errors={item[0]: item[1] for item in data.get("errors", [])},
+        errors={item[0]: whole(item[1]) for item in data.get("errors", [])},
         aliases={name: (target[0], target[1]) for name, target in data.get("field_aliases", [])},
-        field_lists={f["id"]: _field_list(f) for f in data.get("field_lists", [])},
+        field_lists={whole(f["id"]): _field_list(f) for f in data.get("field_lists", [])},
     )
+    for name in program.deparser:
+        if name not in headers or headers[name].metadata:
+            raise ArtefactError(f"the deparser emits {name!r}, which is not a packet header")
     missing = {"ingress", "egress"} - program.pipelines.keys()
     if missing:
         raise ArtefactError(f"the program has no {' and no '.join(sorted(missing))} pipeline: it is not for v1model")
@@ -254,7 +272,7 @@ def _headers(data: Json) -> dict[str, Header]:
         for item in kind["fields"]:
             if not isinstance(item[1], int):
                 raise UnsupportedError(f"the variable-length field {item[0]}", f"header type {kind['name']}")
-            fields.append(Field(item[0], item[1], bool(item[2]) if len(item) > 2 else False))
+            fields.append(Field(item[0], whole(item[1]), bool(item[2]) if len(item) > 2 else False))
         types[kind["name"]] = tuple(fields)
     headers = {}
     for item in data["headers"]:
@@ -271,7 +289,9 @@ def _stacks(data: Json) -> dict[str, tuple[str, ...]]:
 
 
 def _action(data: Json) -> Action:
-    params = tuple((p["name"], p["bitwidth"]) for p in data["runtime_data"])
+    params = tuple((p["name"], whole(p["bitwidth"])) for p in data["runtime_data"])
+    if not isinstance(data["name"], str):
+        raise ArtefactError(f"the BMv2 JSON is malformed: an action is named {data['name']!r}")
     return Action(data["id"], data["name"], params, tuple(data["primitives"]))
 
 
@@ -294,11 +314,14 @@ def _array(data: Json) -> Array:
     target = data.get("result_target")
     if data.get("rate_count", 2) != 2:
         raise UnsupportedError(f"{data['rate_count']} rates", f"meter {data['name']}")
+    size = whole(data.get("size", 0))
+    if size > MAX_CELLS:
+        raise UnsupportedError(f"an array of {size} cells", f"array {data['name']}")
     return Array(
         name=data["name"],
-        size=data.get("size", 0),
+        size=size,
         direct=data["binding"] if data.get("is_direct") else None,
-        width=data.get("bitwidth", 0),
+        width=whole(data.get("bitwidth", 0)),
         unit=data.get("type", ""),
         target=(target[0], target[1]) if target else None,
     )
@@ -337,7 +360,7 @@ def _table(data: Json, headers: Mapping[str, Header], actions: Mapping[int, Acti
         keys=keys,
         actions=chosen,
         next=data["next_tables"],
-        size=data["max_size"],
+        size=whole(data["max_size"]),
         default=ids.index(default["action_id"]),
         default_args=tuple(int(value, 16) for value in default.get("action_data", ())),
         default_const=bool(default.get("action_const")),

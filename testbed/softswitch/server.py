@@ -5,7 +5,7 @@ Everything runs on one event loop, the data path too. A write of many updates le
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, NoReturn, Protocol
 
 import grpc
@@ -21,12 +21,14 @@ from testbed.softswitch.pipeline import ForwardingPipeline
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 API_VERSION = "1.5.0"
+NO_PIPELINE = "No forwarding pipeline config set for this device"
+"""In the words of BMv2 and Stratum: clients recognise this case by its text."""
 SLICE = 64
 """Updates after which a write lets packets through."""
 CHUNK = 256
 """Entities in one message of a read's answer."""
 BACKLOG = 4096
-"""Messages that wait for a slow client; what comes then is dropped."""
+"""Messages that wait for a slow client; packets that come then are dropped."""
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -84,19 +86,23 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         self, request_iterator: AsyncIterator[p4r.StreamMessageRequest], context: _Context
     ) -> None:
         """One client's stream."""
-        queue: asyncio.Queue[p4r.StreamMessageResponse] = asyncio.Queue(BACKLOG)
+        queue: asyncio.Queue[p4r.StreamMessageResponse] = asyncio.Queue()
 
         def send(message: p4r.StreamMessageResponse) -> None:
-            try:
-                queue.put_nowait(message)
-            except asyncio.QueueFull:
+            if queue.qsize() >= BACKLOG and message.HasField("packet"):
                 self.dropped += 1
+            else:
+                queue.put_nowait(message)
 
         client = Client(send, context.peer())
         writer = asyncio.create_task(_drain(queue, context), name=f"p4runtime stream {client.name}")
         try:
             async for message in request_iterator:
-                self._stream_message(client, message)
+                if message.HasField("arbitration"):
+                    async with self._write_lock:  # a new primary comes in after the writes that have started
+                        self._arbitration.update(client, message.arbitration)
+                else:
+                    self._stream_message(client, message)
         except EntityError as error:
             await context.abort(_CODES[error.code], str(error))
         finally:
@@ -105,9 +111,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
 
     def _stream_message(self, client: Client, message: p4r.StreamMessageRequest) -> None:
         kind = message.WhichOneof("update")
-        if kind == "arbitration":
-            self._arbitration.update(client, message.arbitration)
-        elif kind == "packet":
+        if kind == "packet":
             self._packet_out(client, message.packet)
         else:
             response = p4r.StreamMessageResponse()
@@ -129,7 +133,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         if not self._arbitration.client_is_primary(client):
             raise EntityError(errors.PERMISSION_DENIED, "packet-out: only the primary may send packets")
         if self._device.pipeline is None:
-            raise EntityError(errors.FAILED_PRECONDITION, "packet-out: there is no pipeline yet")
+            raise EntityError(errors.FAILED_PRECONDITION, f"packet-out: {NO_PIPELINE}")
         return self._device.pipeline.packet_io.from_controller(packet)
 
     # -- unary ---------------------------------------------------------------------------------------------------------
@@ -162,7 +166,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
             known = p4r.SetForwardingPipelineConfigRequest.Action.Name(action)
             await _abort(context, errors.UNIMPLEMENTED, f"the pipeline action {known}")
         try:
-            pipeline = self._device.build(request.config)
+            pipeline = await asyncio.to_thread(self._device.build, request.config)
         except UnsupportedError as error:
             await _abort(context, errors.UNIMPLEMENTED, str(error))
         except ArtefactError as error:
@@ -182,7 +186,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         pipeline = self._device.pipeline
         response = p4r.GetForwardingPipelineConfigResponse()
         if pipeline is None:
-            await _abort(context, errors.FAILED_PRECONDITION, "there is no pipeline yet")
+            await _abort(context, errors.FAILED_PRECONDITION, NO_PIPELINE)
         response.config.cookie.cookie = pipeline.cookie
         if request.response_type in {
             p4r.GetForwardingPipelineConfigRequest.ALL,
@@ -202,11 +206,26 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         if request.atomicity != p4r.WriteRequest.CONTINUE_ON_ERROR:
             name = p4r.WriteRequest.Atomicity.Name(request.atomicity)
             await _abort(context, errors.UNIMPLEMENTED, f"the atomicity {name}; use CONTINUE_ON_ERROR")
+        if self._device.pipeline is None:
+            await _abort(context, errors.FAILED_PRECONDITION, NO_PIPELINE)
+        # A batch that has started is finished, even when its client goes away meanwhile.
+        task = asyncio.create_task(self._apply(request), name="p4runtime write")
+        try:
+            failures = await asyncio.shield(task)
+        except EntityError as error:
+            await _abort(context, error.code, str(error))
+        if failures:
+            await _abort_write(context, len(request.updates), failures)
+        return p4r.WriteResponse()
+
+    async def _apply(self, request: p4r.WriteRequest) -> dict[int, EntityError]:
+        """Try every update of a batch; give back what failed, by position."""
         failures: dict[int, EntityError] = {}
         async with self._write_lock:
             pipeline = self._device.pipeline
             if pipeline is None:
-                await _abort(context, errors.FAILED_PRECONDITION, "there is no pipeline yet")
+                raise AssertionError("a pipeline is replaced, never taken away")
+            self._require_primary(request)  # it may have lost that while it waited for its turn
             for index, update in enumerate(request.updates):
                 if index % SLICE == SLICE - 1:
                     await asyncio.sleep(0)
@@ -214,16 +233,14 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
                     pipeline.write(update)
                 except EntityError as error:
                     failures[index] = error
-        if failures:
-            await _abort_write(context, len(request.updates), failures)
-        return p4r.WriteResponse()
+        return failures
 
     async def Read(self, request: p4r.ReadRequest, context: _Context) -> AsyncIterator[p4r.ReadResponse]:  # noqa: N802
         """Answer in messages of `CHUNK` entities, letting packets through in between."""
         await self._check(request, context, writes=False)
         pipeline = self._device.pipeline
         if pipeline is None:
-            await _abort(context, errors.FAILED_PRECONDITION, "there is no pipeline yet")
+            await _abort(context, errors.FAILED_PRECONDITION, NO_PIPELINE)
         response = p4r.ReadResponse()
         try:
             for wanted in request.entities:
@@ -253,9 +270,15 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
                 context, errors.NOT_FOUND, f"no device {request.device_id} here, but device {self._device.device_id}"
             )
         if writes and not isinstance(request, (p4r.ReadRequest, p4r.GetForwardingPipelineConfigRequest)):
-            election = request.election_id.high << 64 | request.election_id.low
-            if not election or not self._arbitration.is_primary(request.role, election):
-                await _abort(context, errors.PERMISSION_DENIED, f"the election id {election} is not the primary's")
+            try:
+                self._require_primary(request)
+            except EntityError as error:
+                await _abort(context, error.code, str(error))
+
+    def _require_primary(self, request: p4r.WriteRequest | p4r.SetForwardingPipelineConfigRequest) -> None:
+        election = request.election_id.high << 64 | request.election_id.low
+        if not election or not self._arbitration.is_primary(request.role, election):
+            raise EntityError(errors.PERMISSION_DENIED, f"the election id {election} is not the primary's")
 
 
 async def _drain(queue: asyncio.Queue[p4r.StreamMessageResponse], context: _Context) -> None:
@@ -285,13 +308,8 @@ async def _abort_write(context: _Context, count: int, failures: dict[int, Entity
     await _abort(context, errors.UNKNOWN, status.message)
 
 
-def make_server(service: P4RuntimeService, listen: Callable[[grpc.aio.Server], int]) -> tuple[grpc.aio.Server, int]:
-    """A server for the service, bound but not started.
-
-    Args:
-        service: the service.
-        listen: adds the port, plain or TLS, and gives its number.
-    """
+def make_server(service: P4RuntimeService) -> grpc.aio.Server:
+    """A server for the service, neither bound nor started."""
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", 256 << 20),
@@ -304,4 +322,4 @@ def make_server(service: P4RuntimeService, listen: Callable[[grpc.aio.Server], i
         ]
     )
     p4r_grpc.add_P4RuntimeServicer_to_server(service, server)
-    return server, listen(server)
+    return server

@@ -1,7 +1,5 @@
 """The embedded switch: ports, a pipeline, and P4Runtime, on one event loop."""
 
-import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -63,6 +61,11 @@ class SoftSwitch:
         self._taps: dict[int, Tap] = {}
         self._service: P4RuntimeService | None = None
         self._server: grpc.aio.Server | None = None
+
+    @property
+    def undelivered(self) -> int:
+        """Packets for the controller that nobody took since the start: no primary, or a client too slow."""
+        return self._service.dropped if self._service else 0
 
     # -- pipeline ------------------------------------------------------------------------------------------------------
 
@@ -189,16 +192,14 @@ class SoftSwitch:
             ArtefactError: a TLS file cannot be read.
         """
         self._service = P4RuntimeService(self)
-        opened: list[Port] = []
+        self._server = make_server(self._service)
         try:
+            number = _listen(self._server, grpc_address, tls)
             for port in self._ports.values():
                 await port.open()
-                opened.append(port)
-            self._server, number = make_server(self._service, lambda server: _listen(server, grpc_address, tls))
             await self._server.start()
         except BaseException:
-            for port in opened:
-                port.close()
+            await self.stop()
             raise
         return f"{grpc_address.rpartition(':')[0]}:{number}"
 
@@ -211,30 +212,23 @@ class SoftSwitch:
             port.close()
         self._service = None
 
-    async def serve_forever(self) -> None:
-        """Wait until the task is cancelled, then stop."""
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        await self.stop()
-
 
 def _listen(server: grpc.aio.Server, address: str, tls: TlsFiles | None) -> int:
+    reason = "the address is in use or not usable; choose another"
+    credentials = None
+    if tls is not None:
+        reason += ", or check that the TLS files hold a key and its certificate"
+        credentials = grpc.ssl_server_credentials(
+            [(_read(tls.key), _read(tls.certificate))],
+            root_certificates=_read(tls.ca) if tls.ca else None,
+            require_client_auth=tls.ca is not None,
+        )
     try:
-        if tls is None:
-            number = server.add_insecure_port(address)
-        else:
-            credentials = grpc.ssl_server_credentials(
-                [(_read(tls.key), _read(tls.certificate))],
-                root_certificates=_read(tls.ca) if tls.ca else None,
-                require_client_auth=tls.ca is not None,
-            )
-            number = server.add_secure_port(address, credentials)
-    except (RuntimeError, ValueError) as error:
-        raise PortError(
-            f"cannot serve P4Runtime at {address}: the address is in use or not usable; choose another"
-        ) from error
+        number = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+    except (RuntimeError, ValueError):
+        number = 0
     if number == 0:
-        raise PortError(f"cannot serve P4Runtime at {address}: the address is in use or not usable; choose another")
+        raise PortError(f"cannot serve P4Runtime at {address}: {reason}")
     return int(number)
 
 

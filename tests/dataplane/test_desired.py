@@ -1,97 +1,19 @@
 """Changes, carried out update by update on a model of a switch that checks after each one that no way leads nowhere."""
 
-from collections.abc import Iterable
 from dataclasses import replace
-from random import Random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    MultipleResults,
-    RuleBasedStateMachine,
-    consumes,
-    initialize,
-    invariant,
-    multiple,
-    precondition,
-    rule,
-)
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.desired import ConflictError, DesiredState
-from controller.dataplane.entries import Entry, EntryKey, Op, Update
+from controller.dataplane.entries import Entry, Op
 from controller.dataplane.flows import PolicyError
 from controller.dataplane.ids import Ids, OutOfIdsError
-from controller.dataplane.plans import Plan, Stages, Step, diff, merge, plan
-from controller.mobility.address import Address, Prefix, parse_address
-from controller.mobility.flows import FlowEntry, FlowPolicy, FlowSelector, Span, TrafficSelector
-from controller.mobility.model import Binding, Cause, NodeRecord, Transaction
-
-AGENT = parse_address("2001:db8:0:1::1")
-HOMES = [parse_address(f"2001:db8:0:1::10{n}") for n in range(3)]
-COA = [parse_address(f"2001:db8:a{n}::100") for n in range(4)]
-PREFIXES = [Prefix.parse(f"2001:db8:7{n}::/64") for n in range(3)]
-
-
-class RefusedError(Exception):
-    """The model switch has no room."""
-
-
-class ModelSwitch:
-    """Tables as a dict. Updates of one Write are done in random order, leniently; each leaves consistent tables."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self.entries: dict[EntryKey, Entry] = {}
-        self.random = Random(seed)
-        self.refuse_after: int | None = None
-
-    def write(self, stages: Stages) -> None:
-        for stage in stages:
-            for update in self.random.sample(stage, len(stage)):
-                if self.refuse_after is not None:
-                    if self.refuse_after == 0:
-                        raise RefusedError
-                    self.refuse_after -= 1
-                self.do(update)
-                self.check()
-            self.check_tunnels()
-
-    def do(self, update: Update) -> None:
-        if update.op is Op.DELETE:
-            self.entries.pop(update.entry.key, None)
-        else:
-            self.entries[update.entry.key] = update.entry
-
-    def check(self) -> None:
-        for entry in self.entries.values():
-            if entry.table in {p.DEFAULT_BINDING, p.FLOW_BINDINGS}:
-                assert (p.TUNNELS, (entry.match[0], entry.params[0]), 0) in self.entries, entry
-            elif entry.table in {p.HOME_ADDRESSES, p.MOBILE_NETWORKS}:
-                assert (p.DEFAULT_BINDING, entry.params, 0) in self.entries, entry
-
-    def check_tunnels(self) -> None:
-        """A tunnel that traffic takes has its way back, or the node's own packets would be dropped."""
-        for entry in list(self.entries.values()):
-            if entry.table in {p.DEFAULT_BINDING, p.FLOW_BINDINGS}:
-                tunnel = self.entries[p.TUNNELS, (entry.match[0], entry.params[0]), 0]
-                assert (p.TUNNEL_TERMINATION, tunnel.params[::-1], 0) in self.entries, tunnel
-
-
-def record(home: Address, care_of: dict[int, int], prefixes: Iterable[Prefix] = (), sequence: int = 1) -> NodeRecord:
-    bindings = tuple(Binding(bid, COA[n], 60, 60.0) for bid, n in sorted(care_of.items()))
-    return NodeRecord(home, AGENT, sequence, bindings, tuple(prefixes))
-
-
-def transaction(before: NodeRecord | None, after: NodeRecord | None) -> Transaction:
-    known = after or before
-    assert known is not None
-    return Transaction(1, known.home_address, before, after, Cause.REGISTRATION)
-
-
-def policy(home: Address, bid: int, priority: int) -> FlowPolicy:
-    return FlowPolicy(f"flow {priority}", home, priority, TrafficSelector(protocol=17, dscp=priority), bid)
+from controller.dataplane.plans import Plan, Step, diff, merge
+from controller.mobility.address import parse_address
+from controller.mobility.flows import FlowPolicy
+from controller.mobility.model import NodeRecord
+from model_switch import AGENT, COA, HOMES, PREFIXES, ModelSwitch, policy, record, transaction
 
 
 def registered(state: DesiredState, switch: ModelSwitch, after: NodeRecord) -> None:
@@ -104,24 +26,25 @@ def registered(state: DesiredState, switch: ModelSwitch, after: NodeRecord) -> N
 
 def test_a_first_registration_ends_with_the_entrance() -> None:
     done = DesiredState().apply(transaction(None, record(HOMES[0], {1: 0, 2: 1}, PREFIXES[:1])))
-    assert [step for step, _ in done.steps()] == [Step.MAKE, Step.STEER, Step.ATTACH]
+    assert [step for step, _ in done.steps()] == [Step.MAKE, Step.ATTACH]
     assert {update.op for update in done.updates()} == {Op.INSERT}
     assert {update.entry.table for update in done.stages[-1]} == {p.HOME_ADDRESSES, p.MOBILE_NETWORKS}
     assert done.break_ == ()
 
 
-def test_a_handover_is_one_modify_between_make_and_break() -> None:
+def test_a_handover_is_one_write_with_one_modify_before_the_break() -> None:
     state, switch = DesiredState(), ModelSwitch()
     registered(state, switch, record(HOMES[0], {1: 0, 2: 1}))
     done = state.apply(transaction(state.record(HOMES[0]), record(HOMES[0], {1: 0, 2: 2})))
-    assert [step for step, _ in done.steps()] == [Step.MAKE, Step.STEER]
-    make, steer = done.stages
+    assert [step for step, _ in done.steps()] == [Step.MAKE]
+    (make,) = done.stages
     assert {(update.op, update.entry.table) for update in make} == {
         (Op.INSERT, p.TUNNEL_TERMINATION),
         (Op.INSERT, p.HOST_SOURCES),
+        (Op.MODIFY, p.TUNNELS),
     }
-    ((op, entry),) = steer
-    assert (op, entry.table, entry.params[1]) == (Op.MODIFY, p.TUNNELS, int.from_bytes(COA[2]))
+    (tunnel,) = (update.entry for update in make if update.entry.table == p.TUNNELS)
+    assert tunnel.params[1] == int.from_bytes(COA[2])
     assert [[update.entry.table for update in stage] for stage in done.break_] == [
         [p.HOST_SOURCES],
         [p.TUNNEL_TERMINATION],
@@ -132,7 +55,7 @@ def test_a_deregistration_closes_the_entrance_first() -> None:
     state, switch = DesiredState(), ModelSwitch()
     registered(state, switch, record(HOMES[0], {1: 0}, PREFIXES[:1]))
     done = state.apply(transaction(state.record(HOMES[0]), None))
-    assert [step for step, _ in done.steps()] == [Step.DETACH, Step.UNSTEER, Step.UNMAKE]
+    assert [step for step, _ in done.steps()] == [Step.DETACH, Step.UNMAKE]
     switch.write(done.stages)
     state.confirm(done)
     assert {key[0] for key in switch.entries} == {p.TUNNEL_TERMINATION, p.HOST_SOURCES, p.NETWORK_SOURCES}
@@ -160,7 +83,7 @@ def test_a_path_in_the_making_is_inserted_by_each_plan_but_written_once() -> Non
     assert all(any(u.entry.table == p.TUNNEL_TERMINATION for u in one.stages[0]) for one in plans)
     merged = merge(plans)
     assert [u.entry.table for u in merged.stages[0]].count(p.TUNNEL_TERMINATION) == 1
-    assert len(merged.stages) == 3
+    assert len(merged.stages) == 2
     assert merged.numbers == (*plans[0].numbers, *plans[1].numbers)
 
 
@@ -177,6 +100,38 @@ def test_a_refused_neighbour_leaves_the_shared_path_alone() -> None:
     state.confirm(plans[1])
     assert switch.entries == state.desired()
     assert state.record(HOMES[0]) is None
+
+
+@pytest.mark.parametrize("leaves_first", [True, False])
+@pytest.mark.parametrize("last_first", [True, False])
+def test_a_path_that_changes_hands_in_a_refused_batch_never_goes(*, leaves_first: bool, last_first: bool) -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    registered(state, switch, record(HOMES[1], {1: 0}))
+    before = dict(switch.entries)
+    leave, come = transaction(state.record(HOMES[1]), None), transaction(None, record(HOMES[0], {1: 0}))
+    plans = [state.apply(change) for change in ((leave, come) if leaves_first else (come, leave))]
+    for one in reversed(plans) if last_first else plans:
+        undone = state.rollback(one, Step.MAKE)
+        switch.write(undone.stages)
+        state.confirm(undone)
+    assert switch.entries == state.desired() == before
+
+
+def test_a_path_left_by_one_and_refused_to_another_keeps_its_grace() -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    registered(state, switch, record(HOMES[1], {1: 0}))
+    leave = state.apply(transaction(state.record(HOMES[1]), None))
+    come = state.apply(transaction(None, record(HOMES[0], {1: 0})))
+    switch.write(merge([leave, come]).stages)
+    state.confirm(leave)
+    undone = state.rollback(come)
+    switch.write(undone.stages)
+    state.confirm(undone)
+    assert {key[0] for key in switch.entries} == {p.TUNNEL_TERMINATION, p.HOST_SOURCES}
+    switch.write(state.take_break(leave))
+    state.finish_break(leave)
+    assert switch.entries == state.desired() == {}
+    assert len(state.ids.paths) == 0
 
 
 def test_numbers_come_back_only_after_the_break() -> None:
@@ -199,7 +154,7 @@ def test_what_is_wanted_again_is_not_broken() -> None:
     switch.write(away.stages)
     state.confirm(away)
     back = state.apply(transaction(state.record(HOMES[0]), record(HOMES[0], {1: 0})))
-    assert [step for step, _ in back.steps()] == [Step.STEER]
+    assert [step for step, _ in back.steps()] == [Step.MAKE]
     switch.write(back.stages)
     state.confirm(back)
     assert state.take_break(away) == ()
@@ -304,7 +259,7 @@ def test_a_restored_state_is_the_one_that_was_stored() -> None:
     with pytest.raises(ValueError, match="already taken"):
         again.restore(record(parse_address("2001:db8:0:1::9"), {}), 1, {})
     moved = again.apply(transaction(again.record(HOMES[1]), record(HOMES[1], {1: 1, 2: 3})))
-    assert [step for step, _ in moved.steps()] == [Step.MAKE, Step.STEER]
+    assert [step for step, _ in moved.steps()] == [Step.MAKE]
 
 
 def test_static_entries_belong_to_their_switch() -> None:
@@ -328,140 +283,3 @@ def test_merging_one_plan_or_none_changes_nothing() -> None:
     done = DesiredState().apply(transaction(None, record(HOMES[0], {1: 0})))
     assert merge([done]) is done
     assert merge([]) == Plan()
-
-
-def with_flows(node: NodeRecord, flows: dict[int, tuple[int, int]]) -> NodeRecord:
-    """Add flow bindings that the node signalled: priority to BID and an upper end of ports from 1 on."""
-    signalled = tuple(
-        FlowEntry(number, number, FlowSelector(protocol=Span(17, 17), source_ports=Span(1, end)), (bid,))
-        for number, (bid, end) in sorted(flows.items())
-    )
-    return replace(node, flows=signalled)
-
-
-records = st.builds(
-    with_flows,
-    st.builds(
-        record,
-        st.sampled_from(HOMES),
-        st.dictionaries(st.integers(1, 3), st.integers(0, 3), max_size=3),
-        st.sets(st.sampled_from(PREFIXES)).map(sorted),
-    ),
-    st.dictionaries(st.integers(1, 3), st.tuples(st.integers(1, 4), st.integers(1, 3)), max_size=2),
-)
-
-
-def world(nodes: list[NodeRecord]) -> dict[EntryKey, Entry]:
-    state = DesiredState()
-    for node in nodes:
-        if state.record(node.home_address) is None:
-            try:
-                state.confirm(state.apply(transaction(None, node)))
-            except ConflictError:
-                continue
-    return state.desired()
-
-
-@given(st.lists(records, max_size=4), st.lists(records, max_size=4), st.integers())
-@settings(max_examples=60, deadline=None)
-def test_reconciling_leads_from_anything_to_anything(
-    now: list[NodeRecord], wanted: list[NodeRecord], seed: int
-) -> None:
-    switch, target = ModelSwitch(seed), world(wanted)
-    switch.entries = world(now)
-    switch.write(diff(switch.entries, target))
-    assert switch.entries == target
-    assert diff(switch.entries, target) == ()
-    assert plan(target, target) == Plan()
-
-
-class Life(RuleBasedStateMachine):
-    """Nodes come, move and go; plans overlap, are merged, refused and undone; the switch is never inconsistent."""
-
-    done: Bundle[Plan] = Bundle("done")
-
-    @initialize(seed=st.integers())
-    def begin(self, seed: int) -> None:
-        self.state = DesiredState()
-        self.switch = ModelSwitch(seed)
-        self.unbroken = 0
-
-    @rule(target=done, nodes=st.lists(records, min_size=1, max_size=3, unique_by=lambda node: node.home_address))
-    def register(self, nodes: list[NodeRecord]) -> MultipleResults[Plan]:
-        return self.carry_out([*self.planned(nodes)])
-
-    @rule(
-        target=done,
-        nodes=st.lists(records, min_size=1, max_size=3, unique_by=lambda node: node.home_address),
-        room=st.integers(0, 12),
-    )
-    def refuse(self, nodes: list[NodeRecord], room: int) -> MultipleResults[Plan]:
-        plans = [*self.planned(nodes)]
-        desired = self.state.desired()
-        merged = merge(plans)
-        self.switch.refuse_after = room
-        reached = Step.MAKE
-        try:
-            for reached, stage in merged.steps():  # noqa: B007  the step that fails is used below
-                self.switch.write((stage,))
-        except RefusedError:
-            self.switch.refuse_after = None
-            for one in plans:
-                undone = self.state.rollback(one, reached)
-                self.switch.write(undone.stages)
-                self.state.confirm(undone)
-            return multiple()
-        self.switch.refuse_after = None
-        assert self.state.desired() == desired
-        return self.carry_out(plans)
-
-    @rule(target=done, home=st.sampled_from(HOMES), forgotten=st.booleans())
-    def deregister(self, home: Address, forgotten: bool) -> MultipleResults[Plan]:  # noqa: FBT001  Hypothesis passes by name
-        before = self.state.record(home)
-        if before is None:
-            return multiple()
-        after = None if forgotten else replace(before, bindings=(), prefixes=(), forget_at=1.0)
-        return self.carry_out([self.state.apply(transaction(before, after))])
-
-    @rule(
-        target=done, home=st.sampled_from(HOMES), bids=st.dictionaries(st.integers(1, 4), st.integers(1, 3), max_size=3)
-    )
-    def steer(self, home: Address, bids: dict[int, int]) -> MultipleResults[Plan]:
-        wanted = [policy(home, bid, priority) for priority, bid in bids.items()]
-        return self.carry_out([self.state.set_policies(home, wanted)])
-
-    @rule(one=consumes(done))
-    def break_old_ways(self, one: Plan) -> None:
-        self.switch.write(self.state.take_break(one))
-        self.state.finish_break(one)
-        self.unbroken -= 1
-
-    @precondition(lambda self: self.unbroken == 0)
-    @rule()
-    def nothing_is_left_over(self) -> None:
-        in_use = [node for home in HOMES if (node := self.state.record(home)) is not None]
-        assert len(self.state.ids.nodes) == len(in_use)
-        assert len(self.state.ids.paths) == len({binding.care_of for node in in_use for binding in node.bindings})
-
-    @invariant()
-    def the_switch_has_what_is_desired(self) -> None:
-        assert self.switch.entries == self.state.desired()
-
-    def planned(self, nodes: list[NodeRecord]) -> Iterable[Plan]:
-        for node in nodes:
-            try:
-                yield self.state.apply(transaction(self.state.record(node.home_address), node))
-            except ConflictError:
-                continue
-
-    def carry_out(self, plans: list[Plan]) -> MultipleResults[Plan]:
-        merged = merge(plans)
-        self.switch.write(merged.stages)
-        self.state.confirm(merged)
-        broken = [one for one in plans if one.break_]
-        self.unbroken += len(broken)
-        return multiple(*broken)
-
-
-Life.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
-TestLife = Life.TestCase

@@ -160,7 +160,7 @@ def test_a_flood_from_unknown_addresses_leaves_no_state(bench: Bench) -> None:
     assert bench.engine.transactions() == []
     assert_untouched(bench.engine)
     assert bench.engine._in_flight == {}
-    assert set(bench.engine.counters) == {"received", "refused_129"}
+    assert set(bench.engine.counters) == {"received", "refused_133"}
 
 
 def test_an_open_network_is_bounded(make_bench: Callable[..., Bench]) -> None:

@@ -217,6 +217,18 @@ def test_removal_of_the_last_removes_all(registered: Pen) -> None:
     assert registered.node.next_timer() is None
 
 
+def test_removal_of_a_link_whose_registration_was_not_answered(registered: Pen) -> None:
+    registered.node.attach(3, COA3)
+    registered.node.register(6.0)
+    registered.update()
+    registered.node.deregister(3, 6.1)
+    update = registered.update()
+    assert (update.lifetime_units, bids(update)) == (0, [(3, None)])
+    registered.answer(update, 133)
+    assert [binding.bid for binding in registered.node.bindings] == [1, 2]
+    assert registered.node.settled
+
+
 def test_removal_of_a_link_that_was_never_there(registered: Pen) -> None:
     registered.node.deregister(9, 6.0)
     assert registered.node.outbox() == []

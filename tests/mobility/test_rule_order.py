@@ -77,7 +77,7 @@ def test_home_subnet_before_authorisation_and_router(bound: Bench) -> None:
 
 def test_authorisation_before_router(bound: Bench) -> None:
     stranger = parse_address("2001:db8:0:1::999")
-    assert bound.exchange(BAD_LENGTH, flags=0xC400, home_address=stranger).status == 129
+    assert bound.exchange(BAD_LENGTH, flags=0xC400, home_address=stranger).status == 133
 
 
 def test_router_before_prefixes_before_bids(make_bench: Callable[..., Bench]) -> None:

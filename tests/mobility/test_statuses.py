@@ -90,10 +90,10 @@ def refused(bench: Bench, answer: BindingAcknowledgement, status: Status, *, kep
     assert [event.status for event in bench.engine.events() if isinstance(event, Refused)] == [status]
 
 
-def test_129_unknown_home_address(bench: Bench) -> None:
+def test_133_unknown_home_address(bench: Bench) -> None:
     stranger = parse_address("2001:db8:0:1::999")
     answer = bench.exchange(home_address=stranger)
-    refused(bench, answer, Status.ADMINISTRATIVELY_PROHIBITED, kept={})
+    refused(bench, answer, Status.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE, kept={})
     assert list(bench.engine.records()) == []
 
 
@@ -109,6 +109,7 @@ def test_130_too_many_bindings_of_a_node(make_bench: Callable[..., Bench]) -> No
     assert option_statuses(answer) == {1: 0, 2: 0, 3: Status.INSUFFICIENT_RESOURCES}
     assert bench.exchange(bid(1, COA3), bid(2)).status == 0, "what is registered can be changed"
     assert bench.exchange(bid(9, COA1)).status == 130
+    assert bench.exchange(bid(9)).status == 167, "what is wrong with the option itself comes first"
     assert bench.exchange(bid(9, COA1), flags=OVERWRITE).status == 0
 
 

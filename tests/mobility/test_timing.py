@@ -37,6 +37,17 @@ def test_deadlines_are_a_dictionary_in_order(actions: list[tuple[str, Address, i
         assert deadlines.next() == min(model.values(), default=None)
 
 
+def test_a_deadline_that_moves_earlier_overtakes() -> None:
+    deadlines = Deadlines()
+    one, two = Address(bytes(16)), Address(bytes(15) + b"\x01")
+    deadlines.set(one, 50.0)
+    deadlines.set(two, 40.0)
+    deadlines.set(one, 10.0)
+    assert deadlines.next() == 10.0
+    assert deadlines.due(45.0) == [one, two]
+    assert deadlines.next() is None
+
+
 def test_moving_deadlines_leave_nothing_behind() -> None:
     deadlines = Deadlines()
     for when in range(100_000, 0, -1):

@@ -169,6 +169,15 @@ def test_the_same_from_another_source_is_another_update(bench: Bench) -> None:
     ]
 
 
+def test_the_same_with_a_home_address_option_is_another_update(bench: Bench) -> None:
+    """They are answered in different ways: with and without a routing header."""
+    bench.exchange(bid(1, COA1))
+    bench.offer(lifetime=0, source=HOA)
+    bench.offer(lifetime=0, source=HOA, home_address=None)
+    bench.commit()
+    assert [reply.routing_address for reply in bench.replies()] == [HOA, None]
+
+
 # Waiting
 
 
@@ -325,7 +334,10 @@ def test_update_waits_for_an_expiry_under_way(bench: Bench, finish: str) -> None
 def test_aborted_refresh_of_what_ran_out_meanwhile(bench: Bench) -> None:
     bench.exchange(bid(1, COA1), lifetime=1)
     bench.offer(bid(1))
+    number = only(bench).number
     bench.now += 10
-    bench.engine.abort(only(bench).number, bench.now)
+    bench.engine.handle_timer(bench.now)
+    assert bench.engine.transactions() == []
+    bench.engine.abort(number, bench.now)
     bench.pass_time(0)
     assert bench.engine.record(HOA) is None

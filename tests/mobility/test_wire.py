@@ -361,6 +361,11 @@ def test_home_address_option_in_another_place_of_its_header() -> None:
     assert decode_packet(chain((60, header))).home_address == HOA
 
 
+def test_home_address_option_with_company_behind_it() -> None:
+    header = bytes.fromhex("03 01020000 c910") + HOA + bytes.fromhex("0401ff 0103000000")
+    assert decode_packet(chain((60, header))).home_address == HOA
+
+
 @pytest.mark.parametrize(
     ("headers", "reason"),
     [

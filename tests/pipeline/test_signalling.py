@@ -1,9 +1,12 @@
 """What goes to the controller, unchanged and in measure."""
 
-import pytest
-from rig import Rig
+from dataclasses import replace
 
+import pytest
+
+from controller.dataplane.entries import Entry, Rate
 from controller.dataplane.pipeline import DropReason, PuntReason
+from controller.mobility.address import parse_address
 from frames import (
     CN,
     HA,
@@ -18,10 +21,12 @@ from frames import (
     IPv6,
     IPv6ExtHdrDestOpt,
     Raw,
+    exactly,
     node_entries,
     static_entries,
     to_switch,
 )
+from rig import Rig
 
 
 @pytest.fixture
@@ -56,6 +61,29 @@ def test_signalling_for_somebody_else_is_routed(home: Rig) -> None:
     packet.dst = CN
     assert [port for port, _ in home.send(WIFI_PORT, to_switch(packet, WIFI_MAC))] == [2]
     assert home.punted() == []
+
+
+def test_signalling_beyond_its_rate_is_dropped_and_counted(home: Rig) -> None:
+    entry = next(one for one in static_entries() if one.table == "signalling" and one.action == "punt")
+    home.modify([replace(entry, rate=Rate(1, 3))])
+    frame = to_switch(binding_update(), WIFI_MAC)
+    for _ in range(8):
+        home.send(WIFI_PORT, frame)
+    passed, (dropped, octets) = len(home.punted()), home.drops()[DropReason.SIGNALLING_RATE]
+    # A second may pass while the test runs: then one more passes.
+    assert passed + dropped == 8
+    assert 3 <= passed <= 5
+    assert octets == dropped * len(frame)
+
+
+@pytest.mark.parametrize("protocol", [0, 43, 60])
+def test_extension_headers_too_long_to_look_through_go_to_the_controller(home: Rig, protocol: int) -> None:
+    destination = exactly(int.from_bytes(parse_address(HA)), 128)
+    home.install([Entry("signalling", (destination, exactly(protocol, 8), None, None, None), "punt", (1,), 70)])
+    packet = IPv6(src=WIFI_COA, dst=HA, nh=protocol) / Raw(bytes([135, 3, 1, 28]) + bytes(28) + bytes(MIP6MH_BU()))
+    frame = to_switch(packet, WIFI_MAC)
+    assert home.send(WIFI_PORT, frame) == []
+    assert home.punted() == [(WIFI_PORT, PuntReason.MOBILITY_HEADER, frame)]
 
 
 def test_what_is_denied_is_dropped(home: Rig) -> None:

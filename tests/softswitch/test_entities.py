@@ -298,3 +298,5 @@ def test_entities_that_the_switch_does_not_have(bench: Bench) -> None:
     for wanted in (entity, p4r.Entity()):
         with pytest.raises(EntityError):
             list(bench.pipeline.read(wanted))
+    entity.digest_entry.digest_id = 0
+    assert list(bench.pipeline.read(entity)) == []

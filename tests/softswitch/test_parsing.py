@@ -1,10 +1,12 @@
+import json
 import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softswitch_kit import Bench
+from softswitch_kit import Bench, config
+from testbed.softswitch import SoftSwitch
 
 OK, SHORT, STACK, VERSION = 0, 1, 3, 9
 
@@ -110,3 +112,15 @@ def test_no_packet_is_too_strange(bench: Bench, packet: bytes) -> None:
     [(port, out)] = bench.run(packet)
     assert port == 2
     assert len(out) >= 8
+
+
+def test_a_parser_that_goes_in_circles_ends_with_a_timeout(bench: Bench) -> None:
+    program = json.loads(config("parsing"))
+    labels = next(s for s in program["parsers"][0]["parse_states"] if s["name"] == "labels")
+    labels["parser_ops"], labels["transition_key"] = [], []
+    labels["transitions"] = [{"type": "default", "value": None, "mask": None, "next_state": "labels"}]
+    switch = SoftSwitch()
+    switch.load(bench.info, json.dumps(program).encode())
+    [(_, out)] = switch.process(fixed(1) + b"rest", 1)
+    assert out[0] == 255  # an error that the program does not name
+    assert out[8:] == fixed(1) + b"rest"

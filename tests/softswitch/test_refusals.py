@@ -1,10 +1,12 @@
 """What the switch cannot run is refused when it is loaded, by name and place."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from softswitch_kit import config, p4info
 from testbed.softswitch import ArtefactError, SoftSwitch, UnsupportedError
@@ -148,3 +150,67 @@ def test_a_program_that_is_refused_leaves_the_old_one_in_force() -> None:
         switch.load(p4info("tables"), b"{}")
     assert switch.pipeline is not None
     assert switch.pipeline.cookie == 7
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from places(value, (*path, key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from places(value, (*path, index))
+
+
+PROGRAMS = {name: json.loads(config(name)) for name in ("parsing", "tables", "copies")}
+PLACES = [(name, path) for name, data in PROGRAMS.items() for path in places(data) if path]
+JUNK = [
+    None,
+    True,
+    -1,
+    0,
+    1 << 70,
+    "",
+    "0x",
+    "INJECTED()",
+    "1\nINJECTED()",
+    [],
+    ["a"],
+    {},
+    {"type": "field"},
+    [["a", "b"]],
+]
+
+
+@given(st.sampled_from(PLACES), st.sampled_from(JUNK))
+@settings(max_examples=300, deadline=None)
+def test_junk_anywhere_in_a_program_is_refused_and_never_becomes_code(
+    place: tuple[str, tuple[Any, ...]], junk: Any
+) -> None:
+    name, path = place
+    data = json.loads(json.dumps(PROGRAMS[name]))
+    parent = data
+    for step in path[:-1]:
+        parent = parent[step]
+    parent[path[-1]] = junk
+    switch = SoftSwitch()
+    try:
+        switch.load(p4info(name), json.dumps(data).encode())
+    except ArtefactError as error:
+        assert str(error)  # noqa: PT017 - most junk is refused, some is harmless
+    if switch.pipeline is not None:
+        assert "INJECTED(" not in switch.pipeline.compiled.source
+
+
+def test_an_expression_that_nests_too_deeply() -> None:
+    def nest(data: Json) -> None:
+        primitive = first_primitive(data, "assign")
+        for _ in range(400):
+            inner = primitive["parameters"][1]
+            primitive["parameters"][1] = {
+                "type": "expression",
+                "value": {"op": "~", "left": None, "right": inner},
+            }
+
+    with pytest.raises(UnsupportedError, match="nests"):
+        load("tables", nest)

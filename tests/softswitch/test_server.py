@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ from testbed.softswitch import SoftSwitch, WirePort
 
 SetConfig = p4r.SetForwardingPipelineConfigRequest
 GetConfig = p4r.GetForwardingPipelineConfigRequest
+NAMES = Names(p4info("tables"))
 BIG_METADATA = [("grpc.max_metadata_size", 4 << 20), ("grpc.absolute_max_metadata_size", 4 << 20)]
 
 
@@ -22,7 +24,7 @@ class Session:
 
     def __init__(self, address: str) -> None:
         self.channel = grpc.aio.insecure_channel(address, options=BIG_METADATA)
-        self.stub: Any = p4r_grpc.P4RuntimeStub(self.channel)  # type: ignore[no-untyped-call]  # generated code
+        self.stub: Any = p4r_grpc.P4RuntimeStub(self.channel)
         self.stream: Any = self.stub.StreamChannel()
 
     async def bid(self, election: int | None, device: int = 1) -> p4r.MasterArbitrationUpdate:
@@ -59,7 +61,7 @@ class Session:
 
     async def close(self) -> None:
         self.stream.cancel()
-        await self.channel.close()
+        await self.channel.close(None)
 
 
 class Site:
@@ -68,11 +70,16 @@ class Site:
     def __init__(self) -> None:
         self.switch = SoftSwitch()
         self.out: list[tuple[int, bytes]] = []
-        self.wires = {number: WirePort(lambda frame, n=number: self.out.append((n, frame))) for number in (1, 2)}
+        self.left = asyncio.Event()
+        self.wires = {number: WirePort(partial(self._collect, number)) for number in (1, 2)}
         for number, wire in self.wires.items():
             self.switch.add_port(number, wire)
         self.address = ""
         self.sessions: list[Session] = []
+
+    def _collect(self, number: int, frame: bytes) -> None:
+        self.out.append((number, frame))
+        self.left.set()
 
     def client(self) -> Session:
         session = Session(self.address)
@@ -97,11 +104,11 @@ async def site() -> AsyncIterator[Site]:
 
 
 def entry(address: int, tag: int = 1) -> p4r.Entity:
-    return Names(p4info("tables")).entry("exact_table", {"address": address, "tag": tag}, "counted_result", 7)
+    return NAMES.entry("exact_table", {"address": address, "tag": tag}, "counted_result", 7)
 
 
 def lpm(address: int) -> p4r.Entity:
-    return Names(p4info("tables")).entry("lpm_table", {"address": ("lpm", address, 32)}, "set_result", 7)
+    return NAMES.entry("lpm_table", {"address": ("lpm", address, 32)}, "set_result", 7)
 
 
 async def code_of(call: Any) -> grpc.StatusCode:
@@ -111,6 +118,11 @@ async def code_of(call: Any) -> grpc.StatusCode:
     code = caught.value.code()
     assert isinstance(code, grpc.StatusCode)
     return code
+
+
+def status_of(error: grpc.aio.AioRpcError) -> rpc_status.Status:
+    trailers: Any = error.trailing_metadata()
+    return rpc_status.Status.FromString(trailers["grpc-status-details-bin"])
 
 
 async def test_capabilities(site: Site) -> None:
@@ -210,8 +222,7 @@ async def test_every_update_of_a_batch_has_its_status(site: Site) -> None:
             (INSERT, entry(1)), (INSERT, entry(1)), (DELETE, entry(2)), (INSERT, entry(3)), (INSERT, wrong)
         )
     assert caught.value.code() is grpc.StatusCode.UNKNOWN
-    trailer = dict(caught.value.trailing_metadata() or ())
-    status = rpc_status.Status.FromString(trailer["grpc-status-details-bin"])
+    status = status_of(caught.value)
     details = []
     for item in status.details:
         error = p4r.Error()
@@ -228,8 +239,7 @@ async def test_thousands_of_failures_are_all_reported(site: Site) -> None:
     client = await site.primary()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await client.write(*[(DELETE, lpm(number)) for number in range(3000)])
-    status = rpc_status.Status.FromString(dict(caught.value.trailing_metadata() or ())["grpc-status-details-bin"])
-    assert len(status.details) == 3000
+    assert len(status_of(caught.value).details) == 3000
 
 
 async def test_reads_come_in_pieces(site: Site) -> None:
@@ -272,6 +282,17 @@ async def test_packet_in_goes_to_the_primary(site: Site) -> None:
         await asyncio.wait_for(backup.stream.read(), 0.05)
 
 
+async def test_packets_that_nobody_takes_are_counted(site: Site) -> None:
+    client = await site.primary()
+    await client.close()
+    standby = site.client()
+    # The primary may still be on its way out when this is answered.
+    while (await standby.bid(None)).status.code != grpc.StatusCode.NOT_FOUND.value[0]:
+        pass
+    site.wires[2].receive(punted(3))
+    assert site.switch.undelivered == 1
+
+
 async def test_packet_out_leaves_by_the_port_it_names(site: Site) -> None:
     primary = await site.primary()
     message = p4r.StreamMessageRequest()
@@ -279,9 +300,7 @@ async def test_packet_out_leaves_by_the_port_it_names(site: Site) -> None:
     message.packet.metadata.add(metadata_id=1, value=b"\2")
     message.packet.metadata.add(metadata_id=2, value=b"\0")
     await primary.stream.write(message)
-    async with asyncio.timeout(3):
-        while not site.out:
-            await asyncio.sleep(0.001)
+    await asyncio.wait_for(site.left.wait(), 3)
     assert site.out == [(2, punted(3))]
     assert site.switch.counters[2].packets_out == 1
 
@@ -310,11 +329,15 @@ async def test_packet_out_that_is_wrong_is_answered_on_the_stream(site: Site) ->
     assert site.out == []
 
 
+def note(seen: list[tuple[int, str, bytes]], number: int, way: str, frame: bytes) -> None:
+    seen.append((number, way, frame))
+
+
 async def test_taps_see_what_enters_and_leaves(site: Site) -> None:
     await site.primary()
     seen: list[tuple[int, str, bytes]] = []
     for number in (1, 2):
-        site.switch.set_tap(number, lambda way, frame, n=number: seen.append((n, way, frame)))
+        site.switch.set_tap(number, partial(note, seen, number))
     frame = bytes([99]) + bytes(12)
     site.wires[1].receive(frame)
     assert [(number, way) for number, way, _ in seen] == [(1, "in"), (2, "out")]
@@ -338,3 +361,37 @@ async def test_packets_pass_while_a_long_write_runs(site: Site) -> None:
         await writing
     assert passed > 10
     assert len(site.out) == passed
+
+
+async def test_a_batch_that_has_started_is_finished_when_its_client_goes_away(site: Site) -> None:
+    client = await site.primary()
+    optional = [
+        NAMES.entry("optional_table", {"port": number}, "set_result", 1, priority=number + 1) for number in range(64)
+    ]
+    request = p4r.WriteRequest(device_id=1)
+    request.election_id.low = 1
+    # Many updates that fail before those that count, so that there is time to go away.
+    for entity in [lpm(0)] * 3000 + optional:
+        request.updates.add(type=INSERT, entity=entity)
+    call = client.stub.Write(request)
+    assert site.switch.pipeline is not None
+    table = site.switch.pipeline.compiled.tables["In.lpm_table"]
+    async with asyncio.timeout(3):
+        while not table.entries:  # noqa: ASYNC110 - nothing tells when the first update of a batch is done
+            await asyncio.sleep(0)
+    call.cancel()
+    next_write = NAMES.entry("optional_table", {"tag": 1}, "set_result", 1, priority=999)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await client.write((DELETE, next_write))  # waits for its turn
+    assert len(site.switch.pipeline.compiled.tables["In.optional_table"].entries) == 64
+
+
+async def test_a_takeover_waits_for_the_writes_that_have_started_and_stops_those_that_wait(site: Site) -> None:
+    old, new = await site.primary(), site.client()
+    first = asyncio.create_task(old.write(*[(DELETE, lpm(number)) for number in range(2000)]))
+    await asyncio.sleep(0)
+    assert (await new.bid(7)).status.code == 0
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await first
+    assert caught.value.code() in {grpc.StatusCode.UNKNOWN, grpc.StatusCode.PERMISSION_DENIED}
+    assert await code_of(old.write((INSERT, entry(1)))) is grpc.StatusCode.PERMISSION_DENIED

@@ -18,7 +18,7 @@ from controller.fabric.paths import switch_entries
 from controller.southbound.errors import WriteFailedError
 from controller.southbound.options import SessionState
 from controller.southbound.targets import TARGETS
-from southbound_world import World, eventually, reached
+from southbound_world import World, eventually, reached, write_stages
 
 PROGRAM = shutil.which("simple_switch_grpc")
 pytestmark = [pytest.mark.bmv2, pytest.mark.skipif(PROGRAM is None, reason="simple_switch_grpc is not on PATH")]
@@ -91,7 +91,7 @@ async def test_entries_of_every_kind_come_back_as_they_went(world: World, bmv2: 
     async with world.running(bmv2, target=TARGETS["bmv2"]) as session:
         assert await session.read_entries() == world.entries
         assert session.last_error is None
-        await session.write_stages(plan(world.entries, {}, grace=False).stages)
+        await write_stages(session, plan(world.entries, {}, grace=False).stages)
         assert await session.read_entries() == {}
 
 

@@ -8,7 +8,6 @@ from finsy.proto import p4r
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Op, Update
-from controller.dataplane.plans import Step, plan
 from controller.southbound.artefacts import ArtefactError
 from controller.southbound.calls import Timeouts
 from controller.southbound.errors import ConnectionLostError, NotReadyError, WriteFailedError
@@ -59,16 +58,6 @@ async def test_what_fails_again_is_told_as_it_was_asked(world: World, fake: Fake
         with pytest.raises(WriteFailedError) as caught:
             await session.write(inserts(steer(1)))
         assert caught.value.failures == ((Update(Op.INSERT, steer(1)), NOT_FOUND, "as ordered"),)
-
-
-async def test_a_plan_stops_at_the_step_that_is_refused(world: World, fake: FakeP4Runtime) -> None:
-    wanted = {entry.key: entry for entry in (steer(1), tunnel(1), Entry(p.HOME_ADDRESSES, (9,), p.MOBILE_NODE, (1,)))}
-    async with world.running(fake.address) as session:
-        fake.refuse = {1: RESOURCE_EXHAUSTED}
-        with pytest.raises(WriteFailedError) as caught:
-            await session.carry_out(plan({}, wanted))
-        assert caught.value.step is Step.STEER
-        assert set((await session.read_entries()).values()) == {tunnel(1)}
 
 
 async def test_a_cut_stream_is_opened_again_and_tables_compared(world: World, fake: FakeP4Runtime) -> None:
@@ -164,7 +153,7 @@ async def test_a_refused_reconciliation_is_tried_again_with_the_rest_done(world:
     async with world.running(fake.address) as session:
         assert session.last_error is not None
         assert "RESOURCE_EXHAUSTED" in session.last_error
-        assert [len(batch) for batch in fake.writes] == [2, 1, 1]
+        assert [len(batch) for batch in fake.writes] == [3, 1]
         assert await session.read_entries() == world.entries
 
 

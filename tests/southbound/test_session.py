@@ -12,7 +12,7 @@ from controller.fabric.loader import load_topology, sample_topologies
 from controller.fabric.paths import switch_entries
 from controller.southbound.errors import NotReadyError, WriteFailedError
 from controller.southbound.options import SessionState
-from southbound_world import World, eventually, reached
+from southbound_world import World, eventually, reached, write_stages
 from testbed.softswitch.ports import WirePort
 from testbed.softswitch.switch import SoftSwitch
 
@@ -61,9 +61,9 @@ async def test_writes_are_lenient_about_what_is_there(world: World, soft_switch:
 async def test_a_plan_is_carried_out(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
     wanted = {entry.key: entry for entry in (*STATIC, steer(1), steer(2))}
     async with world.running(soft_switch[1]) as session:
-        await session.carry_out(plan({}, wanted))
+        await write_stages(session, plan({}, wanted).stages)
         assert await session.read_entries() == wanted
-        await session.write_stages(plan(wanted, {}, grace=False).stages)
+        await write_stages(session, plan(wanted, {}, grace=False).stages)
         assert await session.read_entries() == {}
 
 
@@ -114,7 +114,7 @@ async def test_counters_are_read_by_entry(world: World, soft_switch: tuple[SoftS
     world.want(*STATIC, Entry(p.TUNNELS, (1, 2), p.ENCAP_IPV6, (5, 6)))
     async with world.running(address) as session:
         assert await session.read_counters(p.TUNNELS) == {(p.TUNNELS, (1, 2), 0): (0, 0)}
-        assert len(await session.read_counters(p.SIGNALLING)) == 2
+        assert len(await session.read_counters(p.SIGNALLING)) == 5
         soft.process(bytes(60), 1)
         drops = await session.read_drops()
         assert set(drops) == set(DropReason)

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,7 +101,7 @@ class Bmv2Target:
     longest = 65535  # a veth pair's largest MTU
 
     def __init__(self, folder: Path) -> None:
-        self._namespace = f"mcoa-rig-{threading.get_native_id()}"
+        self._namespace = f"mcoa-rig-{uuid.uuid4().hex[:8]}"
         self._sockets: dict[int, socket.socket] = {}
         self._process: subprocess.Popen[bytes] | None = None
         try:
@@ -269,6 +270,10 @@ class Rig:
         message.action.action.action_id = action.preamble.id
         for param, value in zip(action.params, entry.params, strict=True):
             message.action.action.params.add(param_id=param.id, value=octets(value))
+        if entry.rate is not None:
+            meter = message.meter_config
+            meter.cir = meter.pir = entry.rate.per_second
+            meter.cburst = meter.pburst = entry.rate.burst
         return message
 
     @staticmethod

@@ -99,7 +99,9 @@ class Names:
         for name, value in match.items():
             fill_match(entry.match.add(field_id=fields[name].id), fields[name].match_type, value)
         if action is not None:
-            declared = next(a for a in self.info.actions if action in {a.preamble.name, a.preamble.alias})
+            offered = {ref.id for ref in spec.action_refs}
+            actions = (a for a in self.info.actions if a.preamble.id in offered)
+            declared = next(a for a in actions if action in {a.preamble.name, a.preamble.name.rpartition(".")[2]})
             entry.action.action.action_id = declared.preamble.id
             for param, value in zip(declared.params, args, strict=True):
                 entry.action.action.params.add(param_id=param.id, value=number(value))

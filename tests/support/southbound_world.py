@@ -6,10 +6,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from controller.dataplane.entries import Entry, EntryKey
+from controller.dataplane.plans import Stages
 from controller.southbound.artefacts import Artefacts
 from controller.southbound.options import MemoryElectionIds, SessionOptions, SessionState
 from controller.southbound.session import PacketHandler, SwitchSession
 from controller.southbound.stream import PacketIn
+
+
+async def write_stages(session: SwitchSession, stages: Stages) -> None:
+    for stage in stages:
+        await session.write(stage)
 
 
 @dataclass
@@ -21,6 +27,8 @@ class World:
     election_ids: MemoryElectionIds = field(default_factory=MemoryElectionIds)
     states: list[SessionState] = field(default_factory=list)
     packets: list[PacketIn] = field(default_factory=list)
+    desired: Callable[[], dict[EntryKey, Entry]] | None = None
+    """Instead of `entries`."""
 
     def want(self, *entries: Entry) -> None:
         self.entries.update((entry.key, entry) for entry in entries)
@@ -30,7 +38,7 @@ class World:
         return SwitchSession(
             SessionOptions(address=address, **settings),  # type: ignore[arg-type]  # options by name, for brevity
             self.artefacts,
-            lambda: self.entries,
+            lambda: self.entries if self.desired is None else self.desired(),
             self.election_ids,
             on_state=lambda _, state: self.states.append(state),
             on_packet=on_packet or self.packets.append,
@@ -38,9 +46,14 @@ class World:
 
     @asynccontextmanager
     async def running(
-        self, address: str, *, until: SessionState | None = SessionState.READY, **options: object
+        self,
+        address: str,
+        *,
+        until: SessionState | None = SessionState.READY,
+        on_packet: PacketHandler | None = None,
+        **options: object,
     ) -> AsyncIterator[SwitchSession]:
-        session = self.session(address, **options)
+        session = self.session(address, on_packet=on_packet, **options)
         session.start()
         try:
             if until is not None:

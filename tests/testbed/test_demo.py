@@ -3,7 +3,9 @@
 import io
 import json
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +159,23 @@ def test_a_topology_without_a_mobile_node_is_wrong_input(runner: Any, tmp_path: 
     assert result.exit_code == 2
     assert "three interfaces" in result.output
     assert "setting up" not in result.output
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_demonstration_that_is_stopped_leaves_no_controller(
+    tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    code = "import typer; from testbed.cli import demo; typer.run(demo)"
+    # What runs the tests may ignore SIGINT, and a child would inherit that.
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {code}"
+    command = [sys.executable, "-c", code, "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "active bindings by REST" in line:
+                break
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    assert process.returncode == status
+    assert "Finished server process" in (tmp_path / "controller.log").read_text()

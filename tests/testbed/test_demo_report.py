@@ -1,12 +1,13 @@
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from testbed.demo.checks import Event, Report
-from testbed.demo.timeline import draw, rates
+from testbed.demo.timeline import PlotError, draw, rates
 from testbed.demo.view import View
 from testbed.traffic import Arrival
 
@@ -80,3 +81,11 @@ def test_the_picture_is_a_png(tmp_path: Path) -> None:
     data = (tmp_path / "timeline.png").read_bytes()
     assert data.startswith(b"\x89PNG\r\n")
     assert len(data) > 10_000
+
+
+def test_without_matplotlib_it_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+    with pytest.raises(PlotError, match=r"mcoa\[plots\]"):
+        draw(tmp_path / "timeline.png", _arrivals(), [], {}, (0, 3))
+    assert not (tmp_path / "timeline.png").exists()

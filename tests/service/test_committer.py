@@ -1,0 +1,270 @@
+"""What becomes of a change between the engine's decision and its acknowledgement, whatever store and switches do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.desired import DesiredState
+from controller.dataplane.entries import Entry, EntryKey, Op
+from controller.dataplane.plans import Stage
+from controller.mobility.address import Address, parse_address
+from controller.mobility.flows import FlowPolicy, TrafficSelector
+from controller.mobility.model import Binding, Cause, NodeRecord, Transaction
+from controller.service.committer import Committer
+from controller.service.jobs import PolicyJob, TransactionJob
+from controller.store import Change, StoreError
+
+HOME_AGENT = parse_address("2001:db8:0:1::1")
+NODE = parse_address("2001:db8:0:1::100")
+OTHER = parse_address("2001:db8:0:1::200")
+WIFI = parse_address("2001:db8:a1::1")
+CELL = parse_address("2001:db8:a2::1")
+GRACE = 0.05
+
+
+@dataclass
+class Bench:
+    """A switch and a store that do as they are told, and what they were told."""
+
+    tables: dict[EntryKey, Entry] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=list)
+    refuse: set[str] = field(default_factory=set)
+    """Tables whose insertions and changes the switch refuses."""
+    stored: dict[Address, Change] = field(default_factory=dict)
+    store_fault: str | None = None
+    log: list[str] = field(default_factory=list)
+    committer: Committer = field(init=False)
+    desired: DesiredState = field(default_factory=DesiredState)
+    failures: list[str] = field(default_factory=list)
+    numbers: int = 0
+    refuse_deletions: bool = False
+    resyncs: list[str] = field(default_factory=list)
+
+    async def write(self, stage: Stage) -> Mapping[EntryKey, str]:
+        await asyncio.sleep(0)
+        self.stages.append(stage)
+        refused: dict[EntryKey, str] = {}
+        for op, entry in stage:
+            if op is Op.DELETE and self.refuse_deletions:
+                refused[entry.key] = "INTERNAL out of order"
+            elif op is Op.DELETE:
+                self.tables.pop(entry.key, None)
+            elif entry.table in self.refuse:
+                refused[entry.key] = "RESOURCE_EXHAUSTED table is full"
+            else:
+                self.tables[entry.key] = entry
+        self.log.append("write")
+        return refused
+
+    def resync(self, reason: str) -> None:
+        self.resyncs.append(reason)
+
+    async def store(self, changes: Sequence[Change]) -> None:
+        await asyncio.sleep(0)
+        if self.store_fault is not None:
+            raise StoreError(self.store_fault)
+        for change in changes:
+            self.stored[change.home_address] = change
+        self.log.append("store")
+
+    def change(self, before: NodeRecord | None, after: NodeRecord | None) -> TransactionJob:
+        self.numbers += 1
+        known = after or before
+        assert known is not None
+        transaction = Transaction(self.numbers, known.home_address, before, after, Cause.REGISTRATION)
+        return TransactionJob(
+            transaction,
+            lambda done: self.log.append(f"done {done.number}"),
+            lambda failed, reason: self.failures.append(f"{failed.number}: {reason}"),
+        )
+
+    async def settle(self) -> None:
+        """Wait until nothing is left to do but grace periods."""
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    def of(self, table: str) -> list[Entry]:
+        return [entry for entry in self.tables.values() if entry.table == table]
+
+    def agree(self) -> bool:
+        return self.tables == self.desired.desired()
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Bench]:
+    bench = Bench()
+    bench.committer = Committer(bench.desired, bench, bench.store, grace_period=GRACE, batch_limit=10)
+    task = asyncio.create_task(bench.committer.run())
+    try:
+        yield bench
+    finally:
+        bench.committer.stop()
+        await task
+
+
+def record(home_address: Address, sequence: int, **care_of: Address) -> NodeRecord:
+    bindings = tuple(Binding(int(bid[1:]), address, 60, 1e9) for bid, address in care_of.items())
+    return NodeRecord(home_address, HOME_AGENT, sequence, bindings)
+
+
+async def test_a_change_is_done_when_it_is_stored_and_in_every_table() -> None:
+    async with running() as bench:
+        after = record(NODE, 1, b1=WIFI, b2=CELL)
+        bench.committer.submit(bench.change(None, after))
+        await bench.settle()
+        assert bench.log[-1] == "done 1"
+        assert "store" in bench.log
+        assert bench.agree()
+        assert len(bench.of(p.TUNNELS)) == 2
+        node = bench.stored[NODE].node
+        assert node is not None
+        assert node.record == after
+        assert set(node.path_ids) == {1, 2}
+
+
+@pytest.mark.parametrize(
+    "table", [p.TUNNEL_TERMINATION, p.HOST_SOURCES, p.TUNNELS, p.DEFAULT_BINDING, p.HOME_ADDRESSES]
+)
+async def test_a_new_node_that_a_switch_refuses_leaves_nothing_behind(table: str) -> None:
+    async with running() as bench:
+        bench.refuse = {table}
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI)))
+        await bench.settle()
+        assert bench.failures == ["1: RESOURCE_EXHAUSTED table is full"]
+        assert "done 1" not in bench.log
+        assert bench.tables == {} == bench.desired.desired()
+        assert bench.stored[NODE].node is None
+
+
+async def test_a_handover_that_a_switch_refuses_leaves_the_old_way_in_force() -> None:
+    async with running() as bench:
+        before = record(NODE, 1, b1=WIFI)
+        bench.committer.submit(bench.change(None, before))
+        await bench.settle()
+        tables = dict(bench.tables)
+        bench.refuse = {p.TUNNEL_TERMINATION}
+        bench.committer.submit(bench.change(before, record(NODE, 2, b1=CELL)))
+        await bench.settle()
+        assert len(bench.failures) == 1
+        bench.refuse = set()
+        await asyncio.sleep(2 * GRACE)
+        await bench.settle()
+        assert bench.tables == tables
+        node = bench.stored[NODE].node
+        assert node is not None
+        assert node.record == before
+
+
+async def test_one_refusal_does_not_hold_up_the_others_of_its_batch() -> None:
+    async with running() as bench:
+        good, bad = record(NODE, 1, b1=WIFI), record(OTHER, 1, b1=CELL)
+        policy = FlowPolicy("video", OTHER, 10, TrafficSelector(), 1)
+        bench.desired.confirm(bench.desired.set_policies(OTHER, [policy]))
+        bench.refuse = {p.FLOW_BINDINGS}
+        bench.committer.submit(bench.change(None, bad))
+        bench.committer.submit(bench.change(None, good))
+        await bench.settle()
+        assert [line for line in bench.log if line.startswith("done")] == ["done 2"]
+        assert bench.failures == ["1: RESOURCE_EXHAUSTED table is full"]
+        assert bench.agree()
+        assert len(bench.of(p.HOME_ADDRESSES)) == 1
+
+
+async def test_what_cannot_be_stored_is_undone() -> None:
+    async with running() as bench:
+        bench.store_fault = "disk full"
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI)))
+        await bench.settle()
+        assert bench.failures == ["1: disk full"]
+        assert bench.tables == {}
+
+
+async def test_what_the_data_plane_cannot_carry_reaches_no_switch() -> None:
+    async with running() as bench:
+        at_home = Binding(1, NODE, 60, 1e9, at_home=True)
+        bench.committer.submit(bench.change(None, NodeRecord(NODE, HOME_AGENT, 1, (at_home,))))
+        await bench.settle()
+        assert len(bench.failures) == 1
+        assert bench.stages == []
+
+
+async def test_changes_of_one_node_are_carried_out_one_after_the_other() -> None:
+    async with running() as bench:
+        first, second = record(NODE, 1, b1=WIFI), record(NODE, 2, b1=WIFI, b2=CELL)
+        bench.committer.submit(bench.change(None, first))
+        bench.committer.submit(bench.change(first, second))
+        await bench.settle()
+        assert [line for line in bench.log if line.startswith("done")] == ["done 1", "done 2"]
+        assert bench.agree()
+        assert len(bench.of(p.TUNNELS)) == 2
+
+
+async def test_the_old_care_of_address_is_accepted_until_the_grace_period_is_over() -> None:
+    async with running() as bench:
+        before, after = record(NODE, 1, b1=WIFI), record(NODE, 2, b1=CELL)
+        bench.committer.submit(bench.change(None, before))
+        await bench.settle()
+        bench.committer.submit(bench.change(before, after))
+        await bench.settle()
+        sources = {entry.match[0] for entry in bench.of(p.TUNNEL_TERMINATION)}
+        assert sources == {int.from_bytes(WIFI), int.from_bytes(CELL)}
+        await asyncio.sleep(2 * GRACE)
+        await bench.settle()
+        sources = {entry.match[0] for entry in bench.of(p.TUNNEL_TERMINATION)}
+        assert sources == {int.from_bytes(CELL)}
+        assert bench.agree()
+
+
+async def test_a_care_of_address_that_comes_back_in_time_stays() -> None:
+    async with running() as bench:
+        before, after = record(NODE, 1, b1=WIFI), record(NODE, 2, b1=CELL)
+        bench.committer.submit(bench.change(None, before))
+        bench.committer.submit(bench.change(before, after))
+        bench.committer.submit(bench.change(after, before))
+        await bench.settle()
+        await asyncio.sleep(2 * GRACE)
+        await bench.settle()
+        assert bench.agree()
+        assert {entry.match[0] for entry in bench.of(p.TUNNEL_TERMINATION)} == {int.from_bytes(WIFI)}
+
+
+async def test_policies_come_into_force_and_are_refused_as_changes_are() -> None:
+    async with running() as bench:
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI, b2=CELL)))
+        policy = FlowPolicy("video", NODE, 10, TrafficSelector(protocol=17), 2)
+        outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        bench.committer.submit(PolicyJob(NODE, (policy,), outcome))
+        assert await outcome is None
+        assert len(bench.of(p.FLOW_BINDINGS)) == 1
+        bench.refuse = {p.FLOW_BINDINGS}
+        outcome = asyncio.get_running_loop().create_future()
+        other = FlowPolicy("voice", NODE, 20, TrafficSelector(protocol=6), 1)
+        bench.committer.submit(PolicyJob(NODE, (policy, other), outcome))
+        assert await outcome == "RESOURCE_EXHAUSTED table is full"
+        assert bench.agree()
+        assert len(bench.of(p.FLOW_BINDINGS)) == 1
+
+
+async def test_a_batch_under_way_is_finished_at_a_stop() -> None:
+    async with running() as bench:
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI)))
+        await asyncio.sleep(0)
+        bench.committer.stop()
+    assert bench.log[-1] == "done 1"
+    assert bench.agree()
+
+
+async def test_a_deletion_that_is_refused_has_the_tables_compared() -> None:
+    async with running() as bench:
+        before, after = record(NODE, 1, b1=WIFI), record(NODE, 2, b1=CELL)
+        bench.committer.submit(bench.change(None, before))
+        bench.committer.submit(bench.change(before, after))
+        await bench.settle()
+        bench.refuse_deletions = True
+        await asyncio.sleep(2 * GRACE)
+        await bench.settle()
+        assert set(bench.resyncs) == {"a deletion was refused"}

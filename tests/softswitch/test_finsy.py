@@ -1,0 +1,60 @@
+"""finsy's own controller as a foreign client of the embedded switch."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import finsy as fy
+import pytest
+
+from softswitch_kit import PROGRAMS
+from testbed.softswitch import SoftSwitch, WirePort
+
+PUNT = bytes([7, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0])
+
+
+@pytest.fixture
+async def device() -> AsyncIterator[SoftSwitch]:
+    device = SoftSwitch()
+    yield device
+    await device.stop()
+
+
+async def test_finsy_sets_the_pipeline_writes_reads_and_exchanges_packets(device: SoftSwitch) -> None:
+    out: list[bytes] = []
+    left = asyncio.Event()
+
+    def collect(frame: bytes) -> None:
+        out.append(frame)
+        left.set()
+
+    wire = WirePort(collect)
+    device.add_port(2, wire)
+    address = await device.start("127.0.0.1:0")
+    options = fy.SwitchOptions(p4info=PROGRAMS / "tables.p4info.txtpb", p4blob=PROGRAMS / "tables.json")
+    async with fy.Switch("embedded", address, options) as switch:
+        entry = fy.P4TableEntry(
+            "exact_table",
+            match=fy.P4TableMatch(address=0x0A000001, tag=1),
+            action=fy.P4TableAction("counted_result", result=7),
+        )
+        ternary = fy.P4TableEntry(
+            "ternary_table",
+            match=fy.P4TableMatch(address="10.0.0.0/8", tag=1),
+            action=fy.P4TableAction("metered_result", result=8),
+            priority=4,
+        )
+        await switch.write([+entry, +ternary])
+        read = [item async for item in switch.read(fy.P4TableEntry("exact_table"))]
+        assert read == [entry]
+        with pytest.raises(fy.P4ClientError, match="ALREADY_EXISTS"):
+            await switch.write([+read[0]])
+        wire.receive(PUNT)
+        packets = switch.read_packets()
+        packet = await asyncio.wait_for(anext(packets), 3)
+        assert packet.payload == PUNT
+        assert packet["ingress_port"] == 2
+        await switch.write([fy.P4PacketOut(PUNT, egress_port=2, pad=0)])
+        await asyncio.wait_for(left.wait(), 3)
+        assert out == [PUNT]
+        await switch.delete_all()
+        assert [item async for item in switch.read(fy.P4TableEntry("exact_table"))] == []
