@@ -10,7 +10,7 @@ RFC 2473 sections 4, 7 and 8, RFC 6275 sections 10.4.2 and 10.4.3, RFC 4443 sect
 | hop limit used up | time exceeded |
 | its tunnel encapsulation limit is 0 | parameter problem, pointing at the limit |
 | longer than the tunnel's MTU | packet too big; up to 1280 octets: the outer packet goes in fragments |
-| any other for a node or its networks | tunnelled to the node's preferred binding |
+| any other for a node or its networks | to the node's preferred binding: through its tunnel, or on the home link |
 """
 
 from collections import Counter
@@ -230,8 +230,12 @@ class Tunnels(Part):
             return
         preferred = record.preferred
         assert preferred is not None
-        if not preferred.at_home:
-            self._tunnel(octets[:7] + bytes((octets[7] - 1,)) + octets[8:], octets, record, preferred, now)
+        inner = octets[:7] + bytes((octets[7] - 1,)) + octets[8:]
+        if preferred.at_home:
+            # RFC 5648 section 5.6.4: to the address it gave, without asking the neighbours.
+            self._outlet.send_on_link(home_agent, preferred.link_layer, inner)
+        else:
+            self._tunnel(inner, octets, record, preferred, now)
 
     def _tunnel(self, inner: bytes, original: bytes, record: NodeRecord, binding: Binding, now: float) -> None:
         """Send a packet through a tunnel, in the way its length allows (RFC 2473 section 7.1)."""

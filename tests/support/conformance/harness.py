@@ -10,6 +10,7 @@ from controller.mobility.address import Address, Prefix
 from controller.mobility.home_agent import HomeAgent, HomeAgentConfig, HomeNetwork, NodeProvision
 from controller.mobility.parts import LinkInfo, LinkPacket
 from controller.mobility.provision import HomeBinding, LinkKind
+from controller.mobility.security.policy import SecurityContext
 
 HA: Final = ip("2001:db8:0:1::1")
 HOA: Final = ip("2001:db8:0:1::100")
@@ -44,9 +45,11 @@ class Bed:
     Transactions are committed as soon as they are proposed, unless `hold` is set.
     """
 
-    def __init__(self, config: HomeAgentConfig | None = None, **changes: Any) -> None:
+    def __init__(
+        self, config: HomeAgentConfig | None = None, *, security: SecurityContext | None = None, **changes: Any
+    ) -> None:
         self.engine_config = config or make_config(**changes)
-        self.engine = HomeAgent(self.engine_config)
+        self.engine = HomeAgent(self.engine_config, security=security)
         self.now = 1000.0
         self.hold = False
         self.held: list[int] = []
