@@ -1,0 +1,309 @@
+"""FLOW: flow bindings (RFC 6089, RFC 6088)."""
+
+import struct
+from dataclasses import replace
+
+import pytest
+
+from conformance import requirement
+from conformance.flows import FIRST_PORT, flow, flows_of, reference, selector, summary, udp
+from conformance.harness import COA1, COA2, COA3, HOA, Bed, make_config
+from conformance.packets import bid
+from controller.mobility.address import Address
+from controller.mobility.flows import FlowEntry, FlowSelector, Span
+from controller.mobility.model import NodeRecord
+from controller.mobility.provision import NodeProvision
+from steering import Seen, steered
+
+VIDEO = Seen(destination=int.from_bytes(HOA), protocol=17, destination_ports=5004)
+UDP = FlowSelector(protocol=Span(17, 17))
+
+
+def record(bed: Bed) -> NodeRecord:
+    found = bed.engine.record(Address(HOA))
+    assert found is not None
+    return found
+
+
+def fids(bed: Bed) -> list[int]:
+    """Return the flows in force, first priority first."""
+    return [one.fid for one in record(bed).flows]
+
+
+@pytest.fixture
+def three(bed: Bed) -> Bed:
+    """Three BIDs, of which the third is preferred."""
+    bed.register(bid(1, COA1, priority=20), bid(2, COA2, priority=30), bid(3, COA3, priority=10))
+    return bed
+
+
+@requirement("FLOW-01")
+def test_flow_01_a_new_flow_is_installed(bed: Bed) -> None:
+    ack = bed.register(bid(1, COA1), bid(2, COA2), flow(7, 100, reference(2), udp(5000, 5010)))
+    assert ack.status == 0
+    assert flows_of(ack) == [(7, 0)]
+    (data,) = [data for kind, data in ack.options if kind == 45]
+    assert data == struct.pack("!HHH", 7, 100, 0) + reference(2) + udp(5000, 5010), "a copy of what was sent"
+    wanted = FlowSelector(destination_ports=Span(5000, 5010), protocol=Span(17, 17))
+    assert record(bed).flows == (FlowEntry(7, 100, wanted, (2,)),)
+    assert steered(record(bed), VIDEO) == 2
+
+
+@requirement("FLOW-02")
+def test_flow_02_a_new_flow_needs_a_selector(bed: Bed) -> None:
+    ack = bed.register(bid(1, COA1), flow(7, 100, reference(1)))
+    assert (ack.status, flows_of(ack), fids(bed)) == (0, [(7, 130)], [])
+
+
+@requirement("FLOW-03")
+def test_flow_03_a_new_flow_needs_a_binding_reference(bed: Bed) -> None:
+    ack = bed.register(bid(1, COA1), flow(7, 100, udp()))
+    assert (ack.status, flows_of(ack), fids(bed)) == (0, [(7, 130)], [])
+
+
+@requirement("FLOW-04")
+def test_flow_04_an_unknown_selector_format_is_133(bed: Bed) -> None:
+    ack = bed.register(bid(1, COA1), flow(7, 100, reference(1), selector(bytes(4), 9)))
+    assert (ack.status, flows_of(ack), fids(bed)) == (0, [(7, 133)], [])
+
+
+@requirement("FLOW-05")
+def test_flow_05_an_unknown_bid_is_131(bed: Bed) -> None:
+    ack = bed.register(bid(1, COA1), flow(7, 100, reference(77), udp()))
+    assert (ack.status, flows_of(ack), fids(bed)) == (0, [(7, 131)], [])
+
+
+@requirement("FLOW-06")
+def test_flow_06_one_fid_twice_refuses_all_flow_options(bed: Bed) -> None:
+    twice = (flow(7, 1, reference(1), udp()), flow(8, 2, reference(1), udp(53)), flow(7, 3, reference(1), udp(80)))
+    ack = bed.register(bid(1, COA1), *twice)
+    assert (ack.status, flows_of(ack), fids(bed)) == (0, [(7, 130), (8, 130), (7, 130)], [])
+    assert bed.care_of() == {1: COA1}
+
+
+@requirement("FLOW-07")
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ((), FlowEntry(7, 50, UDP, (1,))),
+        ((reference(2),), FlowEntry(7, 50, UDP, (2,))),
+        (
+            (udp(53),),
+            FlowEntry(7, 50, FlowSelector(destination_ports=Span(53, 53), protocol=Span(17, 17)), (1,)),
+        ),
+    ],
+)
+def test_flow_07_a_known_flow_is_changed_in_what_is_given(
+    three: Bed, parts: tuple[bytes, ...], expected: FlowEntry
+) -> None:
+    three.register(bid(1), flow(7, 100, reference(1), udp()))
+    assert flows_of(three.register(bid(1), flow(7, 50, *parts))) == [(7, 0)]
+    assert record(three).flows == (expected,)
+
+
+@requirement("FLOW-07")
+@pytest.mark.parametrize(("part", "status"), [(reference(77), 131), (selector(bytes(4), 9), 133), (reference(), 130)])
+def test_flow_07_a_refused_change_leaves_the_flow_as_it_was(three: Bed, part: bytes, status: int) -> None:
+    three.register(bid(1), flow(7, 100, reference(1), udp()))
+    before = record(three).flows
+    assert flows_of(three.register(bid(1), flow(7, 50, part))) == [(7, status)]
+    assert record(three).flows == before
+
+
+@requirement("FLOW-08")
+def test_flow_08_a_summary_keeps_what_it_names(three: Bed) -> None:
+    three.register(bid(1), flow(1, 1, reference(1), udp(1)), flow(2, 2, reference(1), udp(2)))
+    ack = three.register(bid(1), summary(1, 9), summary(1))
+    assert flows_of(ack) == [(9, 132)]
+    assert fids(three) == [1]
+
+
+@requirement("FLOW-09")
+def test_flow_09_what_is_not_named_is_deleted(three: Bed) -> None:
+    three.register(bid(1), flow(1, 1, reference(1), udp(1)), flow(2, 2, reference(1), udp(2)))
+    three.register(bid(1), flow(2, 2))
+    assert fids(three) == [2]
+    assert three.register(bid(1), bid(2), bid(3)).status == 0
+    assert fids(three) == []
+
+
+@requirement("FLOW-10")
+def test_flow_10_a_flow_sleeps_while_its_bids_are_away(three: Bed) -> None:
+    three.register(bid(2), flow(7, 1, reference(2), udp()))
+    assert steered(record(three), VIDEO) == 2
+    three.register(bid(2), summary(7), lifetime=0)
+    assert fids(three) == [7]
+    assert steered(record(three), VIDEO) == 3
+    three.register(bid(2, COA2), summary(7))
+    assert steered(record(three), VIDEO) == 2
+
+
+@requirement("FLOW-10")
+def test_flow_10_also_when_its_bid_runs_out(three: Bed) -> None:
+    three.register(bid(2), lifetime=15)
+    three.register(bid(1), bid(3, priority=10), flow(7, 1, reference(2), udp()), lifetime=100)
+    three.advance(61)
+    assert sorted(three.care_of()) == [1, 3]
+    assert fids(three) == [7]
+    assert steered(record(three), VIDEO) == 3
+
+
+@requirement("FLOW-11")
+def test_flow_11_the_lowest_priority_number_wins(three: Bed) -> None:
+    three.register(bid(1), flow(1, 10, reference(1), udp()), flow(2, 20, reference(2), udp(5000, 5010)))
+    assert steered(record(three), VIDEO) == 1
+    # They change places in one message.
+    ack = three.register(bid(1), flow(1, 20), flow(2, 10))
+    assert flows_of(ack) == [(1, 0), (2, 0)]
+    assert steered(record(three), VIDEO) == 2
+
+
+@requirement("FLOW-11")
+def test_flow_11_a_priority_belongs_to_one_flow(three: Bed) -> None:
+    three.register(bid(1), flow(1, 10, reference(1), udp(1)))
+    ack = three.register(bid(1), summary(1), flow(2, 10, reference(1), udp(2)), flow(3, 11, reference(1), udp(3)))
+    assert flows_of(ack) == [(2, 130), (3, 0)]
+    assert fids(three) == [1, 3]
+
+
+@requirement("FLOW-12")
+def test_flow_12_several_bids_are_all_kept_where_packets_can_be_copied() -> None:
+    bed = Bed(replication=True)
+    ack = bed.register(bid(1, COA1), bid(2, COA2), flow(7, 1, reference(1, 2), udp()))
+    assert flows_of(ack) == [(7, 0)]
+    assert record(bed).active_bids(record(bed).flows[0]) == (1, 2)
+    bed.register(bid(2), summary(7), lifetime=0)
+    assert record(bed).active_bids(record(bed).flows[0]) == (1,)
+
+
+@requirement("FLOW-12")
+def test_flow_12_they_are_refused_where_they_cannot(bed: Bed) -> None:
+    ack = bed.register(bid(1, COA1), bid(2, COA2), flow(7, 1, reference(1, 2), udp()))
+    assert (flows_of(ack), fids(bed)) == ([(7, 128)], [])
+
+
+@requirement("FLOW-13")
+def test_flow_13_what_no_flow_takes_goes_to_the_lowest_bid_priority(three: Bed) -> None:
+    three.register(bid(1, priority=20), flow(7, 1, reference(1), udp()))
+    assert steered(record(three), replace(VIDEO, protocol=58, destination_ports=0)) == 3
+
+
+@requirement("FLOW-14")
+def test_flow_14_fragments_of_a_selected_flow_have_one_way(three: Bed) -> None:
+    """A switch keeps no state, so it takes no fragment for a port: all of them go one way, the preferred."""
+    three.register(bid(1), flow(7, 1, reference(1), udp(5004)), flow(8, 2, reference(2), udp()))
+    later = {steered(record(three), Seen(destination=VIDEO.destination, protocol=44)) for _ in range(3)}
+    assert later == {3}
+
+
+@requirement("FLOW-15")
+def test_flow_15_bids_come_first(bed: Bed) -> None:
+    ack = bed.register(flow(7, 1, reference(1), udp()), bid(1, COA1))
+    assert (flows_of(ack), fids(bed)) == ([(7, 0)], [7])
+
+
+@requirement("FLOW-15")
+def test_flow_15_a_bid_that_was_refused_is_not_there(bed: Bed) -> None:
+    ack = bed.register(bid(1, COA1), bid(9), flow(7, 1, reference(9), udp()))
+    assert (ack.status, ack.bids, flows_of(ack)) == (4, [(1, 0), (9, 167)], [(7, 131)])
+
+
+@requirement("FLOW-15")
+def test_flow_15_a_refused_binding_update_changes_no_flow(three: Bed) -> None:
+    three.register(bid(1), flow(7, 1, reference(1), udp()))
+    ack = three.register(bid(9), flow(8, 2, reference(1), udp(1)))
+    assert (ack.status, flows_of(ack), fids(three)) == (167, [], [7])
+
+
+@requirement("FLOW-16")
+def test_flow_16_no_priority_comes_after_any(bed: Bed) -> None:
+    bed.register(bid(1, COA1), bid(2, COA2, priority=127), bid(3, COA3))
+    assert steered(record(bed), VIDEO) == 2
+    bed.register(bid(2), lifetime=0)
+    assert steered(record(bed), VIDEO) == 1
+
+
+@requirement("FLOW-17")
+def test_flow_17_the_acknowledgement_copies_the_bid_priority(bed: Bed) -> None:
+    ack = bed.register(bid(1, COA1, priority=93))
+    assert ack.option(35) == bytes((0, 1, 0, 93))
+
+
+@requirement("FLOW-18")
+def test_flow_18_signalling_is_not_steered(three: Bed) -> None:
+    everything = flow(7, 1, reference(2), selector(bytes(4)))
+    ack = three.register(bid(1), everything, source=COA1)
+    assert (ack.packet.destination, ack.packet.routing) == (COA1, HOA)
+    assert three.register(bid(1), summary(7), source=COA3).packet.destination == COA3
+
+
+@requirement("FLOW-19")
+def test_flow_19_a_plain_removal_takes_all_flows(three: Bed) -> None:
+    three.register(bid(1), flow(7, 1, reference(1), udp()))
+    assert flows_of(three.register(summary(7), lifetime=0)) == []
+    assert flows_of(three.register(bid(1, COA1), summary(7))) == [(7, 132)]
+
+
+@requirement("FLOW-20")
+def test_flow_20_removing_one_bid_keeps_what_the_summary_names(three: Bed) -> None:
+    three.register(bid(1), flow(7, 1, reference(1), udp()), flow(8, 2, reference(1), udp(1)))
+    ack = three.register(bid(2), summary(7), lifetime=0)
+    assert (ack.status, fids(three)) == (0, [7])
+    assert steered(record(three), VIDEO) == 1
+
+
+@requirement("FLOW-21")
+def test_flow_21_ranges_include_their_ends(three: Bed) -> None:
+    three.register(bid(1), flow(7, 1, reference(1), udp(5000, 5010)))
+    ways = [steered(record(three), replace(VIDEO, destination_ports=port)) for port in (4999, 5000, 5010, 5011)]
+    assert ways == [3, 1, 1, 3]
+
+
+@requirement("FLOW-21")
+def test_flow_21_ecn_and_the_upper_bits_of_the_flow_label_do_not_count(three: Bed) -> None:
+    flags = 1 << 31 - 6 | 1 << 31 - 12  # flow label and traffic class
+    three.register(bid(1), flow(7, 1, reference(1), selector(struct.pack("!IIB", flags, 0xFFF12345, 0xBB))))
+    marked = replace(VIDEO, flow_label=0x12345)
+    ways = [steered(record(three), replace(marked, traffic_class=one)) for one in (0xB7, 0xB8, 0xB9, 0xBB, 0xBC)]
+    assert ways == [3, 1, 1, 1, 3]
+    assert steered(record(three), replace(marked, traffic_class=0xB8, flow_label=0x12344)) == 3
+
+
+@requirement("FLOW-22")
+def test_flow_22_an_unknown_sub_option_is_skipped(bed: Bed) -> None:
+    odd = bytes((99, 3, 1, 2, 3))
+    ack = bed.register(bid(1, COA1), flow(7, 1, odd, reference(1), b"\0", udp()))
+    assert (flows_of(ack), fids(bed)) == ([(7, 0)], [7])
+
+
+def test_flow_options_that_are_malformed(three: Bed) -> None:
+    end_without_start = selector(struct.pack("!IH", FIRST_PORT >> 1, 1))
+    for option in (
+        flow(0, 1, reference(1), udp()),
+        flow(7, 0, reference(1), udp()),
+        flow(7, 1, reference(1), reference(1), udp()),
+        flow(7, 1, reference(1), udp(), udp()),
+        flow(7, 1, reference(1), end_without_start),
+        flow(7, 1, reference(1), selector(bytes(3))),
+        flow(7, 1, reference(1), bytes((3, 40, 2))),
+    ):
+        ack = three.register(bid(1), option)
+        assert (ack.status, [status for _, status in flows_of(ack)]) == (0, [130])
+        assert fids(three) == []
+
+
+def test_a_selector_that_a_switch_should_not_carry(three: Bed) -> None:
+    both = 1 << 31 | 1 << 30
+    wide = selector(struct.pack("!I", both) + bytes(15) + b"\1" + b"\xff" * 15 + b"\xfe")
+    assert flows_of(three.register(bid(1), flow(7, 1, reference(1), wide))) == [(7, 129)]
+
+
+def test_limits() -> None:
+    bed = Bed(make_config(NodeProvision(Address(HOA), max_flows=2)))
+    flows = [flow(number, number, reference(1), udp(number)) for number in (1, 2, 3)]
+    assert flows_of(bed.register(bid(1, COA1), *flows)) == [(1, 0), (2, 0), (3, 129)]
+    bed = Bed(make_config(NodeProvision(Address(HOA), flows=False)))
+    assert flows_of(bed.register(bid(1, COA1), *flows)) == [(1, 128), (2, 128), (3, 128)]
+    bed = Bed(max_flows=1)
+    assert flows_of(bed.register(bid(1, COA1), *flows)) == [(1, 0), (2, 129), (3, 129)]
+    assert flows_of(bed.register(bid(1, COA1), summary(1))) == []
