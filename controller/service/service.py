@@ -15,7 +15,6 @@ from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import Rate
 from controller.fabric.paths import NoPathError, switch_entries
 from controller.mobility.address import format_address
-from controller.mobility.events import Committed, Dropped, Event, Refused
 from controller.mobility.home_agent import HomeAgent
 from controller.mobility.model import Transaction
 from controller.mobility.provision import Directory
@@ -24,6 +23,7 @@ from controller.northbound import NorthboundServer, ServerError, create_app
 from controller.service.anchors import Anchors
 from controller.service.committer import Committer
 from controller.service.control import ServiceControl
+from controller.service.event_log import EventLog
 from controller.service.jobs import TransactionJob
 from controller.southbound.artefacts import ArtefactError, Artefacts, load
 from controller.southbound.options import SessionOptions
@@ -70,6 +70,7 @@ class Service:
         # The wall clock is read once: the engine's own does not jump.
         security = SecurityContext(time.time() - self._loop.time(), os.urandom)
         self._engine = HomeAgent(settings.home_agent_config(), security=security)
+        self._event_log = EventLog()
         self._desired = DesiredState()
         self._anchors = Anchors(self._session(settings, artefacts, name) for name in self._switch_names(settings))
         self._committer = Committer(
@@ -195,7 +196,7 @@ class Service:
         for packet in self._engine.outbox():
             self._anchors.send(packet)
         for event in self._engine.events():
-            _log(event)
+            self._event_log.write(event, self._loop.time())
         self._arm_timer()
 
     def _done(self, transaction: Transaction) -> None:
@@ -228,27 +229,6 @@ class Service:
 
     async def _commit_to_store(self, changes: Sequence[Change]) -> None:
         await self._in_store_thread(lambda: self._store.commit(changes))
-
-
-def _log(event: Event) -> None:
-    match event:
-        case Committed(transaction):
-            bindings = "none" if transaction.after is None else _bindings(transaction)
-            LOG.info("%s of %s: bindings %s", transaction.cause, format_address(transaction.home_address), bindings)
-        case Refused(home_address, source, status):
-            LOG.info("refused %s from %s: status %d", format_address(home_address), format_address(source), status)
-        case Dropped(reason, source, detail):
-            LOG.debug(
-                "dropped a packet of %s: %s %s", None if source is None else format_address(source), reason, detail
-            )
-        case _:
-            LOG.info("%s", event)
-
-
-def _bindings(transaction: Transaction) -> str:
-    after = transaction.after
-    assert after is not None
-    return ", ".join(f"{one.bid} {format_address(one.care_of)}" for one in after.bindings) or "none"
 
 
 async def run(settings: Settings) -> None:
