@@ -56,7 +56,7 @@ class _Claim:
     identifiers: tuple[BindingIdentifier, ...]
     malformed: bool
     """A BID option of an illegal length."""
-    indices: NonceIndices | None
+    indices: NonceIndices
     care_of: Address
     """What it registers or removes."""
 
@@ -173,6 +173,9 @@ class CorrespondentPart(Part):
         care_of = _care_of(packet.source, update, identifiers, self.record(home_address, inbound.now))
         if not is_routable_unicast(packet.source) or not is_routable_unicast(care_of):
             return DropReason.CARE_OF_ADDRESS
+        indices = next((option for option in update.options if isinstance(option, NonceIndices)), None)
+        if indices is None:
+            return DropReason.NOT_GENUINE
         return _Claim(
             packet.source,
             packet.destination,
@@ -185,14 +188,12 @@ class CorrespondentPart(Part):
                 isinstance(option, RawOption) and option.type == OptionType.BINDING_IDENTIFIER
                 for option in update.options
             ),
-            next((option for option in update.options if isinstance(option, NonceIndices)), None),
+            indices,
             care_of,
         )
 
     def _key(self, claim: _Claim, now: float) -> bytes | Status:
         """Return the key of a claim, or which of its nonces has expired (RFC 6275 section 9.5.1)."""
-        if claim.indices is None:
-            return b""  # nothing is genuine under no key
         home = self._nonces.find(claim.indices.home, now)
         # A removal is proved by the home address alone (RFC 6275 section 5.2.6).
         care_of = b"" if claim.removal else self._nonces.find(claim.indices.care_of, now)
