@@ -226,5 +226,8 @@ class Control(Protocol):
             UnavailableError: the removal could not be made durable; nothing was changed.
         """
 
+    def signalling(self) -> Mapping[str, int]:
+        """Return what became of signalling since the controller was started: how often each thing happened, by name."""
+
     def health(self) -> Health:
         """Return the controller's state in brief."""

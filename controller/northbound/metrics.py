@@ -1,7 +1,7 @@
 """The Prometheus page: a few numbers of the whole, made from the same views as the resources."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -19,16 +19,19 @@ class _Families(Collector):
         return self._families
 
 
-def render(nodes: Sequence[NodeView], switches: Sequence[SwitchView], uptime: float) -> bytes:
+def render(
+    nodes: Sequence[NodeView], switches: Sequence[SwitchView], signalling: Mapping[str, int], uptime: float
+) -> bytes:
     """Return the page in the text format of Prometheus.
 
     Args:
         nodes: every mobile node.
         switches: every switch.
+        signalling: how often each thing happened to signalling, by name.
         uptime: of the controller, in seconds.
     """
     registry = CollectorRegistry()
-    registry.register(_Families([*_controller(nodes, uptime), *_switches(switches)]))
+    registry.register(_Families([*_controller(nodes, uptime), _signalling(signalling), *_switches(switches)]))
     return generate_latest(registry)
 
 
@@ -41,6 +44,17 @@ def _controller(nodes: Sequence[NodeView], uptime: float) -> Iterable[Metric]:
     yield by_state
     bindings = sum(len(node.bindings) for node in nodes)
     yield GaugeMetricFamily("mcoa_bindings", "Bindings in the binding cache.", bindings)
+
+
+def _signalling(counted: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(
+        "mcoa_signalling",
+        "Signalling since the start: received, accepted, committed, refused_<status>, dropped_<reason>, and so on.",
+        labels=["event"],
+    )
+    for name, count in sorted(counted.items()):
+        family.add_metric([name], count)
+    return family
 
 
 def _switches(switches: Sequence[SwitchView]) -> Iterable[Metric]:

@@ -212,5 +212,6 @@ async def get_health(control: ControlDependency) -> HealthResource:
 @router.get("/metrics", tags=["controller"], response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def get_metrics(control: ControlDependency) -> Response:
     """Give the numbers for Prometheus."""
-    page = metrics.render(control.nodes(), await control.switches(), control.health().uptime)
+    switches = await control.switches()
+    page = metrics.render(control.nodes(), switches, control.signalling(), control.health().uptime)
     return Response(page, media_type="text/plain; version=0.0.4")

@@ -197,6 +197,10 @@ class ServiceControl:
             session.last_error,
         )
 
+    def signalling(self) -> Mapping[str, int]:
+        """Return what became of signalling since the start, as the engine counts it."""
+        return self._engine.counters
+
     # Policies
 
     def policies(self, home_address: Address | None = None) -> Sequence[PolicyView]:

@@ -120,6 +120,9 @@ class FakeControl:
             raise self.failure
         return self.kept.pop((home_address, name), None) is not None
 
+    def signalling(self) -> Mapping[str, int]:
+        return {"received": 5, "refused_146": 2}
+
     def health(self) -> Health:
         return Health(12.5, {switch.name: switch.state for switch in self.known_switches}, self.problems)
 
