@@ -11,6 +11,8 @@ from controller.mobility.outlet import Outlet
 from controller.mobility.parts import Inbound, Part, RecordView
 from controller.mobility.prefixes import PrefixTimes
 from controller.mobility.provision import HomeAgentConfig, HomeNetwork
+from controller.mobility.security.esp import SequenceExhaustedError
+from controller.mobility.security.protection import ProtectionView
 from controller.mobility.timing import Deadlines
 from controller.mobility.wire.codes import IcmpType
 from controller.mobility.wire.icmp import (
@@ -176,8 +178,11 @@ class PrefixDiscovery(Part):
         outlet: Outlet,
         record: RecordView,
         random_bytes: RandomBytes,
+        *,
+        protection: ProtectionView,
     ) -> None:
         self._networks: Final = networks
+        self._protection: Final = protection
         self._times: Final = times
         self._outlet: Final = outlet
         self._record: Final = record
@@ -266,7 +271,11 @@ class PrefixDiscovery(Part):
             # RFC 6275 section 10.6.2; a node at home has no care-of address to route by.
             routing_address=None if destination == record.home_address else record.home_address,
         )
-        self._outlet.send(packet)
+        try:
+            # RFC 3776 section 4.1: in ESP, where the node has that.
+            self._outlet.send(self._protection(record.home_address, now).seal(packet))
+        except SequenceExhaustedError as error:
+            self._outlet.drop(DropReason.SEQUENCE_EXHAUSTED, destination, str(error))
 
     def _information(self, network: HomeNetwork, now: float) -> PrefixInformation:
         valid, preferred = (

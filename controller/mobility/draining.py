@@ -9,8 +9,8 @@ from controller.mobility.model import NodeRecord
 from controller.mobility.outlet import Outlet
 from controller.mobility.parts import Part, RecordView
 from controller.mobility.request import Request
-from controller.mobility.revocation import ProtectionView
 from controller.mobility.security.esp import SequenceExhaustedError
+from controller.mobility.security.protection import ProtectionView
 from controller.mobility.timing import Deadlines, TokenBucket
 from controller.mobility.wire.codes import LIFETIME_UNIT
 from controller.mobility.wire.control_messages import HomeAgentSwitch

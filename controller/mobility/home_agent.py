@@ -87,10 +87,12 @@ class HomeAgent:
         self._home_link: Final = HomeLink(self._directory, self._outlet, self.record, self._probed)
         random_bytes = no_randomness if security is None else security.random_bytes
         self._agents: Final = HomeAgentsList(config, self._outlet, random_bytes)
-        self._prefixes: Final = PrefixDiscovery(config.networks, self._times, self._outlet, self.record, random_bytes)
+        guard = HomeGuard(config.nodes, security)
+        self._prefixes: Final = PrefixDiscovery(
+            config.networks, self._times, self._outlet, self.record, random_bytes, protection=guard.protection
+        )
         self._tunnels: Final = Tunnels(self._directory, self._outlet, self.record)
         self._local: Final = LocalDelivery(self._outlet, self.record)
-        guard = HomeGuard(config.nodes, security)
         self._revocations: Final = Revocations(self._outlet, self.record, guard.protection, self._take_back)
         self._draining: Final = Draining(self._outlet, self.record, guard.protection)
         self._correspondent: Final = (

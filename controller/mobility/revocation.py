@@ -19,7 +19,7 @@ from controller.mobility.model import Binding, NodeRecord
 from controller.mobility.outlet import Outlet
 from controller.mobility.parts import Inbound, Part, RecordView
 from controller.mobility.security.esp import SequenceExhaustedError
-from controller.mobility.security.protection import Protection
+from controller.mobility.security.protection import ProtectionView
 from controller.mobility.timing import Deadlines
 from controller.mobility.wire.control_messages import RevocationAcknowledgement, RevocationIndication
 from controller.mobility.wire.options import BindingIdentifier
@@ -33,8 +33,6 @@ PAUSE: Final = 0.1
 PATIENCE: Final = 5.0
 """Seconds after which a removal is proposed again that did not come in force."""
 
-ProtectionView: TypeAlias = Callable[[Address, float], Protection]
-"""Answers how a message to a home address is protected now."""
 Remover: TypeAlias = Callable[[Address, frozenset[int], float], bool]
 """Proposes the removal of bindings of a home address; False: not now, another change is under way."""
 

@@ -1,7 +1,8 @@
 """How a message leaves towards a mobile node: as it is, with an authenticator, or in ESP."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from controller.mobility.address import Address
 from controller.mobility.security.authentication import Signable, sign, with_options
@@ -23,6 +24,10 @@ class Unprotected:
         """Return the packet; for the arguments see `wire.packet.encode_packet`."""
         return encode_packet(source, destination, message, routing_address=routing_address)
 
+    def seal(self, packet: bytes) -> bytes:
+        """Return any packet for the node, protected."""
+        return packet
+
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
@@ -41,6 +46,10 @@ class Authenticated:
         policy, home_address = self.policy, routing_address or destination
         header = sign(message, policy.key, policy.spi, destination, home_address, source, from_home_agent=True)
         return wrap_upper(source, destination, Protocol.MOBILITY, header, routing_address=routing_address)
+
+    def seal(self, packet: bytes) -> bytes:
+        """Return any packet for the node: RFC 4285 protects Mobility Headers only."""
+        return packet
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +81,5 @@ class InEsp:
 
 Protection = Unprotected | Authenticated | InEsp
 UNPROTECTED: Final = Unprotected()
+ProtectionView: TypeAlias = Callable[[Address, float], Protection]
+"""Answers how a message to a home address is protected now."""
