@@ -5,6 +5,7 @@ No message of this module repeats a key, or a part of one.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from string import hexdigits
 from typing import Final, TypeAlias
 
 from controller.config.checks import Finding
@@ -12,6 +13,7 @@ from controller.config.model import ConfigFile, NodeSection
 from controller.mobility.address import Address
 from controller.mobility.security.keys import Key
 from controller.mobility.security.policy import (
+    AUTH_KEY_OCTETS,
     DEFAULT_REPLAY_WINDOW,
     DEFAULT_TIMESTAMP_WINDOW,
     NO_SECURITY,
@@ -109,6 +111,8 @@ def _key(inline: Key | None, file: str | None, field: str, folder: Path) -> Key:
         )
     if inline is not None:
         return inline
+    if file is not None and len(file) >= AUTH_KEY_OCTETS and not file.strip(hexdigits):
+        raise _Unusable(f"{field}_file", f"holds a key instead of a path: put it into {field}")
     path = folder / str(file)
     try:
         with path.open("rb") as stream:
