@@ -46,10 +46,10 @@ class Lab:
         self.anchor = next(iter(topology.anchors))
         """Name of the home-agent switch."""
         self.clock: Clock = asyncio.get_running_loop()
-        self.network = Network(topology, self.clock)
         self.switches: dict[str, SoftSwitch] = {}
         self._folder = folder
         self._settings = settings or ControllerSettings()
+        self.network = Network(topology, self.clock, credentials=self._settings.credentials)
         self._capture_path = capture
         self.capture: Capture | None = None
         self._stack = AsyncExitStack()

@@ -1,10 +1,11 @@
 """Builds what a topology file describes out of virtual wires and small stations; the switches are left to be plugged in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from controller.fabric.topology import Interface, Kind, Link, MobileNode, Station, Topology
 from controller.mobility.address import Address
 from controller.mobility.mobile_node import MobileNodeConfig
+from controller.mobility.security.policy import NO_SECURITY, SecurityPolicy
 from testbed.hosts import AccessRouter, Host
 from testbed.node.host import MobileNodeHost
 from testbed.wire import Clock, Scheduler, Wire, WireEnd, WireSpec
@@ -25,12 +26,19 @@ class Network:
         topology: what to build.
         clock: the event loop.
         seed: of the dice for losses.
+        credentials: how mobile nodes prove themselves, by name; others do not.
 
     Raises:
         NetworkError: the lab has no station for something in the file; says which.
     """
 
-    def __init__(self, topology: Topology, clock: Clock, seed: int = 0) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        clock: Clock,
+        seed: int = 0,
+        credentials: Mapping[str, SecurityPolicy] | None = None,
+    ) -> None:
         self.topology = topology
         self.clock = clock
         self.scheduler = Scheduler(clock)
@@ -42,6 +50,7 @@ class Network:
         self.mobile_nodes: dict[str, MobileNodeHost] = {}
         self.switch_ports: dict[tuple[str, int], WireEnd] = {}
         """The wire's end for each linked port of each switch: to be connected."""
+        self._credentials = credentials or {}
         self._make_stations()
         self._ends = self._make_wires(seed)
         for interface in topology.interfaces:
@@ -76,6 +85,7 @@ class Network:
                     prefixes=node.prefixes,
                     mobile_router=bool(node.prefixes),
                     lifetime=_LIFETIME,
+                    security=self._credentials.get(name, NO_SECURITY),
                 )
                 self.mobile_nodes[name] = MobileNodeHost(config, self.clock)
             elif isinstance(node, Station) and node.kind is Kind.ACCESS_ROUTER:
@@ -130,11 +140,15 @@ class Network:
             self._plug_mobile_node(interface, end, neighbour)
 
     def _plug_mobile_node(self, interface: Interface, end: WireEnd, neighbour: bytes) -> None:
+        node = self.mobile_nodes[interface.node]
+        mac = interface.mac.to_bytes(6)
+        if self.topology.nodes[interface.peer.node].kind is Kind.HOST:
+            node.plug_network(interface.name, mac, end, neighbour)
+            return
         settings = interface.settings
         if settings is None or settings.address is None or settings.bid is None:
             raise NetworkError(f"{interface.node}:{interface.name} needs an address and a bid for the lab to use it")
-        node = self.mobile_nodes[interface.node]
-        node.plug(interface.name, interface.mac.to_bytes(6), end, neighbour)
+        node.plug(interface.name, mac, end, neighbour)
         node.add_uplink(settings.bid, interface.name, settings.address, settings.priority or 0)
 
     def _introduce(self, interface: Interface) -> None:

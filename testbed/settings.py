@@ -1,6 +1,7 @@
-"""Writes what a controller needs to run in a lab: its configuration and the topology with the lab's own ports in it."""
+"""Writes what a controller needs to run in a lab: its configuration, its keys, and the topology with the lab's own ports in it."""
 
 import json
+import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,20 @@ import yaml
 
 from controller.fabric.topology import Topology
 from controller.mobility.address import format_address
+from controller.mobility.security.keys import Key
+from controller.mobility.security.policy import FIRST_SPI, AuthPolicy
+
+_KEY_OCTETS = 20
+"""As long as the output of HMAC-SHA1, which RFC 4285 authenticates with."""
+_PRIVATE = 0o600
+
+
+def make_credentials(topology: Topology) -> dict[str, AuthPolicy]:
+    """Return for each mobile node, by name, an RFC 4285 policy with a new random key of its own."""
+    return {
+        name: AuthPolicy(FIRST_SPI + number, Key(secrets.token_bytes(_KEY_OCTETS)), f"{name}@mcoa.example".encode())
+        for number, name in enumerate(topology.mobile_nodes)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +38,8 @@ class ControllerSettings:
     """Seconds that a replaced care-of address is still accepted."""
     open_networks: bool = False
     """Whether every home address may register, not only those of the topology's mobile nodes."""
+    credentials: Mapping[str, AuthPolicy] = field(default_factory=dict)
+    """How mobile nodes prove themselves, by name; controller and node get the same. Others need not."""
     extra: Mapping[str, float] = field(default_factory=dict)
     """More keys of the ``[controller]`` section."""
 
@@ -38,7 +55,7 @@ def free_port() -> int:
 def write_settings(
     folder: Path, topology: Topology, servers: Mapping[str, str], rest: str, settings: ControllerSettings
 ) -> Path:
-    """Write a configuration and a topology file into `folder`.
+    """Write a configuration, a key file for each credential and a topology file into `folder`.
 
     Args:
         folder: where to; the controller's database is made there too.
@@ -54,6 +71,10 @@ def write_settings(
     for name, server in servers.items():
         document["nodes"][name]["grpc"] = server
     (folder / "topology.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    for name, policy in settings.credentials.items():
+        key_file = folder / f"{name}.key"
+        key_file.touch(mode=_PRIVATE)
+        key_file.write_text(policy.key.reveal().hex() + "\n", encoding="ascii")
     config = folder / "mcoa.toml"
     config.write_text("\n".join(_lines(topology, rest, settings)) + "\n", encoding="utf-8")
     return config
@@ -71,8 +92,19 @@ def _lines(topology: Topology, rest: str, settings: ControllerSettings) -> list[
             f'home_agent = "{format_address(network.home_agent)}"',
             f"open = {json.dumps(settings.open_networks)}",
         ]
-    for node in topology.mobile_nodes.values():
+    for name, node in topology.mobile_nodes.items():
         lines += ["", "[[node]]", f'home_address = "{format_address(node.home_address)}"']
         if node.prefixes:
             lines += ["mobile_router = true", f"prefixes = {json.dumps([str(prefix) for prefix in node.prefixes])}"]
+        lines += _proof(name, settings.credentials.get(name))
     return [*lines, "", "[topology]", 'file = "topology.yaml"', "", "[northbound]", f'listen = "{rest}"']
+
+
+def _proof(name: str, policy: AuthPolicy | None) -> list[str]:
+    """Return the lines of a node's section that say how it proves itself."""
+    if policy is None:
+        return []
+    lines = ['security = "auth"', f"spi = {policy.spi}", f"key_file = {json.dumps(f'{name}.key')}"]
+    if policy.node_identifier is not None:
+        lines.append(f"mn_id = {json.dumps(policy.node_identifier.decode())}")
+    return [*lines, f"timestamp_window_s = {policy.window}"]

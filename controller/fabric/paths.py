@@ -108,10 +108,12 @@ def _destinations(topology: Topology, switch: str) -> Iterator[tuple[Prefix, lis
     for network in topology.home_networks:
         if network.link is not None:
             yield network.prefix, [network.link]
+    # What is behind a mobile router is reached as the router is: through tunnels, or by way of an anchor.
+    mobile = [prefix for node in topology.mobile_nodes.values() for prefix in node.prefixes]
     for name, station in topology.stations.items():
         for prefix in station.prefixes:
             yield prefix, [name]
-        covered = [*station.prefixes, *(network.prefix for network in topology.home_networks if network.link == name)]
+        covered = [*mobile, *station.prefixes, *(network.prefix for network in topology.home_networks if network.link == name)]
         for address in station.addresses:
             if not any(address in prefix for prefix in covered):
                 yield _host(address), [name]

@@ -1,16 +1,20 @@
 """A mobile node in the lab: interfaces with care-of addresses, its end of the tunnels, and the protocol engine inside.
 
 The engine (`controller.mobility.mobile_node`) decides what to say to the home agent; this host carries its packets, takes
-tunnelled packets off at any care-of address that it holds, and sends its own traffic through the reverse tunnel.
+tunnelled packets off at any care-of address that it holds, and sends its own traffic through the reverse tunnel. A mobile
+router does the same for the hosts on its network (RFC 3963).
 """
 
 import asyncio
+import os
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.mobility.address import Address
 from controller.mobility.mobile_node import MobileNode, MobileNodeConfig
+from controller.mobility.security.policy import SecurityContext
 from controller.mobility.wire.errors import WireError
 from controller.mobility.wire.messages import BindingAcknowledgement
 from controller.mobility.wire.options import BindingIdentifier
@@ -24,6 +28,9 @@ LINGER = 1.0
 
 DatagramHandler = Callable[[Datagram, int], None]
 """Takes a datagram that came through a tunnel, and the BID by which it came."""
+
+WayOut = Callable[[bytes], int]
+"""Returns the BID by whose tunnel a mobile router sends an IPv6 packet of its network."""
 
 
 class NoAnswerError(RuntimeError):
@@ -61,13 +68,15 @@ class MobileNodeHost:
     """
 
     def __init__(self, config: MobileNodeConfig, clock: Clock) -> None:
-        self.engine = MobileNode(config)
+        # Read once, as the controller does: the loop's clock does not jump.
+        self.security = SecurityContext(time.time() - clock.time(), os.urandom)
+        self.engine = MobileNode(config, security=self.security)
         self.home_address = config.home_address
         self.home_agent = config.home_agent
         self.uplinks: dict[int, Uplink] = {}
         """By BID."""
         self.counters: Counter[str] = Counter()
-        """Packets: binding_update (sent), signalling (received), refused, bad, no_uplink, other."""
+        """Packets: binding_update (sent), signalling (received), forwarded, hop_limit, refused, bad, no_uplink, other."""
         self.tunnelled: Counter[int] = Counter()
         """Tunnelled packets that came, by BID."""
         self._clock = clock
@@ -75,6 +84,8 @@ class MobileNodeHost:
         self._held: dict[Address, Uplink] = {}
         self._arrivals: Counter[Address] = Counter()
         self._handler: DatagramHandler | None = None
+        self._network: NetworkInterface | None = None
+        self._way_out: WayOut = self._preferred
         self._timers: set[TimerHandle] = set()
         self._engine_timer: TimerHandle | None = None
         self._waiting: asyncio.Future[BindingAcknowledgement] | None = None
@@ -84,6 +95,14 @@ class MobileNodeHost:
     def plug(self, name: str, mac: bytes, end: WireEnd, neighbour: bytes) -> None:
         """Give the node one more interface."""
         self._interfaces[name] = NetworkInterface(name, mac, end, neighbour, self._receive)
+
+    def plug_network(self, name: str, mac: bytes, end: WireEnd, neighbour: bytes) -> None:
+        """Give a mobile router the interface to its own network; it forwards what goes between there and the tunnels."""
+        self._network = NetworkInterface(name, mac, end, neighbour, self._from_network)
+
+    def choose_way_out(self, choose: WayOut) -> None:
+        """Let `choose` say by which BID packets of the router's network go; without, by the one it prefers."""
+        self._way_out = choose
 
     def add_uplink(self, bid: int, interface: str, care_of: Address, priority: int) -> None:
         """Give an interface its care-of address, to be registered under a BID.
@@ -242,8 +261,43 @@ class MobileNodeHost:
             self.counters["bad"] += 1
             return
         self.tunnelled[uplink.bid] += 1
+        if destination_of(inner) != self.home_address:
+            self._to_network(inner)
+            return
         datagram = parse_udp(inner) if inner[6] == UDP else None
         if datagram is None:
             self.counters["other"] += 1
         elif self._handler is not None:
             self._handler(datagram, uplink.bid)
+
+    # The network of a mobile router
+
+    def _preferred(self, _packet: bytes) -> int:
+        links = [link for link in self.engine.links if link.bid in {binding.bid for binding in self.engine.bindings}]
+        return links[0].bid if links else 0
+
+    def _from_network(self, packet: bytes, _interface: NetworkInterface, _source_mac: bytes) -> None:
+        forwarded = self._one_hop_less(packet)
+        if forwarded is None:
+            return
+        try:
+            self.send(forwarded, self._way_out(forwarded))
+        except WireError:  # not from its network: the home agent would not take it either
+            self.counters["bad"] += 1
+
+    def _to_network(self, packet: bytes) -> None:
+        forwarded = self._one_hop_less(packet)
+        if forwarded is None:
+            return
+        if self._network is None:
+            self.counters["other"] += 1
+            return
+        self.counters["forwarded"] += 1
+        self._network.send(forwarded)
+
+    def _one_hop_less(self, packet: bytes) -> bytes | None:
+        """Return a packet as a router passes it on (RFC 8200 section 3), None if it has no hop left."""
+        if packet[7] <= 1:
+            self.counters["hop_limit"] += 1
+            return None
+        return packet[:7] + bytes((packet[7] - 1,)) + packet[8:]

@@ -77,6 +77,13 @@ def test_a_transit_switch_leaves_what_is_mobile_to_the_anchor() -> None:
     }
 
 
+def test_what_is_behind_a_mobile_router_has_no_route_of_its_own() -> None:
+    topology = load_topology(sample_topologies() / "three-access.yaml")
+    (camera,) = topology.stations["camera"].addresses
+    assert any(camera in prefix for prefix in topology.mobile_nodes["mr"].prefixes)
+    assert not any(camera in prefix for prefix in routes(topology, "s1"))
+
+
 def test_next_hops_carry_the_addresses_of_both_ends() -> None:
     topology = parse_topology(TWO_SWITCHES)
     hop = routes(topology, "a1")[Prefix.parse("2001:db8:a::/64")]

@@ -41,6 +41,10 @@ def test_the_sample_is_what_the_demonstration_needs() -> None:
         "sat0": ("satellite", 120.0, 10.0, 3),
     }
     assert set(topology.of_kind(Kind.ACCESS_ROUTER)) == {"wifi", "cellular", "satellite"}
+    router = topology.mobile_nodes["mr"]
+    assert router.prefixes == (Prefix.parse("2001:db8:f00::/56"),)
+    uplinks = {i.name: i.settings.bid for i in topology.interfaces_of("mr") if i.settings and i.settings.bid}
+    assert uplinks == {"wlan0": 1, "wwan0": 2}
 
 
 def test_a_topology_survives_a_round_trip_through_json() -> None:

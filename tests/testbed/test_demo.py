@@ -152,7 +152,8 @@ def test_a_topology_that_is_not_there_is_wrong_input(runner: Any, tmp_path: Path
 
 def test_a_topology_without_a_mobile_node_is_wrong_input(runner: Any, tmp_path: Path) -> None:
     document = yaml.safe_load((sample_topologies() / "three-access.yaml").read_text())
-    del document["nodes"]["mn"]
+    for name in ("mn", "mr", "camera"):
+        del document["nodes"][name]
     document["links"] = document["links"][:5]
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(document))
     result = runner("--topology", str(tmp_path / "bad.yaml"), "--out", str(tmp_path / "out"))

@@ -8,11 +8,12 @@ import pytest
 from controller.fabric.loader import load_topology, parse_topology, sample_topologies
 from controller.mobility.address import Address, Prefix, parse_address
 from controller.mobility.home_agent import HomeAgent
-from controller.mobility.provision import HomeAgentConfig, HomeNetwork
+from controller.mobility.provision import HomeAgentConfig, HomeNetwork, NodeProvision
 from testbed.network import Network, NetworkError
 from testbed.node.host import MobileNodeHost, NoAnswerError
 from testbed.packets import (
     IPV6,
+    UDP,
     Datagram,
     destination_of,
     encapsulate,
@@ -25,6 +26,9 @@ from testbed.packets import (
 
 _AGENT = parse_address("2001:db8:0:1::1")
 _HOME = parse_address("2001:db8:0:1::100")
+_ROUTER = parse_address("2001:db8:0:1::200")
+_CAMERA = parse_address("2001:db8:f00::10")
+_MOBILE_NETWORK = Prefix.parse("2001:db8:f00::/56")
 _CORRESPONDENT = parse_address("2001:db8:c::10")
 _PORTS = {parse_address(f"2001:db8:a{number}::")[:8]: number + 2 for number in (1, 2, 3)}
 
@@ -36,7 +40,9 @@ class _Agent:
         self.network = network
         self.updates: list[bytes] = []
         self.silent = False
-        self.engine = HomeAgent(HomeAgentConfig((HomeNetwork(Prefix.parse("2001:db8:0:1::/64"), _AGENT, open=True),)))
+        nodes = {_ROUTER: NodeProvision(_ROUTER, prefixes=(_MOBILE_NETWORK,), mobile_router=True)}
+        network_ = HomeNetwork(Prefix.parse("2001:db8:0:1::/64"), _AGENT, open=True)
+        self.engine = HomeAgent(HomeAgentConfig((network_,), nodes))
         for (_, port), end in network.switch_ports.items():
             end.connect(self._port(port))
 
@@ -53,8 +59,8 @@ class _Agent:
             self._signalling(packet)
         elif destination_of(packet) == _AGENT and packet[6] == IPV6:
             self.forward(packet[40:])
-        elif destination_of(packet) == _HOME:
-            record = self.engine.record(_HOME)
+        elif destination_of(packet) == _HOME or destination_of(packet) in _MOBILE_NETWORK:
+            record = self.engine.record(_HOME if destination_of(packet) == _HOME else _ROUTER)
             binding = record.preferred if record else None
             if binding is not None:
                 self.forward(encapsulate(_AGENT, binding.care_of, packet))
@@ -123,6 +129,34 @@ async def test_traffic_comes_by_the_preferred_binding_and_goes_back_by_the_chose
     assert node.send(udp(_HOME, _CORRESPONDENT, (2, 1), b"from the node"), 2)
     answered = await asyncio.wait_for(back.get(), 5)
     assert (answered.payload, answered.source) == (b"from the node", _HOME)
+
+
+async def test_a_mobile_router_carries_the_traffic_of_its_network(network: Network, agent: _Agent) -> None:
+    router, camera, correspondent = network.mobile_nodes["mr"], network.hosts["camera"], network.hosts["cn"]
+    answer = await router.register(within=5)
+    assert (answer.status, answer.bids) == (0, (1, 2))
+    record = agent.engine.record(_ROUTER)
+    assert record is not None
+    assert (record.mobile_router, record.prefixes) == (True, (_MOBILE_NETWORK,))
+    heard: asyncio.Queue[Datagram] = asyncio.Queue()
+    back: asyncio.Queue[Datagram] = asyncio.Queue()
+    camera.on_datagram(heard.put_nowait)
+    correspondent.on_datagram(back.put_nowait)
+    correspondent.send(udp(_CORRESPONDENT, _CAMERA, (1, 2), b"to the camera"))
+    datagram = await asyncio.wait_for(heard.get(), 5)
+    # One hop less at each router: the agent's tunnel takes one, the mobile router another.
+    assert (datagram.payload, datagram.hop_limit) == (b"to the camera", 62)
+    assert (router.tunnelled[1], router.counters["forwarded"]) == (1, 1)
+    router.choose_way_out(lambda packet: 2 if packet[6] == UDP else 1)
+    for source, payload in ((_CORRESPONDENT, b"in another's name"), (_CAMERA, b"from the camera")):
+        camera.send(udp(source, _CORRESPONDENT, (2, 1), payload))
+    answered = await asyncio.wait_for(back.get(), 5)
+    assert (answered.payload, answered.source, answered.hop_limit) == (b"from the camera", _CAMERA, 63)
+    assert router.counters["bad"] == 1
+    for hop_limit in (0, 1):
+        camera.send(udp(_CAMERA, _CORRESPONDENT, (2, 1), b"", hop_limit=hop_limit))
+    await asyncio.sleep(0.03)
+    assert router.counters["hop_limit"] == 2
 
 
 async def test_a_move_keeps_the_old_address_until_the_new_one_is_acknowledged(
