@@ -13,6 +13,8 @@ import pytest
 from controller.mobility.address import Address, Prefix, parse_address
 from controller.mobility.home_agent import HomeAgent, HomeAgentConfig, HomeNetwork, NodeProvision
 from controller.mobility.mobile_node import MobileNode, MobileNodeConfig
+from controller.mobility.security.policy import NO_SECURITY, EspAlgorithm, SecurityPolicy
+from security_kit import AUTH, UNIX, context, esp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,17 +32,29 @@ def care_of(access: int, host: int) -> Address:
 class World:
     """Two engines, a clock, and the network between them."""
 
-    def __init__(self, seed: int, *, loss: float = 0.0, abort: float = 0.0, **provision: Any) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        loss: float = 0.0,
+        abort: float = 0.0,
+        security: SecurityPolicy = NO_SECURITY,
+        skew: float = 0.0,
+        **provision: Any,
+    ) -> None:
         self.random = Random(seed)
         self.loss = loss
         self.abort = abort
         self.now = 0.0
         self.config = HomeAgentConfig(
             (HomeNetwork(HOME, HA),),
-            {HOA: NodeProvision(HOA, **provision)},
+            {HOA: NodeProvision(HOA, security=security, **provision)},
         )
-        self.agent = HomeAgent(self.config)
-        self.node = MobileNode(MobileNodeConfig(HOA, HA, lifetime=120, first_sequence=self.random.randrange(65536)))
+        self.agent = HomeAgent(self.config, security=context())
+        settings = MobileNodeConfig(
+            HOA, HA, lifetime=120, first_sequence=self.random.randrange(65536), security=security
+        )
+        self.node = MobileNode(settings, security=context(UNIX + skew, seed=2))
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
 
@@ -152,6 +166,37 @@ def test_a_bad_network(seed: int) -> None:
     world.loss = world.abort = 0.0
     world.run(200)
     world.assert_agreed()
+
+
+SECURED: list[SecurityPolicy] = [AUTH, esp(), esp(EspAlgorithm.AES_128_GCM_16)]
+
+
+@pytest.mark.parametrize("security", SECURED, ids=["auth", "esp", "esp gcm"])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_bad_network_with_proof(seed: int, security: SecurityPolicy) -> None:
+    world = World(seed, loss=0.3, abort=0.1, security=security, skew=Random(seed).uniform(-30, 30))
+    for _ in range(30):
+        step(world)
+        world.run(world.random.choice([0.0, 0.2, 2.0, 20.0]))
+    if not world.node.links:
+        world.node.attach(1, care_of(1, 1))
+    world.node.register(world.now)
+    world.loss = world.abort = 0.0
+    world.run(200)
+    world.assert_agreed()
+    assert not world.agent.counters["refused_146"]
+    assert not world.agent.counters["dropped_integrity"]
+
+
+def test_proof_costs_no_message() -> None:
+    for security in SECURED:
+        world = World(1, security=security)
+        world.node.attach(1, care_of(1, 1))
+        world.node.attach(2, care_of(2, 1))
+        world.node.register(world.now)
+        world.run(1000)
+        world.assert_agreed()
+        assert world.agent.counters["received"] == world.agent.counters["committed"] == 1 + 1000 // 96
 
 
 @pytest.mark.parametrize("seed", range(5))
