@@ -24,17 +24,20 @@ SIGNALLING_PRIORITY: Final = 100
 SIGNALLING_RATE: Final = Rate(10_000, 2_000)
 """Packets a second, and at once, of each kind of signalling that a switch hands to the controller, if nothing else is said."""
 
+_ICMPV6: Final = 58
 _PUNTED: Final = {
     135: p.PuntReason.MOBILITY_HEADER,
     # Signalling may come in ESP (RFC 3776 section 4.1): a switch has no keys, so the controller takes it apart.
     50: p.PuntReason.MOBILITY_HEADER,
-    58: p.PuntReason.ICMPV6,
+    _ICMPV6: p.PuntReason.ICMPV6,
     # Extension headers that the switch could not look through: a Mobility Header may be behind them.
     0: p.PuntReason.MOBILITY_HEADER,
     43: p.PuntReason.MOBILITY_HEADER,
     60: p.PuntReason.MOBILITY_HEADER,
 }
 """What of the packets for a home agent address the controller sees, by protocol number."""
+_NEIGHBOURS: Final = (134, 135)
+"""ICMPv6 types that the controller sees from a home link: Router Advertisement, Neighbor Solicitation."""
 _FORWARDERS: Final = frozenset({Kind.SWITCH, Kind.ACCESS_ROUTER})
 
 
@@ -176,3 +179,29 @@ def _home_agents(topology: Topology, rate: Rate) -> Iterator[Entry]:
         for protocol, reason in _PUNTED.items():
             match = (destination, Ternary(protocol, 0xFF), None, None, None)
             yield Entry(p.SIGNALLING, match, p.PUNT, (int(reason),), SIGNALLING_PRIORITY, rate)
+    if any(network.link is not None for network in topology.home_networks):
+        # To whatever address: a solicitation for a node that is away goes to its solicited-node group, or to itself.
+        for icmp_type in _NEIGHBOURS:
+            solicitation = (None, Ternary(_ICMPV6, 0xFF), None, Ternary(icmp_type, 0xFF), None)
+            why = int(p.PuntReason.NEIGHBOUR_DISCOVERY)
+            yield Entry(p.SIGNALLING, solicitation, p.PUNT, (why,), SIGNALLING_PRIORITY - 1, rate)
+
+
+@dataclass(frozen=True, slots=True)
+class HomePort:
+    """A port of a switch that is on a home link."""
+
+    port: int
+    mac: Mac
+    home_agent: Address
+    """The home agent address on that link."""
+
+
+def home_ports(topology: Topology, switch: str) -> tuple[HomePort, ...]:
+    """Return the ports of a switch that are on a home link, in the order of the file."""
+    return tuple(
+        HomePort(interface.port, interface.mac, network.home_agent)
+        for interface in topology.interfaces_of(switch)
+        for network in topology.home_networks
+        if interface.port is not None and interface.peer.node == network.link
+    )

@@ -196,6 +196,20 @@ class Control(Protocol):
         if policies for it would be accepted. None: unknown.
         """
 
+    async def revoke(self, home_address: Address, bid: int | None = None) -> None:
+        """Take one binding of a node back, or all of them (RFC 5846), and wait until that is in force.
+
+        Args:
+            home_address: Whose bindings.
+            bid: Which; 0 for the one without BID. None: all.
+
+        Raises:
+            UnknownNodeError: no such node.
+            NotFoundError: there is no such binding.
+            ConflictError: the node registered it anew meanwhile.
+            UnavailableError: it is under way and takes longer.
+        """
+
     async def traffic(self, home_address: Address | None = None) -> Mapping[BindingKey, BindingTraffic]:
         """Return counters by home address and BID, of one node or of all; without those that cannot be read now."""
 

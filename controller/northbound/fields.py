@@ -88,6 +88,9 @@ HomeAddressPath = Annotated[
     _schema(type="string", format="ipv6", examples=["2001:db8:0:1::100"]),
     Path(description="Home address of the mobile node, in any spelling of RFC 4291."),
 ]
+BidPath = Annotated[
+    int, Path(ge=0, le=65535, description="Binding identifier; 0: the binding without one.", examples=[1])
+]
 PolicyNamePath = Annotated[
     str,
     Path(

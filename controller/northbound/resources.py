@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from controller.mobility.address import Address, format_address
 from controller.northbound import metrics
 from controller.northbound.control import BindingKey, BindingTraffic, Control, NodeView, NotFoundError, UnknownNodeError
-from controller.northbound.fields import HomeAddressPath, PolicyNamePath, SwitchNamePath
+from controller.northbound.fields import BidPath, HomeAddressPath, PolicyNamePath, SwitchNamePath
 from controller.northbound.models import (
     BindingResource,
     HealthResource,
@@ -33,7 +33,7 @@ _MEANINGS = {
     400: "The body is not JSON.",
     404: "The home address, policy or switch is not known.",
     408: "The body did not arrive in time.",
-    409: "Another policy of the node has this priority.",
+    409: "Another policy of the node has this priority, or the node registered the binding anew meanwhile.",
     413: "The body is too long.",
     415: "The body is not declared as application/json.",
     422: "A field is wrong, or the data plane cannot realise the policy.",
@@ -101,6 +101,38 @@ async def list_nodes(control: ControlDependency) -> Items[NodeResource]:
 async def get_node(control: ControlDependency, home_address: HomeAddressPath) -> NodeResource:
     """Show one mobile node."""
     return NodeResource.of(_known(control, home_address))
+
+
+@router.get("/v1/nodes/{home_address}/bindings/{bid}", tags=["bindings"], responses=_fails(404))
+async def get_binding(control: ControlDependency, home_address: HomeAddressPath, bid: BidPath) -> BindingResource:
+    """Show one binding of a mobile node, with its counters."""
+    _known(control, home_address)
+    traffic = await control.traffic(home_address)
+    found = [one for one in _bindings(_known(control, home_address), traffic) if one.bid == bid]
+    if not found:
+        raise NotFoundError(f"{format_address(home_address)} has no binding with BID {bid}")
+    return found[0]
+
+
+@router.delete(
+    "/v1/nodes/{home_address}/bindings/{bid}", tags=["bindings"], status_code=204, responses=_fails(404, 409, 503)
+)
+async def delete_binding(control: ControlDependency, home_address: HomeAddressPath, bid: BidPath) -> Response:
+    """Revoke a binding (RFC 5846): the node is told, and with or without its answer the binding is removed.
+
+    The answer comes when it is, which takes 3 seconds when the node says nothing.
+    """
+    _known(control, home_address)
+    await control.revoke(home_address, bid)
+    return Response(status_code=204)
+
+
+@router.delete("/v1/nodes/{home_address}/bindings", tags=["bindings"], status_code=204, responses=_fails(404, 409, 503))
+async def delete_bindings(control: ControlDependency, home_address: HomeAddressPath) -> Response:
+    """Revoke all bindings of a mobile node, as one is revoked."""
+    _known(control, home_address)
+    await control.revoke(home_address)
+    return Response(status_code=204)
 
 
 @router.get("/v1/nodes/{home_address}/bindings", tags=["bindings"], responses=_fails(404))

@@ -38,6 +38,7 @@ from controller.northbound.control import (
 from controller.service.anchors import Anchors
 from controller.service.committer import Committer
 from controller.service.jobs import PolicyJob
+from controller.service.revoker import Revoker
 from controller.southbound.errors import SouthboundError
 from controller.southbound.options import SessionState
 from controller.southbound.session import SwitchSession
@@ -77,6 +78,7 @@ class ServiceControl:
         committer: Committer,
         store: Store,
         in_store_thread: StoreThread,
+        revoker: Revoker,
     ) -> None:
         self._settings = settings
         self._engine = engine
@@ -85,6 +87,7 @@ class ServiceControl:
         self._committer = committer
         self._store = store
         self._in_store_thread = in_store_thread
+        self._revoker = revoker
         self._provisioned = {node.home_address for node in settings.nodes}
         self._policies: dict[Address, dict[str, FlowPolicy]] = {}
         self._policy_lock = asyncio.Lock()
@@ -133,6 +136,12 @@ class ServiceControl:
             tuple(BindingView(one, max(0.0, one.expires - now), state) for one in record.bindings),
             None if preferred is None else preferred.bid,
         )
+
+    async def revoke(self, home_address: Address, bid: int | None = None) -> None:
+        """Take one binding of a node back, or all."""
+        if self.node(home_address) is None:
+            raise UnknownNodeError(f"{format_address(home_address)} is neither configured nor registered")
+        await self._revoker.revoke(home_address, bid)
 
     async def traffic(self, home_address: Address | None = None) -> Mapping[BindingKey, BindingTraffic]:
         """Return the counters of one node's bindings or of all, summed over the switches that can be read."""

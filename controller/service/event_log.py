@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Final
 
 from controller.mobility.address import format_address
-from controller.mobility.events import Committed, Dropped, DropReason, Event, Refused
+from controller.mobility.events import Committed, Dropped, DropReason, Event, Refused, Revoked
 from controller.mobility.model import Transaction
 
 LOG: Final = logging.getLogger("mcoa.events")
@@ -91,6 +91,9 @@ class EventLog:
                     LOG.info("refused %s from %s: status %d%s", who, where, status, more)
             case Dropped(reason, source, detail):
                 self._dropped(reason, "nobody" if source is None else format_address(source), detail, now)
+            case Revoked(home_address, bids, status):
+                answer = "no answer" if status is None else f"answer {status}"
+                LOG.info("revoked %s: bindings %s, %s", format_address(home_address), list(bids), answer)
             case _:
                 LOG.info("%s", event)
 

@@ -15,6 +15,7 @@ from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import Rate
 from controller.fabric.paths import NoPathError, switch_entries
 from controller.mobility.address import format_address
+from controller.mobility.events import Revoked
 from controller.mobility.home_agent import HomeAgent
 from controller.mobility.model import Transaction
 from controller.mobility.provision import Directory
@@ -25,6 +26,7 @@ from controller.service.committer import Committer
 from controller.service.control import ServiceControl
 from controller.service.event_log import EventLog
 from controller.service.jobs import TransactionJob
+from controller.service.revoker import Revoker
 from controller.southbound.artefacts import ArtefactError, Artefacts, load
 from controller.southbound.options import SessionOptions
 from controller.southbound.session import SwitchSession
@@ -81,6 +83,7 @@ class Service:
             batch_limit=settings.controller.batch_limit,
             batch_window=settings.controller.batch_window_s,
         )
+        self._revoker = Revoker(self._engine, self._pump)
         self._control = ServiceControl(
             settings,
             engine=self._engine,
@@ -89,6 +92,7 @@ class Service:
             committer=self._committer,
             store=store,
             in_store_thread=self._in_store_thread,
+            revoker=self._revoker,
         )
         listen = settings.northbound.listen
         self.northbound: Final = NorthboundServer(create_app(self._control), listen.host, listen.port)
@@ -197,6 +201,8 @@ class Service:
             self._anchors.send(packet)
         for event in self._engine.events():
             self._event_log.write(event, self._loop.time())
+            if isinstance(event, Revoked):
+                self._revoker.heard(event)
         self._arm_timer()
 
     def _done(self, transaction: Transaction) -> None:

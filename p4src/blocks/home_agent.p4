@@ -8,9 +8,6 @@
 #include "encapsulation.p4"
 #include "routing.p4"
 
-#define IS_MULTICAST(address)   (address[127:120] == 0xff)
-#define IS_LINK_LOCAL(address)  (address[127:118] == 0x3fa)
-
 control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
     Signalling()    signalling_block;
     Decapsulation() decapsulation;

@@ -55,7 +55,12 @@ control Signalling(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        if (!my_station.apply().hit) {
+        bool for_us = my_station.apply().hit;
+        // IPv6 multicast is for every station (RFC 2464 section 7): neighbour discovery comes this way. It is not forwarded.
+        if (hdr.ethernet.destination[47:32] == 0x3333 && IS_MULTICAST(hdr.ipv6.destination)) {
+            for_us = true;
+        }
+        if (!for_us) {
             DROP(NOT_FOR_US);
         } else {
             home_agents.apply();

@@ -4,7 +4,7 @@ from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Lpm
 from controller.dataplane.pipeline import TABLES
 from controller.fabric.loader import load_topology, parse_topology, sample_topologies
-from controller.fabric.paths import NoPathError, routes, switch_entries
+from controller.fabric.paths import NoPathError, home_ports, routes, switch_entries
 from controller.mobility.address import Prefix, parse_address
 
 TWO_SWITCHES = """
@@ -106,10 +106,17 @@ def test_entries_fit_the_pipeline_and_point_to_one_another() -> None:
         assert switch_entries(topology, switch) == entries
 
 
+def test_the_port_on_the_home_link_is_known() -> None:
+    topology = load_topology(sample_topologies() / "three-access.yaml")
+    (home,) = home_ports(topology, "s1")
+    assert (home.port, home.home_agent) == (1, parse_address("2001:db8:0:1::1"))
+    assert home.mac == next(one.mac for one in topology.interfaces_of("s1") if one.port == 1)
+
+
 def test_only_anchors_take_signalling() -> None:
     topology = parse_topology(TWO_SWITCHES)
     tables = {switch: [entry.table for entry in switch_entries(topology, switch)] for switch in topology.switches}
-    assert tables["a1"].count(p.SIGNALLING) == 12  # six protocols for each of two home agents
+    assert tables["a1"].count(p.SIGNALLING) == 14  # six protocols for each of two home agents, and the neighbours
     assert tables["a1"].count(p.HOME_AGENTS) == 2
     assert not {p.SIGNALLING, p.HOME_AGENTS} & set(tables["t1"])
     assert tables["t1"].count(p.MY_STATION) == 4

@@ -35,7 +35,7 @@ async def test_examples_of_the_document_work_in_every_operation(
         url = path
         for parameter in entry.get("parameters", []):
             example = next(iter(parameter.get("examples") or parameter["schema"]["examples"]))
-            url = url.replace(f"{{{parameter['name']}}}", example)
+            url = url.replace(f"{{{parameter['name']}}}", str(example))
         body = None
         if "requestBody" in entry:
             schema = resolve(document, entry["requestBody"]["content"]["application/json"]["schema"])

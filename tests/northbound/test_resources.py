@@ -143,6 +143,36 @@ async def test_a_policy_is_deleted_once(client: httpx.AsyncClient) -> None:
     assert (await client.get(path)).status_code == 404
 
 
+async def test_one_binding_is_shown_and_revoked(client: httpx.AsyncClient) -> None:
+    path = f"/v1/nodes/{NODE}/bindings"
+    assert (await get(client, f"{path}/2"))["care_of_address"] == "2001:db8:a2::100"
+    answer = await client.delete(f"{path}/2")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert [one["bid"] for one in (await get(client, path))["items"]] == [1]
+    assert (await client.get(f"{path}/2")).status_code == 404
+    assert (await client.delete(f"{path}/2")).status_code == 404
+
+
+async def test_all_bindings_are_revoked(client: httpx.AsyncClient) -> None:
+    path = f"/v1/nodes/{NODE}/bindings"
+    assert (await client.delete(path)).status_code == 204
+    assert (await get(client, path))["total"] == 0
+    assert (await client.delete(path)).status_code == 404
+
+
+@pytest.mark.parametrize("status", [404, 409, 503])
+async def test_a_revocation_that_fails(client: httpx.AsyncClient, control: FakeControl, status: int) -> None:
+    control.fail_with(status)
+    answer = await client.delete(f"/v1/nodes/{NODE}/bindings/1")
+    assert (answer.status_code, answer.json()["detail"]) == (status, str(control.failure))
+
+
+@pytest.mark.parametrize("path", ["2001:db8:0:1::999/bindings", "2001:db8:0:1::999/bindings/1"])
+async def test_an_unknown_node_has_nothing_to_revoke(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.delete(f"/v1/nodes/{path}")).status_code == 404
+    assert (await client.delete(f"/v1/nodes/{NODE}/bindings/65536")).status_code == 422
+
+
 async def test_metrics_for_prometheus(client: httpx.AsyncClient) -> None:
     text = (await client.get("/metrics")).text
     assert "mcoa_bindings 2.0" in text

@@ -1,7 +1,6 @@
 """What the pipeline does with packets that nobody tunnels: routing, scope, lengths, packets of the controller."""
 
 import pytest
-from rig import Rig
 from scapy.layers.inet import IP
 from scapy.layers.l2 import Ether
 
@@ -26,6 +25,7 @@ from frames import (
     static_entries,
     to_switch,
 )
+from rig import Rig
 
 
 @pytest.fixture

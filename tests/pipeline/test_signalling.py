@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from scapy.layers.inet6 import ICMPv6ND_NS
+from scapy.layers.l2 import Ether
 
 from controller.dataplane.entries import Entry, Rate
 from controller.dataplane.pipeline import DropReason, PuntReason
@@ -12,7 +14,10 @@ from frames import (
     HA,
     HAO,
     HOA,
+    HOME_MAC,
+    HOME_PORT,
     MIP6MH_BU,
+    SWITCH_MAC,
     UDP,
     WIFI_COA,
     WIFI_MAC,
@@ -61,6 +66,28 @@ def test_signalling_for_somebody_else_is_routed(home: Rig) -> None:
     packet.dst = CN
     assert [port for port, _ in home.send(WIFI_PORT, to_switch(packet, WIFI_MAC))] == [2]
     assert home.punted() == []
+
+
+@pytest.mark.parametrize("destination", ["ff02::1:ff00:100", HOA])
+def test_neighbour_discovery_goes_to_the_controller(home: Rig, destination: str) -> None:
+    home.install([Entry("signalling", (None, exactly(58, 8), None, exactly(135, 8), None), "punt", (2,), 60)])
+    packet = IPv6(src="fe80::5", dst=destination, hlim=255) / ICMPv6ND_NS(tgt=HOA)
+    to = SWITCH_MAC if destination == HOA else "33:33:ff:00:01:00"
+    frame = bytes(Ether(dst=to, src=HOME_MAC) / packet)
+    assert home.send(HOME_PORT, frame) == []
+    assert home.punted() == [(HOME_PORT, PuntReason.NEIGHBOUR_DISCOVERY, frame)]
+
+
+def test_other_multicast_ends_here(home: Rig) -> None:
+    frame = bytes(Ether(dst="33:33:00:00:00:01", src=HOME_MAC) / IPv6(src="fe80::5", dst="ff02::1") / UDP())
+    assert home.send(HOME_PORT, frame) == []
+    assert home.drops() == {DropReason.SCOPE: (1, len(frame))}
+
+
+def test_a_multicast_frame_with_a_unicast_packet_is_not_for_us(home: Rig) -> None:
+    frame = bytes(Ether(dst="33:33:00:00:00:01", src=HOME_MAC) / IPv6(src=CN, dst=HOA) / UDP())
+    assert home.send(HOME_PORT, frame) == []
+    assert home.drops() == {DropReason.NOT_FOR_US: (1, len(frame))}
 
 
 def test_signalling_beyond_its_rate_is_dropped_and_counted(home: Rig) -> None:

@@ -15,6 +15,7 @@ from controller.northbound.control import (
     Health,
     NodeState,
     NodeView,
+    NotFoundError,
     PolicyState,
     PolicyView,
     RefusedError,
@@ -87,6 +88,15 @@ class FakeControl:
 
     def node(self, home_address: Address) -> NodeView | None:
         return self.known.get(home_address)
+
+    async def revoke(self, home_address: Address, bid: int | None = None) -> None:
+        if self.failure is not None:
+            raise self.failure
+        node = self.known[home_address]
+        left = tuple(view for view in node.bindings if bid not in {None, view.binding.bid})
+        if left == node.bindings:
+            raise NotFoundError("there is no such binding")
+        self.known[home_address] = replace(node, bindings=left)
 
     async def traffic(self, home_address: Address | None = None) -> Mapping[BindingKey, BindingTraffic]:
         return {key: value for key, value in self.counted.items() if home_address in {None, key[0]}}
