@@ -7,6 +7,7 @@ from typing import TypeAlias
 from controller.config.model import ConfigFile
 from controller.config.switches import controlled_switches
 from controller.fabric.checks import overlap
+from controller.fabric.paths import home_ports
 from controller.fabric.topology import Topology
 from controller.mobility.address import Address, Prefix, format_address
 
@@ -86,8 +87,12 @@ def _prefixes(config: ConfigFile) -> Iterator[Finding]:
                 yield place, f"{prefix} contains the home agent address {format_address(network.home_agent)}"
 
 
-def check_topology(config: ConfigFile, topology: Topology) -> Iterator[Finding]:
-    """Yield what does not fit between a configuration and its topology."""
+def _on_link(config: ConfigFile, topology: Topology, home_agent: Address) -> bool:
+    switches = controlled_switches(config, topology)
+    return any(home.home_agent == home_agent for switch in switches for home in home_ports(topology, switch.name))
+
+
+def _networks_in(config: ConfigFile, topology: Topology) -> Iterator[Finding]:
     known = {network.prefix: network.home_agent for network in topology.home_networks}
     for position, network in enumerate(config.home_agent.networks):
         place = ("home_agent", "networks", position)
@@ -96,6 +101,14 @@ def check_topology(config: ConfigFile, topology: Topology) -> Iterator[Finding]:
         elif known[network.prefix] != network.home_agent:
             reason = f"the topology {topology.name!r} has {format_address(known[network.prefix])} for {network.prefix}"
             yield (*place, "home_agent"), reason
+        elif network.link == "real" and not _on_link(config, topology, network.home_agent):
+            reason = f"the topology {topology.name!r} has no controlled switch on the home link of {network.prefix}"
+            yield (*place, "link"), reason
+
+
+def check_topology(config: ConfigFile, topology: Topology) -> Iterator[Finding]:
+    """Yield what does not fit between a configuration and its topology."""
+    yield from _networks_in(config, topology)
     if not topology.switches:
         yield ("topology", "file"), f"the topology {topology.name!r} has no switch"
     for position, section in enumerate(config.switch):

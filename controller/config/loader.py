@@ -13,8 +13,9 @@ from controller.config.model import ConfigFile, ControllerSection, HomeAgentSect
 from controller.config.security import Policies, read_policies
 from controller.config.switches import Switch, controlled_switches
 from controller.fabric.loader import TopologyError, load_topology
+from controller.fabric.paths import home_ports
 from controller.fabric.topology import Topology
-from controller.mobility.provision import HomeAgentConfig, HomeNetwork, NodeProvision
+from controller.mobility.provision import HomeAgentConfig, HomeNetwork, LinkKind, NodeProvision
 from controller.mobility.security.policy import NO_SECURITY
 
 
@@ -61,9 +62,20 @@ class Settings:
 
     def home_agent_config(self) -> HomeAgentConfig:
         """Return what the mobility engine is told of all this."""
+        # Several anchors on one home link speak with one address: that of the first.
+        ports = [home for switch in self.switches for home in home_ports(self.topology, switch.name)]
+        macs = {home.home_agent: home.mac.to_bytes(6) for home in reversed(ports)}
         return HomeAgentConfig(
             networks=tuple(
-                HomeNetwork(network.prefix, network.home_agent, network.open) for network in self.home_agent.networks
+                HomeNetwork(
+                    network.prefix,
+                    network.home_agent,
+                    network.open,
+                    link=LinkKind(network.link),
+                    mac=macs.get(network.home_agent),
+                    duplicate_detection=network.duplicate_detection,
+                )
+                for network in self.home_agent.networks
             ),
             nodes={
                 node.home_address: NodeProvision(

@@ -62,6 +62,11 @@ class NetworkSection(_Section):
     """The home agent address, inside of the prefix (RFC 6275 section 10.1)."""
     open: bool = False
     """Whether every home address inside of the prefix may register; otherwise only those of a ``[[node]]``."""
+    link: Literal["virtual", "real"] = "virtual"
+    """``real``: the topology's home link has other hosts on it, so the home agent tests a home address before it binds it, and
+    answers for it while its node is away. ``virtual``: nobody else can be there."""
+    duplicate_detection: bool = True
+    """On a real link: test an address before its first binding (RFC 6275 section 10.3.1); it costs that registration a second."""
 
 
 class HomeAgentSection(_Section):

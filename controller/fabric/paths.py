@@ -15,6 +15,7 @@ from controller.dataplane.entries import Entry, Lpm, Rate, Ternary
 from controller.fabric.fields import Mac
 from controller.fabric.topology import Interface, Kind, MobileNode, Switch, Topology
 from controller.mobility.address import Address, Prefix
+from controller.mobility.discovery import anycast_address
 
 if TYPE_CHECKING:
     Graph: TypeAlias = nx.DiGraph[str]
@@ -36,6 +37,8 @@ _PUNTED: Final = {
     60: p.PuntReason.MOBILITY_HEADER,
 }
 """What of the packets for a home agent address the controller sees, by protocol number."""
+_DISCOVERY_REQUEST: Final = 144
+"""ICMPv6 type of a dynamic home agent address discovery request (RFC 6275 section 6.5)."""
 _NEIGHBOURS: Final = (134, 135)
 """ICMPv6 types that the controller sees from a home link: Router Advertisement, Neighbor Solicitation."""
 _FORWARDERS: Final = frozenset({Kind.SWITCH, Kind.ACCESS_ROUTER})
@@ -116,7 +119,11 @@ def _destinations(topology: Topology, switch: str) -> Iterator[tuple[Prefix, lis
     for name, station in topology.stations.items():
         for prefix in station.prefixes:
             yield prefix, [name]
-        covered = [*mobile, *station.prefixes, *(network.prefix for network in topology.home_networks if network.link == name)]
+        covered = [
+            *mobile,
+            *station.prefixes,
+            *(network.prefix for network in topology.home_networks if network.link == name),
+        ]
         for address in station.addresses:
             if not any(address in prefix for prefix in covered):
                 yield _host(address), [name]
@@ -179,6 +186,10 @@ def _home_agents(topology: Topology, rate: Rate) -> Iterator[Entry]:
         for protocol, reason in _PUNTED.items():
             match = (destination, Ternary(protocol, 0xFF), None, None, None)
             yield Entry(p.SIGNALLING, match, p.PUNT, (int(reason),), SIGNALLING_PRIORITY, rate)
+    for network in topology.home_networks:
+        anycast = Ternary(int.from_bytes(anycast_address(network.prefix)), 2**128 - 1)
+        discovery = (anycast, Ternary(_ICMPV6, 0xFF), None, Ternary(_DISCOVERY_REQUEST, 0xFF), None)
+        yield Entry(p.SIGNALLING, discovery, p.PUNT, (int(p.PuntReason.ICMPV6),), SIGNALLING_PRIORITY, rate)
     if any(network.link is not None for network in topology.home_networks):
         # To whatever address: a solicitation for a node that is away goes to its solicited-node group, or to itself.
         for icmp_type in _NEIGHBOURS:

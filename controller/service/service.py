@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import groupby
 from typing import Any, Final, TypeVar
 
@@ -25,6 +26,7 @@ from controller.service.anchors import Anchors
 from controller.service.committer import Committer
 from controller.service.control import ServiceControl
 from controller.service.event_log import EventLog
+from controller.service.home_links import HomeLinks
 from controller.service.jobs import TransactionJob
 from controller.service.revoker import Revoker
 from controller.southbound.artefacts import ArtefactError, Artefacts, load
@@ -83,6 +85,7 @@ class Service:
             batch_limit=settings.controller.batch_limit,
             batch_window=settings.controller.batch_window_s,
         )
+        self._home_links = HomeLinks(settings.topology, self._anchors.sessions, self._anchors)
         self._revoker = Revoker(self._engine, self._pump)
         self._control = ServiceControl(
             settings,
@@ -118,7 +121,7 @@ class Service:
             artefacts,
             desired=lambda: self._desired.desired(name),
             election_ids=self,
-            on_packet=self._packet_in,
+            on_packet=partial(self._packet_in, name),
         )
 
     async def load(self, switch: str) -> int:
@@ -186,8 +189,9 @@ class Service:
         for task in failed:
             task.result()
 
-    def _packet_in(self, packet: PacketIn) -> None:
-        self._engine.receive(packet.frame[ETHERNET_OCTETS:], self._loop.time())
+    def _packet_in(self, switch: str, packet: PacketIn) -> None:
+        link = self._home_links.link_of(switch, packet)
+        self._engine.receive(packet.frame[ETHERNET_OCTETS:], self._loop.time(), link=link)
         self._pump()
 
     def _pump(self) -> None:
@@ -199,6 +203,8 @@ class Service:
                 self._committer.submit(TransactionJob(transaction, self._done, self._failed))
         for packet in self._engine.outbox():
             self._anchors.send(packet)
+        for link_packet in self._engine.link_outbox():
+            self._home_links.send(link_packet)
         for event in self._engine.events():
             self._event_log.write(event, self._loop.time())
             if isinstance(event, Revoked):

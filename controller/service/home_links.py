@@ -1,0 +1,46 @@
+"""The home links: what comes in on them is told apart, and what the home agent says on them leaves by the right port."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from controller.fabric.paths import HomePort, home_ports
+from controller.fabric.topology import Topology
+from controller.mobility.parts import LinkInfo, LinkPacket
+from controller.service.anchors import Anchors
+from controller.southbound.stream import PacketIn
+
+_ETHERTYPE: Final = b"\x86\xdd"
+_MULTICAST: Final = b"\x33\x33"
+
+
+class HomeLinks:
+    """The ports of the anchors that are on a home link.
+
+    Args:
+        topology: the network.
+        switches: names of the controlled switches.
+        anchors: their sessions.
+    """
+
+    def __init__(self, topology: Topology, switches: Iterable[str], anchors: Anchors) -> None:
+        self._ports: Final = {name: home_ports(topology, name) for name in switches}
+        self._anchors: Final = anchors
+
+    def link_of(self, switch: str, packet: PacketIn) -> LinkInfo | None:
+        """Return how a packet came in, if it did on a home link."""
+        on_link = any(home.port == packet.ingress_port for home in self._ports[switch])
+        return LinkInfo(packet.frame[6:12]) if on_link else None
+
+    def send(self, packet: LinkPacket) -> bool:
+        """Send a packet on a home link, by one anchor that is on it; return False if none is in service."""
+        for session in self._anchors.in_service():
+            for home in self._ports[session.name]:
+                if home.home_agent == packet.home_agent:
+                    return session.packet_out(_frame(packet, home), routed=False, egress_port=home.port)
+        return False
+
+
+def _frame(packet: LinkPacket, home: HomePort) -> bytes:
+    # RFC 2464 section 7: a multicast group's frames go to 33-33 and the group's last four octets.
+    destination = packet.destination_mac or _MULTICAST + packet.packet[36:40]
+    return destination + home.mac.to_bytes(6) + _ETHERTYPE + packet.packet
