@@ -87,8 +87,15 @@ def test_bu_10_outside_of_the_home_network_is_132() -> None:
 
 
 @requirement("BU-10")
-def test_bu_10_a_node_that_is_not_served_is_129(bed: Bed) -> None:
-    assert bed.register(home=ip("2001:db8:0:1::999")).status == 129
+def test_bu_10_a_node_that_is_not_served_is_133(bed: Bed) -> None:
+    # Not one of the four: 133 says by its name what is wrong, "not home agent for this mobile node".
+    assert bed.register(home=ip("2001:db8:0:1::999")).status == 133
+
+
+@requirement("BU-10")
+def test_bu_10_policy_is_129(bed: Bed) -> None:
+    bed.engine.drain([], bed.now)
+    assert bed.register().status == 129
 
 
 @requirement("BU-10")
