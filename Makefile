@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench p4 clean setup
+.PHONY: demo test lint bench fuzz conformance p4 clean setup
 
 setup: $(READY)
 
@@ -26,6 +26,13 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench
+
+fuzz: $(READY)
+	$(BIN)/python -m bench.fuzz
+
+# Writes docs/conformance.md from the suite; `make test` compares them.
+conformance: $(READY)
+	PYTHONPATH=tests/support $(BIN)/python -m conformance
 
 p4: $(READY)
 	$(BIN)/python p4src/compile.py
