@@ -9,8 +9,22 @@ from dataclasses import replace
 from typing import Final
 
 from controller.mobility.address import Address
+from controller.mobility.flows import FlowEntry
 from controller.mobility.model import NO_BID, Binding
-from controller.mobility.node_events import Ignored, LinkRefused, NodeEvent, Registered, RegistrationRefused, Removed
+from controller.mobility.node_events import (
+    AtHome,
+    FlowRefused,
+    Ignored,
+    LinkRefused,
+    NodeEvent,
+    PrefixesAdvertised,
+    Registered,
+    RegistrationRefused,
+    Removed,
+    Revoked,
+    SwitchAdvised,
+)
+from controller.mobility.node_flows import FlowBook
 from controller.mobility.node_ledger import Ledger
 from controller.mobility.node_plan import (
     Link,
@@ -22,15 +36,22 @@ from controller.mobility.node_plan import (
     build_update,
     next_plan,
 )
+from controller.mobility.node_prefixes import PrefixFollower
 from controller.mobility.rules import is_newer
 from controller.mobility.security.esp import SequenceExhaustedError
 from controller.mobility.security.node_guard import NodeEnds, NodeGuard, UnprovedError
-from controller.mobility.security.policy import SecurityContext
+from controller.mobility.security.policy import EspPolicy, SecurityContext
 from controller.mobility.wire.codes import LIFETIME_UNIT, Protocol, Status
+from controller.mobility.wire.control_messages import (
+    HomeAgentSwitch,
+    RevocationAcknowledgement,
+    RevocationIndication,
+    RevocationStatus,
+)
 from controller.mobility.wire.errors import Malformation, WireError
 from controller.mobility.wire.messages import BindingAcknowledgement, BindingRefreshRequest
 from controller.mobility.wire.options import BindingIdentifier
-from controller.mobility.wire.packet import decode_packet
+from controller.mobility.wire.packet import Packet, decode_packet
 from controller.mobility.wire.tunnel import Tunnelled, addresses, decapsulate, encapsulate
 
 __all__ = ["Link", "MobileNode", "MobileNodeConfig"]
@@ -56,6 +77,8 @@ class MobileNode:
         self._guard: Final = NodeGuard(config.security, NodeEnds(config.home_address, config.home_agent), security)
         self._links: Final[dict[int, Link]] = {}
         self._ledger: Final = Ledger()
+        self._flows: Final = FlowBook()
+        self._prefixes: Final = PrefixFollower(config.home_address, config.home_agent)
         self._refused: Final[set[Link]] = set()
         self._outstanding: Outstanding | None = None
         self._sequence = config.first_sequence
@@ -86,11 +109,37 @@ class MobileNode:
         self._refused.discard(self._links.get(bid, Link(bid, care_of)))
         self._links[bid] = Link(bid, care_of, priority)
 
+    def attach_home(self, bid: int, link_layer: bytes | None = None, priority: int = 0) -> None:
+        """Note that a link is the home link, to be used beside the others (RFC 5648 section 5.6.3); `register` then tells.
+
+        Raises:
+            ValueError: the BID is not 1 to 65535, the priority not 0 to 127, or the link-layer address has not 6 octets.
+        """
+        if link_layer is not None and len(link_layer) != 6:
+            raise ValueError(f"a link-layer address has 6 octets, not {len(link_layer)}")
+        self.attach(bid, self.config.home_address, priority)
+        self._links[bid] = replace(self._links[bid], at_home=True, link_layer=link_layer)
+
+    def return_home(self, now: float) -> None:
+        """Use the home link alone: forget all links and have all bindings removed, from the home link (RFC 5648 section 5.5.1)."""
+        self._links.clear()
+        self._last_care_of = self.config.home_address
+        self.deregister_all(now)
+
+    def solicit_prefixes(self, now: float) -> None:
+        """Ask for the home prefixes, again and again until they come. Without a binding nothing is sent."""
+        care_of = next((binding.care_of for binding in self.bindings if not binding.at_home), None)
+        if care_of is None:
+            self._prefixes.stop()
+        else:
+            self._send_solicitation(self._prefixes.solicit(care_of, now), now)
+
     def register(self, now: float) -> None:
         """Tell the home agent of all links, and keep the bindings alive from now on."""
         self._active = True
         self._halted = False
         self._refused.clear()
+        self._flows.ask_again()
         self._advance(now)
 
     def update(self, bid: int, care_of: Address, now: float) -> None:
@@ -101,7 +150,7 @@ class MobileNode:
         """
         link = self._links[bid]
         self._refused.discard(link)
-        self._links[bid] = replace(link, care_of=care_of)
+        self._links[bid] = Link(bid, care_of, link.priority)
         self._active = True
         self._halted = False
         self._advance(now)
@@ -124,6 +173,24 @@ class MobileNode:
         self._ledger.make_due(self._ledger.bindings, now)
         self._advance(now)
 
+    def bind_flow(self, flow: FlowEntry, now: float) -> None:
+        """Have packets of a flow sent to its BIDs once those are registered (RFC 6089 section 5.2); a known FID is changed.
+
+        Raises:
+            ValueError: it cannot be signalled; the text says why.
+        """
+        self._flows.bind(flow)
+        self._advance_when_settled(now)
+
+    def release_flow(self, fid: int, now: float) -> None:
+        """Have a flow binding removed."""
+        self._flows.release(fid)
+        self._advance_when_settled(now)
+
+    def _advance_when_settled(self, now: float) -> None:
+        if self.settled:
+            self._advance(now)
+
     # Packets and time
 
     def receive(self, packet: bytes, now: float) -> None:
@@ -136,27 +203,42 @@ class MobileNode:
             self._events.append(Ignored(str(error)))
             return
         home_address = self.config.home_address
-        for_us = home_address in {decoded.routing_address, decoded.destination}
+        for_us = home_address in {decoded.routing_address, decoded.destination} or decoded.protocol == Protocol.IPV6
         if decoded.source != self.config.home_agent or not for_us:
             self._events.append(Ignored("not from the home agent to the home address"))
-        elif isinstance(decoded.message, BindingAcknowledgement):
+        elif isinstance(decoded.message, BindingAcknowledgement | RevocationIndication | HomeAgentSwitch):
             try:
                 self._guard.check(packet, decoded, in_esp=in_esp)
-                self._guard.check_timestamp(decoded.message)
+                self._take_proved(decoded.message, decoded.destination, now)
             except UnprovedError as error:
-                self._events.append(Ignored(f"an acknowledgement that is not proved: {error}"))
-            else:
-                self._acknowledged(decoded.message, now)
+                self._events.append(Ignored(f"a message that is not proved: {error}"))
+        elif decoded.protocol == Protocol.IPV6:
+            self._receive_tunnelled(packet, now)
         elif isinstance(decoded.message, BindingRefreshRequest):
             self._refresh_requested(decoded.message, now)
+        elif decoded.protocol == Protocol.ICMPV6:
+            self._prefixes_advertised(packet, decoded, now, in_esp=in_esp)
         else:
             self._events.append(Ignored(f"protocol {decoded.protocol} is of no interest"))
+
+    def _take_proved(
+        self, message: BindingAcknowledgement | RevocationIndication | HomeAgentSwitch, care_of: Address, now: float
+    ) -> None:
+        if isinstance(message, BindingAcknowledgement):
+            self._guard.check_timestamp(message)
+            self._acknowledged(message, now)
+        else:
+            self._taken_back(message, care_of, now)
 
     def handle_timer(self, now: float) -> None:
         """Send again, refresh, and drop what has run out."""
         expired = self._ledger.expire(now)
         if expired:
             self._events.append(Removed(expired, expired=True))
+            if not self._ledger.bindings:
+                self._flows.forget()
+        if self._prefixes.deadline is not None and now >= self._prefixes.deadline:
+            self.solicit_prefixes(now)
         outstanding = self._outstanding
         if outstanding is not None:
             if now < outstanding.deadline:
@@ -170,7 +252,7 @@ class MobileNode:
 
     def next_timer(self) -> float | None:
         """Return when `handle_timer` is due next, or None."""
-        times = [self._ledger.next_expiry()]
+        times = [self._ledger.next_expiry(), self._prefixes.deadline]
         if self._outstanding is not None:
             times.append(self._outstanding.deadline)
         elif self._not_before is not None:
@@ -257,6 +339,8 @@ class MobileNode:
         self._sent.append(now)
         self._last_care_of = source
         update = build_update(plan, self._sequence, self.config)
+        if not plan.plain and plan.kind is not PlanKind.REMOVE_ALL:
+            update = replace(update, options=(*update.options, *self._flows.options(self._bids_after(plan))))
         try:
             packet = self._guard.encode(update, source, now)
         except SequenceExhaustedError as error:
@@ -266,6 +350,12 @@ class MobileNode:
             return
         self._outbox.append(packet)
         self._ledger.tell((link.bid for link in plan.links), now + update.lifetime_units * LIFETIME_UNIT)
+
+    def _bids_after(self, plan: Plan) -> frozenset[int]:
+        """Return the BIDs that are registered once a plan is carried out."""
+        named = frozenset(link.bid for link in plan.links)
+        held = frozenset() if plan.overwrite else frozenset(self._ledger.bindings)
+        return held - named if plan.removal else held | named
 
     def _wish(self, now: float) -> Wish:
         links = self.links if self._active else ()
@@ -281,6 +371,7 @@ class MobileNode:
             ledger.may_hold(now),
             self._overwrite,
             self._bulk,
+            self._multiple and self._flows.due(frozenset(ledger.bindings)),
         )
 
     def _source(self, plan: Plan, attempts: int) -> Address | None:
@@ -310,6 +401,8 @@ class MobileNode:
             self._outstanding = None
             self._accepted(outstanding, answer)
             self._advance(now)
+            if answer.status == Status.ACCEPTED_PREFIX_DISCOVERY_NECESSARY:
+                self.solicit_prefixes(now)
         else:
             self._outstanding = None
             self._refused_whole(outstanding, answer.status, now)
@@ -327,6 +420,7 @@ class MobileNode:
         plan = outstanding.plan
         self._registered_before = True
         if plan.removal:
+            self._flows_acknowledged(plan, answer)
             self._removed(plan)
             return
         statuses = {option.bid: option.status for option in answer.options if isinstance(option, BindingIdentifier)}
@@ -334,12 +428,20 @@ class MobileNode:
             # RFC 5648 sections 3 and 5.7: an answer without BID option comes from a home agent that knows of none.
             self._fall_back_to_one()
             return
+        self._flows_acknowledged(plan, answer)
         names = {link.bid for link in plan.links}
         if plan.overwrite or plan.plain:
             others = (self._ledger.bindings.keys() | self._ledger.doubtful) - names
             self._report_removed(self._ledger.forget(others))
         self._overwrite = False
         self._note_bindings(outstanding, answer, statuses)
+
+    def _flows_acknowledged(self, plan: Plan, answer: BindingAcknowledgement) -> None:
+        if plan.plain or plan.kind is PlanKind.REMOVE_ALL:
+            self._flows.forget()
+        else:
+            refused = self._flows.acknowledged(answer.options)
+            self._events += [FlowRefused(fid, status) for fid, status in refused]
 
     def _removed(self, plan: Plan) -> None:
         """Note that what the plan names is gone, an unknown BID (133) included."""
@@ -370,7 +472,18 @@ class MobileNode:
             if status >= 128:
                 self._link_refused(link, status)
                 continue
-            binding = Binding(link.bid, link.care_of, granted, outstanding.sent + granted, link.priority)
+            binding = Binding(
+                link.bid,
+                link.care_of,
+                granted,
+                outstanding.sent + granted,
+                link.priority,
+                link.at_home,
+                link.link_layer,
+            )
+            if link.at_home:
+                without = Status.MCOA_RETURNHOME_WO_NDP
+                self._events.append(AtHome(link.bid, without not in {answer.status, status}))
             self._ledger.note(binding, outstanding.sent + granted * self.config.refresh_after)
             noted.append(binding)
         if noted:
@@ -417,12 +530,69 @@ class MobileNode:
                 return False
         return True
 
+    def _receive_tunnelled(self, outer: bytes, now: float) -> None:
+        """Take signalling that the home agent sent to the home address, in a tunnel as it must (RFC 6275 section 6.1)."""
+        try:
+            inner = self.decapsulate(outer).inner
+        except WireError as error:
+            self._events.append(Ignored(str(error)))
+            return
+        if inner[6] == Protocol.IPV6:
+            self._events.append(Ignored("a tunnel inside a tunnel"))
+        else:
+            self.receive(inner, now)
+
+    def _taken_back(self, message: RevocationIndication | HomeAgentSwitch, care_of: Address, now: float) -> None:
+        """Give up what the home agent takes back (RFC 5846), or all of it when it sends the node away (RFC 5142)."""
+        if isinstance(message, HomeAgentSwitch):
+            self._events.append(SwitchAdvised(message.home_agents))
+            self.deregister_all(now)
+            return
+        named = {option.bid for option in message.options if isinstance(option, BindingIdentifier)}
+        gone = self._ledger.forget(named or self._ledger.bindings)
+        if named:
+            # Not asked for again before the link changes, or the node is told to register.
+            self._refused.update(link for link in self._links.values() if link.bid in named)
+        else:
+            self._halted = True
+            self._outstanding = None
+        if not self._ledger.bindings:
+            self._flows.forget()
+        status = RevocationStatus.SUCCESS if gone else RevocationStatus.BINDING_DOES_NOT_EXIST
+        answer = RevocationAcknowledgement(status, message.sequence)
+        try:
+            self._outbox.append(self._guard.encode_answer(answer, care_of, now))
+        except SequenceExhaustedError as error:
+            self._events.append(Ignored(str(error)))
+        if gone:
+            self._events.append(Revoked(gone, message.trigger))
+
     def _refresh_requested(self, message: BindingRefreshRequest, now: float) -> None:
         """Refresh what the home agent names (RFC 5648 section 5.8)."""
         named = {option.bid for option in message.options if isinstance(option, BindingIdentifier)}
         self._ledger.make_due(named or self._ledger.bindings, now)
         if self._outstanding is None and self._not_before is None:
             self._advance(now)
+
+    def _prefixes_advertised(self, octets: bytes, packet: Packet, now: float, *, in_esp: bool) -> None:
+        message = octets[packet.payload : 40 + int.from_bytes(octets[4:6])]
+        if isinstance(self.config.security, EspPolicy) and not in_esp:
+            self._events.append(Ignored("a prefix advertisement that is not in ESP"))
+            return
+        before = self._prefixes.prefixes
+        acknowledgement = self._prefixes.take(packet, message)
+        if self._prefixes.prefixes is before:
+            self._events.append(Ignored("an ICMPv6 message of no interest"))
+            return
+        self._events.append(PrefixesAdvertised(self._prefixes.prefixes))
+        if acknowledgement is not None:
+            self._send_solicitation(acknowledgement, now)
+
+    def _send_solicitation(self, packet: bytes, now: float) -> None:
+        try:
+            self._outbox.append(self._guard.seal(packet, now))
+        except SequenceExhaustedError as error:
+            self._events.append(Ignored(str(error)))
 
     def _report_removed(self, bids: tuple[int, ...]) -> None:
         if bids:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from controller.mobility.address import Address
 from controller.mobility.model import Binding
+from controller.mobility.wire.icmp import PrefixInformation
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,63 @@ class RegistrationRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class AtHome:
+    """The home agent accepted the home link (RFC 5648 section 5.6.3)."""
+
+    bid: int
+    answers_neighbours: bool
+    """The node has to answer Neighbor Solicitations for its home address there; otherwise it never may."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixesAdvertised:
+    """The home agent told of its home prefixes (RFC 6275 section 11.4.3)."""
+
+    prefixes: tuple[PrefixInformation, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """A packet that the node had no use for."""
 
     detail: str
 
 
-NodeEvent = Registered | Removed | LinkRefused | RegistrationRefused | Ignored
+@dataclass(frozen=True, slots=True)
+class FlowRefused:
+    """The home agent refused a flow binding; it is not asked again before the flow changes or the node registers."""
+
+    fid: int
+    status: int
+    """Names in `wire.FlowStatus`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The home agent took bindings back (RFC 5846)."""
+
+    bids: tuple[int, ...]
+    trigger: int
+    """Names in `wire.RevocationTrigger`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchAdvised:
+    """The home agent sends the node away (RFC 5142); its bindings are being removed."""
+
+    home_agents: tuple[Address, ...]
+    """Where to go, best first; empty: to whichever discovery finds."""
+
+
+NodeEvent = (
+    FlowRefused
+    | Revoked
+    | SwitchAdvised
+    | Registered
+    | Removed
+    | LinkRefused
+    | RegistrationRefused
+    | AtHome
+    | PrefixesAdvertised
+    | Ignored
+)

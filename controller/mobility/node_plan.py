@@ -11,7 +11,7 @@ from controller.mobility.model import NO_BID, Binding
 from controller.mobility.security.policy import NO_SECURITY, SecurityPolicy
 from controller.mobility.wire.codes import LIFETIME_UNIT, UpdateFlag
 from controller.mobility.wire.messages import BindingUpdate
-from controller.mobility.wire.options import BindingIdentifier, NetworkPrefix, Option
+from controller.mobility.wire.options import BindingIdentifier, LinkLayerAddress, NetworkPrefix, Option
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,12 @@ class Link:
 
     bid: int
     care_of: Address
+    """The home address when `at_home`."""
     priority: int = 0
+    at_home: bool = False
+    """It is the home link (RFC 5648 section 5.6.3)."""
+    link_layer: bytes | None = None
+    """The node's own link-layer address there, 6 octets."""
 
 
 class PlanKind(StrEnum):
@@ -121,6 +126,8 @@ class Wish:
     overwrite: bool
     """The home agent may hold bindings that are not ours to know (RFC 5648 section 5.9)."""
     bulk: bool
+    flows_due: bool = False
+    """There is something to say of flow bindings."""
 
 
 def next_plan(wish: Wish) -> Plan | None:
@@ -140,7 +147,8 @@ def next_plan(wish: Wish) -> Plan | None:
         links = [Link(bid, wish.links[0].care_of) for bid in gone]
         return Plan(PlanKind.REMOVE, _portion(links, bulk=wish.bulk))
     # One message refreshes all; one at a time, those whose time has come.
-    stale = [link for link in wanted if wish.due and (wish.bulk or link.bid in wish.due)]
+    due = wish.due or ({link.bid for link in wanted if link.bid in wish.registered} if wish.flows_due else frozenset())
+    stale = [link for link in wanted if due and (wish.bulk or link.bid in due)]
     return Plan(PlanKind.REFRESH, _portion(stale, bulk=wish.bulk)) if stale else None
 
 
@@ -148,7 +156,8 @@ def _is_registered(link: Link, wish: Wish) -> bool:
     binding = wish.registered.get(link.bid)
     if binding is None or link.bid in wish.doubtful:
         return False
-    return binding.care_of == link.care_of and binding.priority == link.priority
+    wanted = (link.care_of, link.priority, link.at_home, link.link_layer)
+    return (binding.care_of, binding.priority, binding.at_home, binding.link_layer) == wanted
 
 
 def _portion(links: Iterable[Link], *, bulk: bool) -> tuple[Link, ...]:
@@ -156,6 +165,8 @@ def _portion(links: Iterable[Link], *, bulk: bool) -> tuple[Link, ...]:
     return links if bulk else links[:1]
 
 
+OWN_ADDRESS: Final = 2
+"""Option code of a mobile node's own link-layer address (RFC 5568 section 6.4.4)."""
 _BASE_FLAGS: Final = UpdateFlag.ACKNOWLEDGE | UpdateFlag.HOME_REGISTRATION
 
 
@@ -172,6 +183,10 @@ def build_update(plan: Plan, sequence: int, config: MobileNodeConfig) -> Binding
     for link in plan.links:
         if link.bid != NO_BID:
             care_of = link.care_of if plan.kind is PlanKind.REGISTER else None
-            options.append(BindingIdentifier(link.bid, care_of, link.priority))
+            options.append(BindingIdentifier(link.bid, care_of, link.priority, at_home=link.at_home))
+    if plan.kind is PlanKind.REGISTER:
+        options += [
+            LinkLayerAddress(OWN_ADDRESS, link.link_layer) for link in plan.links if link.link_layer is not None
+        ]
     lifetime = 0 if plan.removal else config.lifetime // LIFETIME_UNIT
     return BindingUpdate(sequence, flags, lifetime, tuple(options))

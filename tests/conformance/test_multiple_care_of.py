@@ -199,8 +199,7 @@ def test_mc_21_one_sequence_number_for_all_bids(bed: Bed) -> None:
     assert (ack.status, ack.sequence) == (135, 9)
 
 
-@requirement("MC-22")
-def test_mc_22_there_is_no_interop_mode_with_a_sequence_number_for_each_bid(bed: Bed) -> None:
+def test_there_is_no_interop_mode_with_a_sequence_number_for_each_bid(bed: Bed) -> None:
     """The drafts' independent counters are refused with the number to go on from, so such a node gets in step."""
     assert bed.register(bid(1, COA1), sequence=44327).status == 0
     assert bed.register(bid(2, COA2), sequence=57486).status == 0

@@ -15,6 +15,7 @@ from typing import Final
 
 from controller.mobility.address import Address
 from controller.mobility.security.authentication import (
+    Signable,
     find_authenticators,
     home_agent_authenticator,
     sign,
@@ -25,6 +26,7 @@ from controller.mobility.security.esp_packet import open_packet, seal_packet
 from controller.mobility.security.policy import AuthPolicy, EspPolicy, NoSecurity, SecurityContext, SecurityPolicy
 from controller.mobility.security.replay import NTP_EPOCH, to_ntp
 from controller.mobility.wire.codes import AuthenticationSubtype, IdentifierSubtype, Protocol, Status
+from controller.mobility.wire.control_messages import RevocationAcknowledgement
 from controller.mobility.wire.messages import BindingAcknowledgement, BindingUpdate
 from controller.mobility.wire.options import AlternateCareOf, BindingIdentifier, MessageIdentifier, MobileNodeIdentifier
 from controller.mobility.wire.packet import Packet, decode_packet, encode_packet, wrap_upper
@@ -87,7 +89,27 @@ class NodeGuard:
             return seal_packet(self._sender, packet, now + self._offset)
         return encode_packet(care_of, home_agent, update, home_address=home_address)
 
-    def _sign(self, policy: AuthPolicy, update: BindingUpdate, care_of: Address, now: float) -> bytes:
+    def encode_answer(self, message: RevocationAcknowledgement, care_of: Address, now: float) -> bytes:
+        """Return the packet of a Binding Revocation Acknowledgement from a care-of address (RFC 5846 section 8).
+
+        Raises:
+            SequenceExhaustedError: the association is used up.
+        """
+        home_agent, home_address = self._ends.home_agent, self._ends.home_address
+        if isinstance(self._policy, AuthPolicy):
+            header = self._sign(self._policy, message, care_of, now)
+            return wrap_upper(care_of, home_agent, Protocol.MOBILITY, header, home_address=home_address)
+        return self.seal(encode_packet(care_of, home_agent, message, home_address=home_address), now)
+
+    def seal(self, packet: bytes, now: float) -> bytes:
+        """Return any packet for the home agent, in ESP where that is the policy.
+
+        Raises:
+            SequenceExhaustedError: the association is used up.
+        """
+        return packet if self._sender is None else seal_packet(self._sender, packet, now + self._offset)
+
+    def _sign(self, policy: AuthPolicy, update: Signable, care_of: Address, now: float) -> bytes:
         if policy.node_identifier is not None:
             kind = IdentifierSubtype.NETWORK_ACCESS_IDENTIFIER
             update = with_options(update, MobileNodeIdentifier(kind, policy.node_identifier))
