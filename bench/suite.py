@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-MODULES = ("bench.codec", "bench.registration", "bench.encap")
+MODULES = ("bench.codec", "bench.registration", "bench.encap", "bench.engine")
 
 
 def load() -> None:
