@@ -85,12 +85,19 @@ class Settings:
                     max_bindings=node.max_bindings,
                     prefixes=tuple(node.prefixes),
                     mobile_router=node.mobile_router,
+                    flows=node.flows,
+                    max_flows=node.max_flows,
                     security=self.security.get(node.home_address, NO_SECURITY),
                 )
                 for node in self.nodes
             },
             max_lifetime=self.home_agent.max_lifetime,
             max_bindings=self.home_agent.max_bindings,
+            max_flows=self.home_agent.max_flows,
+            source_rate=self.home_agent.source_rate,
+            source_burst=self.home_agent.source_burst,
+            correspondent=self.home_agent.correspondent,
+            heartbeat=self.home_agent.heartbeat,
         )
 
 

@@ -78,6 +78,16 @@ class HomeAgentSection(_Section):
     """Longest lifetime that is granted, in seconds; a multiple of 4 (RFC 6275 section 6.1.8)."""
     max_bindings: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
     """Most bindings in the cache, all nodes together, remembered sequence numbers included; more get status 130."""
+    max_flows: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+    """Most flow bindings that nodes signal, all nodes together; the options of more get status 129 (RFC 6089)."""
+    source_rate: Annotated[float, Field(ge=0, le=1_000_000)] = 200.0
+    """Packets a second that are taken from one source address; 0: as many as come."""
+    source_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 400
+    """How many of them at once."""
+    correspondent: bool = False
+    """Whether mobile nodes may register with the home agent as a correspondent too (RFC 6275 section 9)."""
+    heartbeat: bool = False
+    """Whether Heartbeat messages are answered (RFC 5847)."""
     signalling_rate: Annotated[int, Field(ge=1, le=1_000_000)] = SIGNALLING_RATE.per_second
     """Packets a second, for each home agent address and protocol, that a switch may hand to the controller."""
     signalling_burst: Annotated[int, Field(ge=1, le=1_000_000)] = SIGNALLING_RATE.burst
@@ -95,6 +105,10 @@ class NodeSection(_Section):
     """Whether it may register several in one Binding Update."""
     max_bindings: Annotated[int, Field(ge=1, le=255)] = 8
     """Most bindings it may have at a time."""
+    flows: bool = True
+    """Whether it may signal flow bindings (RFC 6089)."""
+    max_flows: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Most flow bindings it may have at a time."""
     prefixes: list[PrefixField] = []
     """Mobile network prefixes that it may register (RFC 3963); only with `mobile_router`."""
     mobile_router: bool = False
