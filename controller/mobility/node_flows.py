@@ -71,7 +71,7 @@ class FlowBook:
 
     def due(self, bids: AbstractSet[int]) -> bool:
         """Tell whether the home agent should be told, when those BIDs are registered."""
-        return bool(self._news(bids)) or not self._known.keys() <= self.wanted.keys()
+        return bool(self._news(bids)) or not all(map(self._is_to_stay, self._known))
 
     def options(self, bids: AbstractSet[int]) -> tuple[Option, ...]:
         """Return what a Binding Update says of flows, and take note of it for `acknowledged`.
@@ -80,7 +80,7 @@ class FlowBook:
             bids: What is registered once the Binding Update is accepted.
         """
         self._offered = self._news(bids)
-        self._kept = tuple(fid for fid in self._known if fid in self.wanted and fid not in self._offered)
+        self._kept = tuple(fid for fid in self._known if fid not in self._offered and self._is_to_stay(fid))
         summaries = (
             FlowSummary(self._kept[start : start + SUMMARY_LIMIT]) for start in range(0, len(self._kept), SUMMARY_LIMIT)
         )
@@ -103,6 +103,11 @@ class FlowBook:
                 known[fid] = self._known[fid]  # refused, and left as it was
         self._known = known
         return refused
+
+    def _is_to_stay(self, fid: int) -> bool:
+        """Tell whether an acknowledged flow is still wanted as it is, or in a way that was refused."""
+        flow = self.wanted.get(fid)
+        return flow is not None and (flow == self._known[fid] or flow in self._refused)
 
     def _news(self, bids: AbstractSet[int]) -> dict[int, FlowEntry]:
         return {
