@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.mobility.address import Address, Prefix, is_routable_unicast
-from controller.mobility.flow_rules import FlowLimits, process_flows
+from controller.mobility.flow_rules import FlowLimits, has_flow_options, process_flows
 from controller.mobility.model import NO_BID, Binding, NodeRecord
 from controller.mobility.provision import HomeBinding
 from controller.mobility.request import RecordState, Request, RequestKind, state_of
@@ -55,6 +55,8 @@ def _with_flows(request: Request, decision: Decision) -> Decision:
         return decision  # refused: nothing changes; or all removed: flow options count for nothing (section 5.3.3)
     # A binding without BID takes the place of everything there was; no flow can refer to it.
     known = request.record.flows if request.record is not None and request.has_identifiers else ()
+    if not known and not has_flow_options(request.arrival.update.options):
+        return decision  # as nearly always: nothing to say, and none to delete
     provision = request.provision
     limits = FlowLimits(
         allowed=provision is not None and provision.flows,
