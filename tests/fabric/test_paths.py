@@ -116,7 +116,9 @@ def test_the_port_on_the_home_link_is_known() -> None:
 def test_only_anchors_take_signalling() -> None:
     topology = parse_topology(TWO_SWITCHES)
     tables = {switch: [entry.table for entry in switch_entries(topology, switch)] for switch in topology.switches}
-    assert tables["a1"].count(p.SIGNALLING) == 16  # six protocols and discovery for each of two home agents, and the neighbours
+    assert (
+        tables["a1"].count(p.SIGNALLING) == 16
+    )  # six protocols and discovery for each of two home agents, and the neighbours
     assert tables["a1"].count(p.HOME_AGENTS) == 2
     assert not {p.SIGNALLING, p.HOME_AGENTS} & set(tables["t1"])
     assert tables["t1"].count(p.MY_STATION) == 4
