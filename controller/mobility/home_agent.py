@@ -475,10 +475,14 @@ class HomeAgent:
         arrival = Arrival.of(inbound, update)
         if self._correspondent is not None and not update.flags & UpdateFlag.HOME_REGISTRATION:
             record = self._records.get(arrival.home_address)
-            # RFC 6275 section 9.5.1: a home registration does not turn into another one; the rules refuse that.
             if record is None or not record.bindings:
                 self._correspondent.on_update(inbound)
-                return
+            else:
+                # RFC 6275 section 9.5.1: a home registration does not turn into another one. Said at once, and nothing is kept:
+                # such an update has not been proved as one of the node's own.
+                status = Status.REGISTRATION_TYPE_CHANGE_DISALLOWED
+                self._reject(arrival, Decision(int(status)), arrival.update.sequence)
+            return
         self._take(arrival, inbound.now)
 
     def _reject_unproved(self, inbound: Inbound, status: int) -> None:

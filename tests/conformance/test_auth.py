@@ -251,6 +251,14 @@ def test_auth_09_a_key_registers_its_own_home_address_only(esp: Bed) -> None:
     assert not esp.bindings()
 
 
+@requirement("BU-12")
+def test_bu_12_an_association_is_bound_to_its_home_address(esp: Bed) -> None:
+    # Each of two nodes registers the other over its own association.
+    esp.silence(in_esp(esp.update(bid(1, COA1), home=HOA2), HOA, 0x1000))
+    esp.silence(in_esp(esp.update(bid(1, COA1), home=HOA), HOA2, 0x2000))
+    assert not esp.bindings()
+
+
 @requirement("AUTH-09")
 def test_auth_09_the_key_of_an_authenticator_neither(auth: Bed) -> None:
     auth.silence(packet(1, timestamp(auth), authentication(300), key=OTHER_KEY, spi=300))

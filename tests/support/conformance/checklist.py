@@ -304,7 +304,6 @@ PLANNED: Final[dict[str, str]] = {
 """Groups without tests for now, and why."""
 
 MISSING: Final[dict[str, str]] = {
-    "BU-12": "no test yet",
     "MC-22": "no interop mode: independent counters of BIDs get 135 with the number to go on from",
     "TUN-06": "IPv4 inside of a tunnel belongs to DSMIPv6 (RFC 5555), which is planned",
 }
