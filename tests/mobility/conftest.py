@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from controller.mobility.address import Address, Prefix, parse_address
 from controller.mobility.home_agent import HomeAgent, HomeAgentConfig, HomeNetwork, NodeProvision
@@ -19,10 +18,6 @@ from controller.mobility.wire import (
     decode_packet,
     encode_packet,
 )
-
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("mcoa", deadline=None)
-settings.load_profile("mcoa")
 
 HOME = Prefix.parse("2001:db8:0:1::/64")
 HA = parse_address("2001:db8:0:1::1")
