@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from controller.config import ConfigError, Endpoint, Settings, Switch, load_settings, parse_endpoint, parse_settings
-from controller.mobility.address import Prefix, parse_address
+from controller.mobility.address import Prefix, parse_address, parse_ipv4
 
 TOPOLOGY = Path(__file__).parent.parent / "topologies" / "three-access.yaml"
 
@@ -29,6 +29,7 @@ batch_limit = 100
 [home_agent]
 max_lifetime = 600
 max_bindings = 1000
+ipv4 = "198.51.100.1"
 [[home_agent.networks]]
 prefix = "2001:db8:0:1::/64"
 home_agent = "2001:db8:0:1::1"
@@ -39,6 +40,7 @@ home_address = "2001:db8:0:1::100"
 multiple_care_of = false
 bulk = false
 max_bindings = 2
+home_ipv4 = "198.51.100.7"
 
 [[node]]
 home_address = "2001:db8:0:1::200"
@@ -101,8 +103,10 @@ def test_everything_that_can_be_said(path: Path) -> None:
     assert engine.networks[0].open
     node = engine.nodes[parse_address("2001:db8:0:1::100")]
     assert (node.multiple_care_of, node.bulk, node.max_bindings) == (False, False, 2)
+    assert (engine.ipv4, node.home_ipv4) == (parse_ipv4("198.51.100.1"), parse_ipv4("198.51.100.7"))
     router = engine.nodes[parse_address("2001:db8:0:1::200")]
     assert router.mobile_router
+    assert router.home_ipv4 is None
     assert router.prefixes == (Prefix.parse("2001:db8:f00::/56"), Prefix.parse("2001:db8:f80::/56"))
 
 
@@ -130,6 +134,14 @@ SINGLE = [
     ("[[node]]\nhome_address = '2001:db8:0:2::1'", "node[0].home_address", "outside of every home network"),
     ("[[node]]\nhome_address = '2001:db8:0:1::1'", "node[0].home_address", "address of the home agent"),
     (NODE + NODE, "node[1].home_address", "already node[0]"),
+    (NODE + "home_ipv4 = '2001:db8::1'", "node[0].home_ipv4", "2001:db8::1"),
+    (NODE + "home_ipv4 = '224.0.0.1'", "node[0].home_ipv4", "not a unicast address"),
+    (NODE + "home_ipv4 = 5", "node[0].home_ipv4", "write it as text"),
+    (
+        NODE + "home_ipv4 = '10.0.0.1'\n" + NODE.replace("100", "101") + "home_ipv4 = '10.0.0.1'",
+        "node[1].home_ipv4",
+        "already that of node[0]",
+    ),
     (NODE + "bulk = 1", "node[0].bulk", "boolean"),
     (NODE + "max_bindings = 256", "node[0].max_bindings", "255"),
     (NODE + "prefixes = ['2001:db8:f00::/56']", "node[0].prefixes", "mobile_router = true"),
@@ -170,6 +182,12 @@ IN_PLACE = [
     ("0:1::/64", "0:1::/63", "home_agent.networks[0].prefix", "host bits set"),
     ("[home_agent]", "[home_agent]\nmax_lifetime = 61", "home_agent.max_lifetime", "multiple of 4"),
     ("[home_agent]", "[home_agent]\nmax_lifetime = 262144", "home_agent.max_lifetime", "262140"),
+    (
+        "[home_agent]",
+        '[[node]]\nhome_address = "2001:db8:0:1::100"\nhome_ipv4 = "10.0.0.1"\n[home_agent]\nipv4 = "10.0.0.1"',
+        "node[0].home_ipv4",
+        "address of the home agent",
+    ),
     ('file = "net.yaml"', "", "topology.file", "required"),
     ('file = "net.yaml"', 'file = "none.yaml"', "topology.file", "none.yaml: cannot be read"),
     ('file = "net.yaml"', 'file = "mcoa.toml"', "topology.file", "mcoa.toml"),

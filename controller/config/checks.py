@@ -9,7 +9,7 @@ from controller.config.switches import controlled_switches
 from controller.fabric.checks import overlap
 from controller.fabric.paths import home_ports
 from controller.fabric.topology import Topology
-from controller.mobility.address import Address, Prefix, format_address
+from controller.mobility.address import Address, Ipv4Address, Prefix, format_address, format_ipv4
 
 Location: TypeAlias = tuple[str | int, ...]
 Finding: TypeAlias = tuple[Location, str]
@@ -54,6 +54,7 @@ def check(config: ConfigFile) -> Iterator[Finding]:
 def _nodes(config: ConfigFile) -> Iterator[Finding]:
     agents = {network.home_agent for network in config.home_agent.networks}
     seen: dict[Address, int] = {}
+    ipv4: dict[Ipv4Address, int] = {}
     for position, node in enumerate(config.node):
         place, address = ("node", position, "home_address"), format_address(node.home_address)
         if node.home_address in seen:
@@ -63,6 +64,13 @@ def _nodes(config: ConfigFile) -> Iterator[Finding]:
             yield place, f"{address} is the address of the home agent"
         if not any(node.home_address in network.prefix for network in config.home_agent.networks):
             yield place, f"{address} is outside of every home network"
+        if node.home_ipv4 is not None:
+            place, text = ("node", position, "home_ipv4"), format_ipv4(node.home_ipv4)
+            if node.home_ipv4 in ipv4:
+                yield place, f"{text} is already that of node[{ipv4[node.home_ipv4]}]"
+            ipv4.setdefault(node.home_ipv4, position)
+            if node.home_ipv4 == config.home_agent.ipv4:
+                yield place, f"{text} is the address of the home agent"
         if node.prefixes and not node.mobile_router:
             yield ("node", position, "prefixes"), "only a mobile router has prefixes: set mobile_router = true"
 

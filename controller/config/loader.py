@@ -15,6 +15,7 @@ from controller.config.switches import Switch, controlled_switches
 from controller.fabric.loader import TopologyError, load_topology
 from controller.fabric.paths import home_ports
 from controller.fabric.topology import Topology
+from controller.mobility.address import IPV4_DUMMY
 from controller.mobility.provision import HomeAgentConfig, HomeNetwork, LinkKind, NodeProvision
 from controller.mobility.security.policy import NO_SECURITY
 
@@ -80,6 +81,7 @@ class Settings:
             nodes={
                 node.home_address: NodeProvision(
                     home_address=node.home_address,
+                    home_ipv4=node.home_ipv4,
                     multiple_care_of=node.multiple_care_of,
                     bulk=node.bulk,
                     max_bindings=node.max_bindings,
@@ -98,6 +100,7 @@ class Settings:
             source_burst=self.home_agent.source_burst,
             correspondent=self.home_agent.correspondent,
             heartbeat=self.home_agent.heartbeat,
+            ipv4=self.home_agent.ipv4 or IPV4_DUMMY,
         )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 from controller.config.endpoint import Endpoint, parse_endpoint
-from controller.fabric.fields import AddressField, PrefixField
+from controller.fabric.fields import AddressField, Ipv4Field, PrefixField
 from controller.fabric.paths import SIGNALLING_RATE
 from controller.fabric.topology import Name
 from controller.mobility.security.keys import Key
@@ -92,6 +92,9 @@ class HomeAgentSection(_Section):
     """Packets a second, for each home agent address and protocol, that a switch may hand to the controller."""
     signalling_burst: Annotated[int, Field(ge=1, le=1_000_000)] = SIGNALLING_RATE.burst
     """How many of them at once."""
+    ipv4: Ipv4Field | None = None
+    """The home agent's IPv4 address: where ICMPv4 errors about packets for IPv4 home addresses come from. Without it they come from
+    192.0.0.8, as from a router that has none (RFC 7600 section 4.8)."""
 
 
 class NodeSection(_Section):
@@ -99,6 +102,9 @@ class NodeSection(_Section):
 
     home_address: AddressField
     """Inside of a home network."""
+    home_ipv4: Ipv4Field | None = None
+    """An IPv4 home address too: its packets go where those of `home_address` go, while the node has a binding. The node has to know
+    it; it is not signalled (RFC 5555)."""
     multiple_care_of: bool = True
     """Whether it may register several care-of addresses (RFC 5648)."""
     bulk: bool = True

@@ -5,7 +5,17 @@ from typing import Annotated, NewType
 
 from pydantic import PlainSerializer, PlainValidator
 
-from controller.mobility.address import Address, Prefix, format_address, is_routable_unicast, parse_address
+from controller.mobility.address import (
+    Address,
+    Ipv4Address,
+    Prefix,
+    format_address,
+    format_ipv4,
+    is_ipv4_unicast,
+    is_routable_unicast,
+    parse_address,
+    parse_ipv4,
+)
 
 Mac = NewType("Mac", int)
 """An Ethernet address as a 48-bit integer, the form that table entries take."""
@@ -56,6 +66,15 @@ def _address(value: object) -> Address:
     return address
 
 
+def _ipv4(value: object) -> Ipv4Address:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not an IPv4 address: write it as text")  # noqa: TRY004  pydantic reports ValueError only
+    address = parse_ipv4(value)
+    if not is_ipv4_unicast(address):
+        raise ValueError(f"{value!r} is not a unicast address")
+    return address
+
+
 def _prefix(value: object) -> Prefix:
     if not isinstance(value, str) or "/" not in value:
         raise ValueError(f"{value!r} is not an IPv6 prefix: write it as in 2001:db8:1::/64")
@@ -71,6 +90,9 @@ def _mac(value: object) -> Mac:
 
 AddressField = Annotated[Address, PlainValidator(_address), PlainSerializer(format_address)]
 """A routable unicast IPv6 address, written as text."""
+
+Ipv4Field = Annotated[Ipv4Address, PlainValidator(_ipv4), PlainSerializer(format_ipv4)]
+"""A unicast IPv4 address, written as text."""
 
 PrefixField = Annotated[Prefix, PlainValidator(_prefix), PlainSerializer(str)]
 """An IPv6 prefix, written as text."""

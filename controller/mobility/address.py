@@ -1,6 +1,6 @@
-"""IPv6 addresses and prefixes as the engine holds them.
+"""IPv6 addresses and prefixes, and IPv4 addresses, as the engine holds them.
 
-An address is its 16 octets in network order: that is what packets carry, it hashes fast and compares as it sorts. Text is
+An address is its octets in network order: that is what packets carry, it hashes fast and compares as it sorts. Text is
 for people and stays at the edges (configuration, REST, events).
 """
 
@@ -10,9 +10,14 @@ from typing import NamedTuple, NewType, Self
 Address = NewType("Address", bytes)
 """An IPv6 address: exactly 16 octets, network order."""
 
+Ipv4Address = NewType("Ipv4Address", bytes)
+"""An IPv4 address: exactly 4 octets, network order."""
+
 ADDRESS_LENGTH = 16
 UNSPECIFIED = Address(bytes(ADDRESS_LENGTH))
 LOOPBACK = Address(bytes(15) + b"\x01")
+IPV4_DUMMY = Ipv4Address(bytes((192, 0, 0, 8)))
+"""What an IPv6-only node sends ICMPv4 errors from (RFC 7600 section 4.8)."""
 
 
 def parse_address(text: str) -> Address:
@@ -43,6 +48,25 @@ def is_routable_unicast(address: Address) -> bool:
     return not (
         first == 0 and address[:10] == bytes(10) and (address[10:12] == b"\xff\xff" or address[10:15] == bytes(5))
     )
+
+
+def parse_ipv4(text: str) -> Ipv4Address:
+    """Return the IPv4 address that `text` spells in dotted decimals.
+
+    Raises:
+        ValueError: `text` is no IPv4 address; the message repeats it.
+    """
+    return Ipv4Address(ipaddress.IPv4Address(text).packed)
+
+
+def format_ipv4(address: Ipv4Address) -> str:
+    """Return the text of an IPv4 address: dotted decimals."""
+    return str(ipaddress.IPv4Address(address))
+
+
+def is_ipv4_unicast(address: bytes) -> bool:
+    """Tell whether 4 octets are an address that one host may have: not in 0.0.0.0/8 or 127.0.0.0/8, and below 224.0.0.0."""
+    return 0 < address[0] < 224 and address[0] != 127
 
 
 class Prefix(NamedTuple):

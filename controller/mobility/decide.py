@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
 
-from controller.mobility.address import Address, Prefix, is_routable_unicast
+from controller.mobility.address import Address, Prefix, is_ipv4_unicast, is_routable_unicast
 from controller.mobility.flow_rules import FlowLimits, has_flow_options, process_flows
 from controller.mobility.model import NO_BID, Binding, NodeRecord
 from controller.mobility.provision import HomeBinding
@@ -257,7 +257,7 @@ def _check_care_of(care_of: bytes, option: BindingIdentifier, request: Request) 
 
 def _is_unicast(care_of: bytes) -> bool:
     if len(care_of) == 4:
-        return 0 < care_of[0] < 224 and care_of[0] != 127
+        return is_ipv4_unicast(care_of)
     return is_routable_unicast(Address(care_of))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from controller.mobility.address import Address, Prefix
+from controller.mobility.address import IPV4_DUMMY, Address, Ipv4Address, Prefix
 from controller.mobility.security.policy import NO_SECURITY, SecurityPolicy
 
 
@@ -77,6 +77,12 @@ class NodeProvision:
     """It may signal flow bindings (RFC 6089); otherwise each of their options gets status 128."""
     max_flows: int = 32
     """Flow bindings at a time; the options of more get status 129."""
+    home_ipv4: Ipv4Address | None = None
+    """An IPv4 home address, whose packets go where those of the home address go, inside of the same tunnels.
+
+    It is provisioned and never signalled: the options of RFC 5555 are not read. Who drives the engine gives the switches their
+    entries for it while the node has a binding.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,8 @@ class HomeAgentConfig:
     """
     prefix_discovery: bool = True
     """Answer Mobile Prefix Solicitations, and advertise changes of home prefixes (RFC 6275 section 10.6)."""
+    ipv4: Ipv4Address = IPV4_DUMMY
+    """Where ICMPv4 errors about packets for IPv4 home addresses come from (RFC 2473 section 8.3)."""
 
     def __post_init__(self) -> None:
         if not 4 <= self.max_lifetime <= 262140:
@@ -155,6 +163,9 @@ class Directory:
         self._shifts: Final = tuple(sorted({key[0] for key in self._networks}))
         self.home_agents: Final = frozenset(network.home_agent for network in config.networks)
         """The addresses at which Binding Updates are taken."""
+        self._ipv4: Final = {
+            node.home_ipv4: home_address for home_address, node in config.nodes.items() if node.home_ipv4 is not None
+        }
 
     def network(self, home_address: Address, home_agent: Address) -> HomeNetwork | None:
         """Return the most specific home network of that home agent that holds the home address."""
@@ -164,6 +175,10 @@ class Directory:
             if network is not None:
                 return network
         return None
+
+    def home_address_of(self, home_ipv4: Ipv4Address) -> Address | None:
+        """Return the home address of the node to which an IPv4 home address was given."""
+        return self._ipv4.get(home_ipv4)
 
     def home_of(self, address: Address) -> HomeNetwork | None:
         """Return the most specific home network of an address that a node may register, whatever the home agent."""

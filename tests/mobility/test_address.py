@@ -2,7 +2,15 @@
 
 import pytest
 
-from controller.mobility.address import Prefix, format_address, is_routable_unicast, parse_address
+from controller.mobility.address import (
+    Prefix,
+    format_address,
+    format_ipv4,
+    is_ipv4_unicast,
+    is_routable_unicast,
+    parse_address,
+    parse_ipv4,
+)
 
 
 def test_text_and_octets_belong_together() -> None:
@@ -39,3 +47,18 @@ def test_a_prefix_holds_its_addresses() -> None:
 def test_a_prefix_with_host_bits_is_refused() -> None:
     with pytest.raises(ValueError, match="host bits"):
         Prefix.parse("2001:db8::1/64")
+
+
+def test_ipv4_text_and_octets_belong_together() -> None:
+    assert parse_ipv4("192.0.2.1") == bytes((192, 0, 2, 1))
+    assert format_ipv4(parse_ipv4("192.0.2.1")) == "192.0.2.1"
+    with pytest.raises(ValueError, match=r"192\.0\.2"):
+        parse_ipv4("192.0.2")
+
+
+@pytest.mark.parametrize(
+    ("text", "unicast"),
+    [("10.0.0.1", True), ("223.255.255.255", True), ("0.0.0.1", False), ("127.0.0.1", False), ("224.0.0.1", False)],
+)
+def test_which_ipv4_addresses_a_host_may_have(text: str, *, unicast: bool) -> None:
+    assert is_ipv4_unicast(parse_ipv4(text)) is unicast
