@@ -1,8 +1,10 @@
 """The durable binding cache: what the controller must still know after its process was killed."""
 
 from controller.store.model import (
+    AuditEntry,
     Change,
     Clock,
+    Document,
     ExpiredBinding,
     Store,
     StoredNode,
@@ -13,8 +15,10 @@ from controller.store.model import (
 from controller.store.sqlite import SqliteStore
 
 __all__ = [
+    "AuditEntry",
     "Change",
     "Clock",
+    "Document",
     "ExpiredBinding",
     "SqliteStore",
     "Store",

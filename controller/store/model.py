@@ -7,11 +7,14 @@ everything that goes in or comes out is in seconds of the engine's clock.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from controller.mobility.address import Address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import Binding, NodeRecord
+
+MAX_AUDIT_ENTRIES: Final = 100_000
+"""So many changes are remembered."""
 
 Clock: TypeAlias = Callable[[], float]
 """Returns wall time minus engine time, in seconds, at the moment of the call."""
@@ -54,6 +57,38 @@ class ExpiredBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """What an operator set by REST, as JSON text that only the layer above understands."""
+
+    kind: str
+    """What it is, such as "node"."""
+    key: str
+    """Which, unique for its kind."""
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A change that somebody made by REST."""
+
+    time: float
+    """Wall time, seconds since 1970."""
+    actor: str
+    """Name of the token."""
+    role: str
+    action: str
+    """What was done: put, delete, revoke and so on."""
+    resource: str
+    """Path of the resource."""
+    before: str | None
+    """What it was, as JSON text; None: it was not there."""
+    after: str | None
+    """What it became; None: it is gone."""
+    number: int = 0
+    """Position in the log, from 1, given by the store."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredState:
     """Everything a store holds, as of one moment of the engine's clock."""
 
@@ -65,6 +100,8 @@ class StoredState:
     """Highest P4Runtime election id used with a switch, by the name of the switch."""
     expired: tuple[ExpiredBinding, ...] = ()
     """What was dropped in loading."""
+    documents: tuple[Document, ...] = ()
+    """In ascending order of kind, then key."""
 
 
 class Store(Protocol):
@@ -93,6 +130,23 @@ class Store(Protocol):
 
     def delete_policy(self, home_address: Address, name: str) -> bool:
         """Remove a policy; tell whether there was one."""
+
+    def save_document(self, document: Document) -> None:
+        """Write a document in place of the one of the same kind and key, if there is one."""
+
+    def delete_document(self, kind: str, key: str) -> bool:
+        """Remove a document; tell whether there was one."""
+
+    def append_audit(self, entry: AuditEntry) -> None:
+        """Write an entry to the end of the audit log; the oldest ones go when there are more than `MAX_AUDIT_ENTRIES`."""
+
+    def audit(self, limit: int, before: int | None = None) -> tuple[AuditEntry, ...]:
+        """Return entries of the audit log, newest first.
+
+        Args:
+            limit: at most so many.
+            before: only entries with a smaller number.
+        """
 
     def election_id(self, switch: str) -> int:
         """Return the election id last saved for a switch, 0 when there is none."""

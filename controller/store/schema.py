@@ -55,6 +55,13 @@ _MIGRATIONS: Final = (
     ),
     # 3: flow bindings that nodes signalled (RFC 6089)
     "ALTER TABLE nodes ADD COLUMN flows TEXT NOT NULL DEFAULT '[]';",
+    # 4: what operators set by REST, and the log of their changes
+    (
+        "CREATE TABLE documents (kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL,"
+        " PRIMARY KEY (kind, key)) WITHOUT ROWID;"
+        "CREATE TABLE audit (number INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, actor TEXT NOT NULL,"
+        " role TEXT NOT NULL, action TEXT NOT NULL, resource TEXT NOT NULL, before TEXT, after TEXT);"
+    ),
 )
 """What brings a file from each version to the next."""
 

@@ -11,7 +11,18 @@ from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import Binding
 from controller.store import rows, schema
-from controller.store.model import Change, Clock, ExpiredBinding, StoredNode, StoredState, StoreError, system_offset
+from controller.store.model import (
+    MAX_AUDIT_ENTRIES,
+    AuditEntry,
+    Change,
+    Clock,
+    Document,
+    ExpiredBinding,
+    StoredNode,
+    StoredState,
+    StoreError,
+    system_offset,
+)
 
 # The columns of each statement stand in the order of the row types in `rows`.
 _SELECT_NODES = (
@@ -103,6 +114,39 @@ class SqliteStore:
             cursor = database.execute("DELETE FROM policies WHERE home_address = ? AND name = ?", (home_address, name))
             return cursor.rowcount > 0
 
+    def save_document(self, document: Document) -> None:
+        """Write a document in place of the one of the same kind and key (see `Store.save_document`)."""
+        with self._transaction() as database:
+            row = (document.kind, document.key, document.body)
+            database.execute("INSERT OR REPLACE INTO documents (kind, key, body) VALUES (?, ?, ?)", row)
+
+    def delete_document(self, kind: str, key: str) -> bool:
+        """Remove a document; tell whether there was one."""
+        with self._transaction() as database:
+            cursor = database.execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key))
+            return cursor.rowcount > 0
+
+    def append_audit(self, entry: AuditEntry) -> None:
+        """Write an entry to the end of the audit log (see `Store.append_audit`)."""
+        with self._transaction() as database:
+            row = (entry.time, entry.actor, entry.role, entry.action, entry.resource, entry.before, entry.after)
+            number = database.execute(
+                "INSERT INTO audit (time, actor, role, action, resource, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                row,
+            ).lastrowid
+            assert number is not None
+            database.execute("DELETE FROM audit WHERE number <= ?", (number - MAX_AUDIT_ENTRIES,))
+
+    def audit(self, limit: int, before: int | None = None) -> tuple[AuditEntry, ...]:
+        """Return entries of the audit log, newest first (see `Store.audit`)."""
+        with self._transaction() as database:
+            found = database.execute(
+                "SELECT time, actor, role, action, resource, before, after, number FROM audit"
+                " WHERE number < ? ORDER BY number DESC LIMIT ?",
+                (2**63 - 1 if before is None else before, limit),
+            ).fetchall()
+            return tuple(AuditEntry(*row) for row in found)
+
     def election_id(self, switch: str) -> int:
         """Return the election id last saved for a switch, 0 when there is none."""
         with self._transaction() as database:
@@ -135,11 +179,13 @@ class SqliteStore:
             database.executemany("DELETE FROM bindings WHERE home_address = ? AND bid = ?", dropped)
             policies = database.execute(_SELECT_POLICIES).fetchall()
             elections = database.execute("SELECT name, election_id FROM switches").fetchall()
+            documents = database.execute("SELECT kind, key, body FROM documents ORDER BY kind, key").fetchall()
             return StoredState(
                 nodes=tuple(nodes),
                 policies=tuple(map(rows.policy_from_row, policies)),
                 election_ids={name: int.from_bytes(value) for name, value in elections},
                 expired=tuple(expired),
+                documents=tuple(Document(*row) for row in documents),
             )
 
     def _load_bindings(

@@ -267,6 +267,8 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(store: SqliteStore, p
         database.execute("ALTER TABLE nodes DROP COLUMN link_local")
         database.execute("ALTER TABLE nodes DROP COLUMN flows")
         database.execute("ALTER TABLE bindings DROP COLUMN link_layer")
+        database.execute("DROP TABLE documents")
+        database.execute("DROP TABLE audit")
         database.execute("PRAGMA user_version = 1")
     database.close()
     again = SqliteStore(path, lambda: WALL)
