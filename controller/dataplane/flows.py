@@ -11,7 +11,7 @@ from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Match, Range, Ternary
 from controller.mobility.address import ADDRESS_LENGTH, Prefix
 from controller.mobility.expansion import Masked, expand
-from controller.mobility.flows import FlowEntry, FlowPolicy, PortRange, Span, TrafficSelector
+from controller.mobility.flows import FlowEntry, FlowPolicy, PortRange, Span, Steer, TrafficSelector
 
 PORT_PROTOCOLS: Final = {6: "TCP", 17: "UDP", 132: "SCTP", 136: "UDP-Lite"}
 """Protocols of which the parser reads the ports; of every other packet it takes them as 0."""
@@ -46,7 +46,7 @@ def validate_policy(policy: FlowPolicy) -> None:
         PolicyError: it cannot; the error names the field.
     """
     _within("priority", policy.priority, 1, 65535)
-    _within("bid", policy.bid, 1, 65535)
+    _check_treatment(policy)
     if not policy.name:
         raise PolicyError("name", "is empty")
     selector = policy.selector
@@ -65,6 +65,13 @@ def validate_policy(policy: FlowPolicy) -> None:
         if ports is not None:
             _check_ports(f"selector.{name}", ports, selector)
     _check_spi(selector)
+
+
+def _check_treatment(policy: FlowPolicy) -> None:
+    for bid in policy.bids:
+        _within("bid", bid, 1, 65535)
+    if not isinstance(policy.treatment, Steer) or policy.fallback:
+        raise PolicyError("treatment", "the data plane cannot do this yet: steer to one BID")
 
 
 def _within(field: str, value: int, lowest: int, highest: int) -> None:
@@ -125,7 +132,8 @@ def flow_entry(node_id: int, policy: FlowPolicy) -> Entry:
         _exactly(selector.flow_label, 20),
         _exactly(selector.spi, 32),
     )
-    return Entry(p.FLOW_BINDINGS, match, p.STEER_FLOW, (policy.bid,), _OPERATOR_BAND - policy.priority)
+    assert isinstance(policy.treatment, Steer)
+    return Entry(p.FLOW_BINDINGS, match, p.STEER_FLOW, policy.bids, _OPERATOR_BAND - policy.priority)
 
 
 def signalled_entries(node_id: int, flow: FlowEntry, bid: int) -> list[Entry]:

@@ -96,7 +96,7 @@ def node_entries(record: NodeRecord | None, ids: Numbers, policies: Iterable[Flo
         ends = (address_number(record.home_agent), address_number(binding.care_of))
         entries.append(Entry(p.TUNNELS, (node_id, binding.bid), p.ENCAP_IPV6, ends))
     active = {binding.bid for binding in record.bindings}
-    entries += [flow_entry(node_id, policy) for policy in policies if policy.bid in active]
+    entries += [flow_entry(node_id, policy) for policy in policies if policy.is_active(active)]
     entries += _signalled(record, node_id)
     entries.append(Entry(p.DEFAULT_BINDING, (node_id,), p.STEER, (preferred.bid,)))
     entries.append(Entry(p.HOME_ADDRESSES, (address_number(record.home_address),), p.MOBILE_NODE, (node_id,)))

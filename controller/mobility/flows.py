@@ -1,7 +1,8 @@
 """Which traffic of a mobile node takes which path: selectors and flow bindings (RFC 6088, RFC 6089)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from controller.mobility.address import Address, Prefix
 
@@ -35,8 +36,53 @@ class TrafficSelector:
 
 
 @dataclass(frozen=True, slots=True)
+class Steer:
+    """Packets go to one BID. While it is not registered, the policy is inactive (RFC 6089 section 5.3.4)."""
+
+    bid: int
+    """1 to 65535."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replicate:
+    """A copy of every packet goes to each of these BIDs that is registered (RFC 6089 section 5.3.6); inactive while none is."""
+
+    bids: tuple[int, ...]
+    """At least one, all different."""
+
+
+class Share(NamedTuple):
+    """One BID's part of a balanced flow."""
+
+    bid: int
+    weight: int
+    """1 to `MAX_WEIGHT`: of all weights of the registered BIDs together, so many take this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Each 5-tuple goes to one of these BIDs and stays there; inactive while none is registered."""
+
+    shares: tuple[Share, ...]
+    """At least one, all of different BIDs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Packets are dropped and counted."""
+
+
+MAX_WEIGHT = 64
+MAX_TARGETS = 8
+"""Most BIDs of one flow that is replicated or balanced."""
+
+Treatment: TypeAlias = Steer | Replicate | Balance | Discard
+"""What becomes of the packets that a policy takes."""
+
+
+@dataclass(frozen=True, slots=True)
 class FlowPolicy:
-    """An operator's flow binding: traffic of one mobile node that goes to one BID."""
+    """An operator's flow binding: what becomes of some of the traffic towards one mobile node."""
 
     name: str
     """Unique for a mobile node."""
@@ -44,8 +90,29 @@ class FlowPolicy:
     priority: int
     """1 (first) to 65535, unique for a mobile node, as FID-PRI in RFC 6089 section 4.2."""
     selector: TrafficSelector
-    bid: int
-    """Where it goes, 1 to 65535; while that BID is not registered the policy is inactive (RFC 6089 section 5.3.4)."""
+    treatment: Treatment
+    fallback: bool = False
+    """It takes what no other policy and no flow of the node's takes, in place of the preferred binding; its selector is empty.
+
+    While several are active the first priority counts; while none is, the preferred binding.
+    """
+
+    @property
+    def bids(self) -> tuple[int, ...]:
+        """The BIDs to which packets may go, none when they are dropped."""
+        match self.treatment:
+            case Steer(bid):
+                return (bid,)
+            case Replicate(bids):
+                return bids
+            case Balance(shares):
+                return tuple(share.bid for share in shares)
+            case Discard():
+                return ()
+
+    def is_active(self, registered: Collection[int]) -> bool:
+        """Tell whether it is in force while these BIDs are registered (RFC 6089 section 5.3.4)."""
+        return isinstance(self.treatment, Discard) or any(bid in registered for bid in self.bids)
 
 
 class Span(NamedTuple):

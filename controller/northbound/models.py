@@ -5,7 +5,7 @@ from typing import Annotated, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 
 from controller.mobility.address import Address, Prefix, format_address
-from controller.mobility.flows import FlowPolicy, TrafficSelector
+from controller.mobility.flows import FlowPolicy, Steer, TrafficSelector
 from controller.northbound import fields
 from controller.northbound.control import (
     BindingState,
@@ -203,7 +203,7 @@ class PolicyRequest(_Resource):
 
     def to_policy(self, home_address: Address, name: str) -> FlowPolicy:
         """Return the engine's form."""
-        return FlowPolicy(name, home_address, self.priority, self.selector.to_selector(), self.bid)
+        return FlowPolicy(name, home_address, self.priority, self.selector.to_selector(), Steer(self.bid))
 
 
 class PolicyResource(_Resource):
@@ -224,7 +224,7 @@ class PolicyResource(_Resource):
             home_address=format_address(policy.home_address),
             name=policy.name,
             priority=policy.priority,
-            bid=policy.bid,
+            bid=policy.bids[0],
             selector=Selector.of(policy.selector),
             state=view.state,
         )

@@ -219,7 +219,7 @@ class ServiceControl:
         for node in nodes:
             record = self._engine.record(node)
             for policy in sorted(self._policies.get(node, {}).values(), key=lambda one: one.priority):
-                active = record is not None and record.binding(policy.bid) is not None
+                active = record is not None and policy.is_active({binding.bid for binding in record.bindings})
                 found.append(PolicyView(policy, PolicyState.ACTIVE if active else PolicyState.INACTIVE))
         return found
 

@@ -9,7 +9,20 @@ from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from controller.mobility.address import ADDRESS_LENGTH, Address, Prefix, format_address
-from controller.mobility.flows import FlowEntry, FlowPolicy, FlowSelector, PortRange, Span, TrafficSelector
+from controller.mobility.flows import (
+    Balance,
+    Discard,
+    FlowEntry,
+    FlowPolicy,
+    FlowSelector,
+    PortRange,
+    Replicate,
+    Share,
+    Span,
+    Steer,
+    TrafficSelector,
+    Treatment,
+)
 from controller.mobility.model import Binding, NodeRecord
 from controller.store.model import Change, StoredNode, StoreError
 
@@ -17,8 +30,8 @@ NodeRow: TypeAlias = tuple[bytes, int, bytes, int, int, float | None, str, int, 
 """home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local, flows."""
 BindingRow: TypeAlias = tuple[bytes, int, bytes, int, float, int, int, bytes | None, int | None]
 """home_address, bid, care_of, lifetime, expires_wall, priority, at_home, link_layer, path_id."""
-PolicyRow: TypeAlias = tuple[bytes, str, int, int, str]
-"""home_address, name, priority, bid, selector."""
+PolicyRow: TypeAlias = tuple[bytes, str, int, str, int, str]
+"""home_address, name, priority, treatment, fallback, selector."""
 
 MAX_LIFETIME = 262_140
 """Seconds: the longest lifetime a Binding Acknowledgement can grant (RFC 6275 section 6.1.8)."""
@@ -153,7 +166,33 @@ def policy_row(policy: FlowPolicy) -> PolicyRow:
         for name, value in asdict(policy.selector).items()
         if value is not None
     }
-    return policy.home_address, policy.name, policy.priority, policy.bid, json.dumps(fields)
+    treatment = json.dumps(_treatment_value(policy.treatment))
+    return policy.home_address, policy.name, policy.priority, treatment, int(policy.fallback), json.dumps(fields)
+
+
+def _treatment_value(treatment: Treatment) -> object:
+    match treatment:
+        case Steer(bid):
+            return {"steer": bid}
+        case Replicate(bids):
+            return {"replicate": bids}
+        case Balance(shares):
+            return {"balance": shares}
+        case Discard():
+            return {"drop": True}
+
+
+def _treatment(text: str) -> Treatment:
+    match json.loads(text):
+        case {"steer": int(bid)}:
+            return Steer(bid)
+        case {"replicate": [*bids]} if all(isinstance(bid, int) for bid in bids):
+            return Replicate(tuple(bids))
+        case {"balance": [*shares]}:
+            return Balance(tuple(Share(int(bid), int(weight)) for bid, weight in shares))
+        case {"drop": True}:
+            return Discard()
+    raise ValueError(f"{text!r} is no treatment of packets")
 
 
 def policy_from_row(row: PolicyRow) -> FlowPolicy:
@@ -162,16 +201,19 @@ def policy_from_row(row: PolicyRow) -> FlowPolicy:
     Raises:
         ValueError: the row is not one that this program writes.
     """
-    home_address, name, priority, bid, text = row
+    home_address, name, priority, treatment, fallback, text = row
     try:
         fields: dict[str, Any] = json.loads(text)
         for key in fields.keys() & {"source", "destination"}:
             fields[key] = Prefix.parse(fields[key])
         for key in fields.keys() & {"source_ports", "destination_ports"}:
             fields[key] = PortRange(*fields[key])
-        return FlowPolicy(name, _address(home_address), priority, TrafficSelector(**fields), bid)
+        selector = TrafficSelector(**fields)
+        return FlowPolicy(name, _address(home_address), priority, selector, _treatment(treatment), bool(fallback))
     except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"policy {name!r} has a damaged selector {text!r}: {error}") from error
+        raise ValueError(
+            f"policy {name!r} has a damaged selector or treatment, {text!r}, {treatment!r}: {error}"
+        ) from error
 
 
 def _address(value: bytes) -> Address:

@@ -62,6 +62,22 @@ _MIGRATIONS: Final = (
         "CREATE TABLE audit (number INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, actor TEXT NOT NULL,"
         " role TEXT NOT NULL, action TEXT NOT NULL, resource TEXT NOT NULL, before TEXT, after TEXT);"
     ),
+    # 5: what becomes of the packets that a policy takes, beside going to one BID
+    (
+        "CREATE TABLE policies_5 ("
+        " home_address BLOB NOT NULL CHECK (length(home_address) = 16),"
+        " name TEXT NOT NULL,"
+        " priority INTEGER NOT NULL CHECK (priority BETWEEN 1 AND 65535),"
+        " treatment TEXT NOT NULL,"
+        " fallback INTEGER NOT NULL DEFAULT 0 CHECK (fallback IN (0, 1)),"
+        " selector TEXT NOT NULL,"
+        " PRIMARY KEY (home_address, name),"
+        " UNIQUE (home_address, priority)"
+        ") WITHOUT ROWID;"
+        "INSERT INTO policies_5 SELECT home_address, name, priority, json_object('steer', bid), 0, selector FROM policies;"
+        "DROP TABLE policies;"
+        "ALTER TABLE policies_5 RENAME TO policies;"
+    ),
 )
 """What brings a file from each version to the next."""
 

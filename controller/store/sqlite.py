@@ -41,8 +41,13 @@ _INSERT_BINDING = (
     "INSERT INTO bindings (home_address, bid, care_of, lifetime, expires_wall, priority, at_home, link_layer, path_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_SELECT_POLICIES = "SELECT home_address, name, priority, bid, selector FROM policies ORDER BY home_address, priority"
-_INSERT_POLICY = "INSERT OR REPLACE INTO policies (home_address, name, priority, bid, selector) VALUES (?, ?, ?, ?, ?)"
+_SELECT_POLICIES = (
+    "SELECT home_address, name, priority, treatment, fallback, selector FROM policies ORDER BY home_address, priority"
+)
+_INSERT_POLICY = (
+    "INSERT OR REPLACE INTO policies (home_address, name, priority, treatment, fallback, selector)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
 
 
 class SqliteStore:

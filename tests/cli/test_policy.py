@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from controller.mobility.address import Prefix
-from controller.mobility.flows import FlowPolicy, PortRange, TrafficSelector
+from controller.mobility.flows import FlowPolicy, PortRange, Steer, TrafficSelector
 from fake_control import NODE as ADDRESS
 from fake_control import FakeControl
 
@@ -44,7 +44,7 @@ def test_every_selector(mcoa: Callable[..., Any], url: str, control: FakeControl
         dscp=46,
         flow_label=7,
     )
-    assert control.kept == {(ADDRESS, "video"): FlowPolicy("video", ADDRESS, 10, selector, 2)}
+    assert control.kept == {(ADDRESS, "video"): FlowPolicy("video", ADDRESS, 10, selector, Steer(2))}
     assert mcoa(*SET, "--protocol", "esp", "--spi", "4294967295", "--url", url).exit_code == 0
 
 

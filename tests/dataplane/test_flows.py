@@ -7,13 +7,13 @@ from controller.dataplane.entries import Range, Ternary
 from controller.dataplane.flows import PolicyError, flow_entry, validate_policy
 from controller.dataplane.pipeline import TABLES, Kind
 from controller.mobility.address import Address, Prefix, parse_address
-from controller.mobility.flows import FlowPolicy, PortRange, TrafficSelector
+from controller.mobility.flows import FlowPolicy, PortRange, Steer, TrafficSelector
 
 HOME = parse_address("2001:db8:0:1::100")
 
 
 def policy(selector: TrafficSelector, priority: int = 10, bid: int = 2, name: str = "video") -> FlowPolicy:
-    return FlowPolicy(name, HOME, priority, selector, bid)
+    return FlowPolicy(name, HOME, priority, selector, Steer(bid))
 
 
 def test_every_field_of_a_selector_finds_its_place() -> None:

@@ -9,7 +9,7 @@ from controller.dataplane.ids import Ids, Path
 from controller.dataplane.pipeline import TABLES
 from controller.dataplane.planner import binding_counters, node_entries
 from controller.mobility.address import Prefix, parse_address
-from controller.mobility.flows import FlowPolicy, TrafficSelector
+from controller.mobility.flows import FlowPolicy, Steer, TrafficSelector
 from controller.mobility.model import Binding, NodeRecord
 
 HOME = parse_address("2001:db8:0:1::100")
@@ -42,7 +42,7 @@ def entries_of(node: NodeRecord, *policies: FlowPolicy) -> dict[EntryKey, Entry]
 
 
 def steer(bid: int, priority: int = 1) -> FlowPolicy:
-    return FlowPolicy(f"to-{bid}", HOME, priority, TrafficSelector(protocol=17), bid)
+    return FlowPolicy(f"to-{bid}", HOME, priority, TrafficSelector(protocol=17), Steer(bid))
 
 
 def test_a_node_with_three_bindings() -> None:

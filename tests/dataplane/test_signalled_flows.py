@@ -11,7 +11,7 @@ from controller.dataplane.flows import PORT_PROTOCOLS, SPI_PROTOCOLS, signalled_
 from controller.dataplane.planner import node_entries
 from controller.mobility.address import parse_address
 from controller.mobility.expansion import WITH_PORTS, WITH_SPI, ExpansionError, expand
-from controller.mobility.flows import FlowEntry, FlowPolicy, FlowSelector, Span, TrafficSelector
+from controller.mobility.flows import FlowEntry, FlowPolicy, FlowSelector, Span, Steer, TrafficSelector
 from controller.mobility.model import Binding, NodeRecord
 from steering import Seen, numbered, steered, takes
 
@@ -131,9 +131,11 @@ def test_the_lowest_priority_number_wins_and_the_rest_goes_to_the_lowest_bid_pri
 
 def test_an_operator_comes_before_a_node_whatever_the_numbers() -> None:
     record = replace(RECORD, flows=(FlowEntry(1, 1, UDP_5000, (1,)),))
-    policy = FlowPolicy("all UDP", HOME, 65535, TrafficSelector(protocol=17), 2)
+    policy = FlowPolicy("all UDP", HOME, 65535, TrafficSelector(protocol=17), Steer(2))
     assert steered(record, VIDEO, (policy,)) == 2
-    assert steered(record, VIDEO, (replace(policy, bid=9),)) == 1, "a policy whose BID is away is passed over"
+    assert steered(record, VIDEO, (replace(policy, treatment=Steer(9)),)) == 1, (
+        "a policy whose BID is away is passed over"
+    )
 
 
 def test_an_inactive_flow_is_passed_over() -> None:

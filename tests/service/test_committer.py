@@ -12,7 +12,7 @@ from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import Entry, EntryKey, Op
 from controller.dataplane.plans import Stage
 from controller.mobility.address import Address, parse_address
-from controller.mobility.flows import FlowPolicy, TrafficSelector
+from controller.mobility.flows import FlowPolicy, Steer, TrafficSelector
 from controller.mobility.model import Binding, Cause, NodeRecord, Transaction
 from controller.service.committer import Committer
 from controller.service.jobs import PolicyJob, TransactionJob
@@ -162,7 +162,7 @@ async def test_a_handover_that_a_switch_refuses_leaves_the_old_way_in_force() ->
 async def test_one_refusal_does_not_hold_up_the_others_of_its_batch() -> None:
     async with running() as bench:
         good, bad = record(NODE, 1, b1=WIFI), record(OTHER, 1, b1=CELL)
-        policy = FlowPolicy("video", OTHER, 10, TrafficSelector(), 1)
+        policy = FlowPolicy("video", OTHER, 10, TrafficSelector(), Steer(1))
         bench.desired.confirm(bench.desired.set_policies(OTHER, [policy]))
         bench.refuse = {p.FLOW_BINDINGS}
         bench.committer.submit(bench.change(None, bad))
@@ -235,14 +235,14 @@ async def test_a_care_of_address_that_comes_back_in_time_stays() -> None:
 async def test_policies_come_into_force_and_are_refused_as_changes_are() -> None:
     async with running() as bench:
         bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI, b2=CELL)))
-        policy = FlowPolicy("video", NODE, 10, TrafficSelector(protocol=17), 2)
+        policy = FlowPolicy("video", NODE, 10, TrafficSelector(protocol=17), Steer(2))
         outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         bench.committer.submit(PolicyJob(NODE, (policy,), outcome))
         assert await outcome is None
         assert len(bench.of(p.FLOW_BINDINGS)) == 1
         bench.refuse = {p.FLOW_BINDINGS}
         outcome = asyncio.get_running_loop().create_future()
-        other = FlowPolicy("voice", NODE, 20, TrafficSelector(protocol=6), 1)
+        other = FlowPolicy("voice", NODE, 20, TrafficSelector(protocol=6), Steer(1))
         bench.committer.submit(PolicyJob(NODE, (policy, other), outcome))
         assert await outcome == "RESOURCE_EXHAUSTED table is full"
         assert bench.agree()

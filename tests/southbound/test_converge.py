@@ -9,7 +9,7 @@ import pytest
 from controller.dataplane.desired import DesiredState
 from controller.dataplane.plans import Plan, Stages
 from controller.mobility.address import parse_address
-from controller.mobility.flows import FlowPolicy, TrafficSelector
+from controller.mobility.flows import FlowPolicy, Steer, TrafficSelector
 from controller.mobility.model import Binding, Cause, NodeRecord, Transaction
 from controller.southbound.errors import ConnectionLostError, NotReadyError, SouthboundError, WriteFailedError
 from controller.southbound.session import SwitchSession
@@ -73,7 +73,7 @@ async def test_tables_end_as_desired(world: World, fake: FakeP4Runtime, seed: in
     world.desired = state.desired
     broken: list[Plan] = []
     for home in HOMES:
-        state.confirm(state.set_policies(home, [FlowPolicy("f", home, 5, TrafficSelector(protocol=17), 2)]))
+        state.confirm(state.set_policies(home, [FlowPolicy("f", home, 5, TrafficSelector(protocol=17), Steer(2))]))
     async with world.running(fake.address) as session:
         for number in range(120):
             if random.random() < 0.2:

@@ -7,7 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.mobility.address import Address, Prefix
-from controller.mobility.flows import FlowEntry, FlowPolicy, FlowSelector, PortRange, Span, TrafficSelector
+from controller.mobility.flows import (
+    Balance,
+    Discard,
+    FlowEntry,
+    FlowPolicy,
+    FlowSelector,
+    PortRange,
+    Replicate,
+    Share,
+    Span,
+    Steer,
+    TrafficSelector,
+    Treatment,
+)
 from controller.mobility.model import Binding, NodeRecord
 from controller.store import Change, SqliteStore, StoredNode
 
@@ -88,6 +101,15 @@ selectors = st.builds(
     flow_label=st.none() | st.integers(0, 0xFFFFF),
     spi=st.none() | st.integers(0, 0xFFFFFFFF),
 )
+bids = st.integers(1, 65535)
+treatments: st.SearchStrategy[Treatment] = st.one_of(
+    bids.map(Steer),
+    st.lists(bids, min_size=1, max_size=8).map(lambda several: Replicate(tuple(several))),
+    st.lists(st.builds(Share, bids, st.integers(1, 64)), min_size=1, max_size=8).map(
+        lambda shares: Balance(tuple(shares))
+    ),
+    st.just(Discard()),
+)
 policies = st.lists(
     st.builds(
         FlowPolicy,
@@ -95,7 +117,8 @@ policies = st.lists(
         home_address=addresses,
         priority=st.integers(1, 65535),
         selector=selectors,
-        bid=st.integers(1, 65535),
+        treatment=treatments,
+        fallback=st.booleans(),
     ),
     unique_by=(
         lambda policy: (policy.home_address, policy.name),

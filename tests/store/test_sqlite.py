@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from controller.mobility.address import Address, Prefix, parse_address
-from controller.mobility.flows import FlowPolicy, PortRange, TrafficSelector
+from controller.mobility.flows import (
+    Balance,
+    Discard,
+    FlowPolicy,
+    PortRange,
+    Replicate,
+    Share,
+    Steer,
+    TrafficSelector,
+    Treatment,
+)
 from controller.mobility.model import Binding, NodeRecord
 from controller.store import Change, ExpiredBinding, SqliteStore, Store, StoredNode, StoreError
 
@@ -31,7 +41,7 @@ FULL = FlowPolicy(
         flow_label=0xFFFFF,
         spi=0xFFFFFFFF,
     ),
-    bid=2,
+    treatment=Steer(2),
 )
 
 
@@ -158,8 +168,8 @@ def test_a_refused_group_leaves_nothing(store: SqliteStore) -> None:
 
 
 def test_policies_are_kept_in_order(store: SqliteStore, path: Path) -> None:
-    empty = FlowPolicy("all", NODE, 5, TrafficSelector(), 1)
-    other = FlowPolicy("video", OTHER, 10, TrafficSelector(dscp=0), 1)
+    empty = FlowPolicy("all", NODE, 5, TrafficSelector(), Steer(1))
+    other = FlowPolicy("video", OTHER, 10, TrafficSelector(dscp=0), Steer(1))
     for policy in (other, FULL, empty):
         store.save_policy(policy)
     again = reopened(store, path)
@@ -169,6 +179,15 @@ def test_policies_are_kept_in_order(store: SqliteStore, path: Path) -> None:
     assert not again.delete_policy(OTHER, "video")
     assert again.load(0.0).policies == (replace(FULL, priority=1), empty)
     again.close()
+
+
+@pytest.mark.parametrize(
+    "treatment", [Replicate((1, 2, 65535)), Balance((Share(1, 3), Share(2, 1))), Discard(), Steer(4)]
+)
+def test_every_treatment_is_kept(store: SqliteStore, treatment: Treatment) -> None:
+    policy = FlowPolicy("all", NODE, 5, TrafficSelector(), treatment, fallback=True)
+    store.save_policy(policy)
+    assert store.load(0.0).policies == (policy,)
 
 
 def test_a_priority_belongs_to_one_policy_of_a_node(store: SqliteStore) -> None:
@@ -269,12 +288,18 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(store: SqliteStore, p
         database.execute("ALTER TABLE bindings DROP COLUMN link_layer")
         database.execute("DROP TABLE documents")
         database.execute("DROP TABLE audit")
+        database.execute("DROP TABLE policies")
+        database.execute(
+            "CREATE TABLE policies (home_address BLOB, name TEXT, priority INTEGER, bid INTEGER, selector TEXT)"
+        )
+        database.execute("INSERT INTO policies VALUES (?, 'all', 5, 7, '{}')", (NODE,))
         database.execute("PRAGMA user_version = 1")
     database.close()
     again = SqliteStore(path, lambda: WALL)
     (node,) = again.load(0.0).nodes
     assert not node.record.link_local
     assert node.record.flows == ()
+    assert again.load(0.0).policies == (FlowPolicy("all", NODE, 5, TrafficSelector(), Steer(7)),)
     home = replace(node.record.bindings[0], at_home=True, link_layer=bytes.fromhex("020000000101"))
     record = replace(node.record, bindings=(home,), link_local=True)
     again.commit([Change(record.home_address, replace(node, record=record))])
@@ -298,6 +323,8 @@ def test_the_database_of_another_program_is_refused(path: Path) -> None:
         "UPDATE policies SET selector = '[]'",
         'UPDATE policies SET selector = \'{"source": "x"}\'',
         "UPDATE policies SET selector = '{\"colour\": 1}'",
+        "UPDATE policies SET treatment = '{}'",
+        "UPDATE policies SET treatment = '{\"balance\": [[1]]}'",
         "UPDATE policies SET home_address = 'sixteen letters!'",
         "UPDATE nodes SET prefixes = 'x'",
         "UPDATE bindings SET expires_wall = 'soon'",

@@ -161,4 +161,4 @@ class FakeControl:
     def _state(self, policy: FlowPolicy) -> PolicyState:
         node = self.known.get(policy.home_address)
         bids = {view.binding.bid for view in node.bindings} if node else set()
-        return PolicyState.ACTIVE if policy.bid in bids else PolicyState.INACTIVE
+        return PolicyState.ACTIVE if policy.is_active(bids) else PolicyState.INACTIVE

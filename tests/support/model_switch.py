@@ -7,7 +7,7 @@ from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey, Op, Update
 from controller.dataplane.plans import Stages
 from controller.mobility.address import Address, Prefix, parse_address
-from controller.mobility.flows import FlowPolicy, TrafficSelector
+from controller.mobility.flows import FlowPolicy, Steer, TrafficSelector
 from controller.mobility.model import Binding, Cause, NodeRecord, Transaction
 
 AGENT = parse_address("2001:db8:0:1::1")
@@ -81,4 +81,4 @@ def transaction(before: NodeRecord | None, after: NodeRecord | None) -> Transact
 
 
 def policy(home: Address, bid: int, priority: int) -> FlowPolicy:
-    return FlowPolicy(f"flow {priority}", home, priority, TrafficSelector(protocol=17, dscp=priority), bid)
+    return FlowPolicy(f"flow {priority}", home, priority, TrafficSelector(protocol=17, dscp=priority), Steer(bid))
