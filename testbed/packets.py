@@ -14,6 +14,7 @@ IPV6 = 41
 NO_NEXT_HEADER = 59
 DESTINATION_OPTIONS = 60
 ROUTING = 43
+ESP = 50
 MOBILITY = 135
 ICMPV6 = 58
 HOP_LIMIT = 64
@@ -117,10 +118,21 @@ def parse_udp(packet: bytes) -> Datagram | None:
 
 def mobility_header(packet: bytes) -> bytes | None:
     """Return the Mobility Header of an IPv6 packet, after destination options and routing headers, or None."""
+    protocol, offset = _upper_layer(packet)
+    return packet[offset:] if protocol == MOBILITY and offset + 8 <= len(packet) else None
+
+
+def is_signalling(packet: bytes) -> bool:
+    """Tell whether an IPv6 packet has a Mobility Header, or ESP which may hide one."""
+    return _upper_layer(packet)[0] in {MOBILITY, ESP}
+
+
+def _upper_layer(packet: bytes) -> tuple[int, int]:
+    """Return what follows destination options and routing headers: its protocol and where it begins."""
     next_header, offset = packet[6], 40
     while next_header in {DESTINATION_OPTIONS, ROUTING} and offset + 8 <= len(packet):
         next_header, offset = packet[offset], offset + 8 * (packet[offset + 1] + 1)
-    return packet[offset:] if next_header == MOBILITY and offset + 8 <= len(packet) else None
+    return next_header, offset
 
 
 def mobility_checksum_ok(packet: bytes) -> bool:

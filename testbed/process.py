@@ -53,7 +53,7 @@ class ControllerProcess:
                 *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
             )
 
-    async def wait_ready(self, timeout: float = 20.0) -> float:  # noqa: ASYNC109 - the error names the log's last lines
+    async def wait_ready(self, timeout: float = 60.0) -> float:  # noqa: ASYNC109 - the error names the log's last lines
         """Wait until its REST server says that every switch is in sync; return how long that took, seconds.
 
         Raises:

@@ -1,10 +1,12 @@
 """A client of the controller's REST northbound, as an operator's script would have one."""
 
+from collections import Counter
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from controller.mobility.address import Address, format_address
 
@@ -68,6 +70,15 @@ class Rest:
         """Return a switch's dropped packets by reason."""
         found = await self._ask("GET", f"/v1/switches/{switch}")
         return {reason: _count(count) for reason, count in found["drops"].items()}
+
+    async def signalling(self) -> Counter[str]:
+        """Return what became of signalling since the controller was started: how often each thing happened."""
+        answer = await self._client.get("/metrics")
+        if answer.is_error:
+            raise RestError(f"GET /metrics: {answer.status_code}: {answer.text}")
+        families = text_string_to_metric_families(answer.text)
+        samples = (sample for family in families for sample in family.samples)
+        return Counter({one.labels["event"]: int(one.value) for one in samples if one.name == "mcoa_signalling_total"})
 
     async def table_sizes(self, switch: str) -> dict[str, int]:
         """Return how many entries each table of a switch has, by what the controller reads from it."""

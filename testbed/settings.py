@@ -6,25 +6,44 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import yaml
 
 from controller.fabric.topology import Topology
 from controller.mobility.address import format_address
 from controller.mobility.security.keys import Key
-from controller.mobility.security.policy import FIRST_SPI, AuthPolicy
+from controller.mobility.security.policy import FIRST_SPI, AuthPolicy, EspAlgorithm, EspAssociation, EspPolicy
 
 _KEY_OCTETS = 20
 """As long as the output of HMAC-SHA1, which RFC 4285 authenticates with."""
 _PRIVATE = 0o600
 
+Credentials: TypeAlias = Mapping[str, AuthPolicy | EspPolicy]
+"""How mobile nodes prove themselves, by name."""
 
-def make_credentials(topology: Topology) -> dict[str, AuthPolicy]:
-    """Return for each mobile node, by name, an RFC 4285 policy with a new random key of its own."""
-    return {
-        name: AuthPolicy(FIRST_SPI + number, Key(secrets.token_bytes(_KEY_OCTETS)), f"{name}@mcoa.example".encode())
-        for number, name in enumerate(topology.mobile_nodes)
-    }
+
+def make_credentials(topology: Topology) -> dict[str, AuthPolicy | EspPolicy]:
+    """Return a policy with new random keys for each mobile node, by name: RFC 4285, and for a mobile router ESP."""
+    made: dict[str, AuthPolicy | EspPolicy] = {}
+    for number, (name, node) in enumerate(topology.mobile_nodes.items()):
+        spi = FIRST_SPI + 2 * number
+        if node.prefixes:
+            made[name] = EspPolicy(new_association(spi), new_association(spi + 1))
+        else:
+            made[name] = AuthPolicy(spi, new_key(), f"{name}@mcoa.example".encode())
+    return made
+
+
+def new_key() -> Key:
+    """Return a random key for RFC 4285."""
+    return Key(secrets.token_bytes(_KEY_OCTETS))
+
+
+def new_association(spi: int) -> EspAssociation:
+    """Return one direction of ESP under a random key, with the usual algorithm."""
+    octets = EspAlgorithm.AES_128_CBC_SHA_256.key_octets
+    return EspAssociation(spi, Key(secrets.token_bytes(octets)), EspAlgorithm.AES_128_CBC_SHA_256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +57,7 @@ class ControllerSettings:
     """Seconds that a replaced care-of address is still accepted."""
     open_networks: bool = False
     """Whether every home address may register, not only those of the topology's mobile nodes."""
-    credentials: Mapping[str, AuthPolicy] = field(default_factory=dict)
+    credentials: Credentials = field(default_factory=dict)
     """How mobile nodes prove themselves, by name; controller and node get the same. Others need not."""
     extra: Mapping[str, float] = field(default_factory=dict)
     """More keys of the ``[controller]`` section."""
@@ -72,9 +91,9 @@ def write_settings(
         document["nodes"][name]["grpc"] = server
     (folder / "topology.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     for name, policy in settings.credentials.items():
-        key_file = folder / f"{name}.key"
-        key_file.touch(mode=_PRIVATE)
-        key_file.write_text(policy.key.reveal().hex() + "\n", encoding="ascii")
+        for file, key in _key_files(name, policy):
+            (folder / file).touch(mode=_PRIVATE)
+            (folder / file).write_text(key.reveal().hex() + "\n", encoding="ascii")
     config = folder / "mcoa.toml"
     config.write_text("\n".join(_lines(topology, rest, settings)) + "\n", encoding="utf-8")
     return config
@@ -100,11 +119,29 @@ def _lines(topology: Topology, rest: str, settings: ControllerSettings) -> list[
     return [*lines, "", "[topology]", 'file = "topology.yaml"', "", "[northbound]", f'listen = "{rest}"']
 
 
-def _proof(name: str, policy: AuthPolicy | None) -> list[str]:
+def _key_files(name: str, policy: AuthPolicy | EspPolicy) -> list[tuple[str, Key]]:
+    """Return the key files of a node, each with what it holds."""
+    if isinstance(policy, AuthPolicy):
+        return [(f"{name}.key", policy.key)]
+    return [(f"{name}.key", policy.from_node.key), (f"{name}.reply.key", policy.to_node.key)]
+
+
+def _proof(name: str, policy: AuthPolicy | EspPolicy | None) -> list[str]:
     """Return the lines of a node's section that say how it proves itself."""
     if policy is None:
         return []
-    lines = ['security = "auth"', f"spi = {policy.spi}", f"key_file = {json.dumps(f'{name}.key')}"]
+    files = [json.dumps(file) for file, _ in _key_files(name, policy)]
+    if isinstance(policy, EspPolicy):
+        return [
+            'security = "esp"',
+            f'algorithm = "{policy.from_node.algorithm}"',
+            f"spi = {policy.from_node.spi}",
+            f"key_file = {files[0]}",
+            f"reply_spi = {policy.to_node.spi}",
+            f"reply_key_file = {files[1]}",
+            f"replay_window = {policy.replay_window}",
+        ]
+    lines = ['security = "auth"', f"spi = {policy.spi}", f"key_file = {files[0]}"]
     if policy.node_identifier is not None:
         lines.append(f"mn_id = {json.dumps(policy.node_identifier.decode())}")
     return [*lines, f"timestamp_window_s = {policy.window}"]

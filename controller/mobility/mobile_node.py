@@ -90,6 +90,8 @@ class MobileNode:
         self._registered_before = False
         self._not_before: float | None = None
         self._last_care_of: Address | None = None
+        self.last_answer: BindingAcknowledgement | None = None
+        """The acknowledgement that came last and was proved to be the home agent's."""
         self._sent: Final[deque[float]] = deque(maxlen=MAX_UPDATE_RATE)
         self._outbox: list[bytes] = []
         self._events: list[NodeEvent] = []
@@ -226,6 +228,7 @@ class MobileNode:
     ) -> None:
         if isinstance(message, BindingAcknowledgement):
             self._guard.check_timestamp(message)
+            self.last_answer = message
             self._acknowledged(message, now)
         else:
             self._taken_back(message, care_of, now)

@@ -25,7 +25,7 @@ def demo(
         Path | None, typer.Option(metavar="FILE", help=f"Topology file; none: {_SAMPLE}, which comes with mcoa.")
     ] = None,
 ) -> None:
-    """Show what it does: three care-of addresses, steering by BID, handover, restart, on the embedded switch.
+    """Show what it does on the embedded switch: three care-of addresses, steering by BID, a mobile router, handover, restart.
 
     Exit status: 0 every check holds, 1 one failed, 2 wrong input.
     """

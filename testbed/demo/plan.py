@@ -1,12 +1,18 @@
-"""What the demonstration sends: three flows to the mobile node and three back, and where each is to go."""
+"""What the demonstration sends.
+
+Three flows to the mobile node and three back, one that the node itself binds, and one each way for a mobile router's network.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
 
 from controller.fabric.topology import Kind, Topology
 from controller.mobility.address import format_address
+from controller.mobility.flows import FlowEntry, FlowSelector, Span
+from testbed.hosts import Host
 from testbed.lab import Lab
-from testbed.packets import Datagram
+from testbed.node.host import MobileNodeHost
+from testbed.packets import UDP, Datagram
 from testbed.traffic import Flow, Measurement, Sender, Sink, measure
 
 _DOWN_RATES = (200.0, 250.0, 150.0)
@@ -15,7 +21,10 @@ _UP_RATE = 100.0
 """Packets a second of each flow from the node."""
 _DOWN_PORT = 5000
 _UP_PORT = 6000
-_NAMES = ("voice", "video", "bulk data", "telemetry")
+_NAMES = ("voice", "video", "bulk data")
+_OWN_NAME = "telemetry"
+_OWN_FLOW = 100
+_ROUTER_DOWN, _ROUTER_UP = 200, 201
 
 
 class PlanError(ValueError):
@@ -45,6 +54,19 @@ class Lane:
                 "destination_ports": str(flow.destination_port),
             },
         }
+
+
+@dataclass(slots=True)
+class Router:
+    """A mobile router with a host behind it, and their traffic."""
+
+    node: MobileNodeHost
+    host: Host
+    host_name: str
+    bid: int
+    """By which both flows go: that of the preferred uplink."""
+    down: Sender
+    up: Sender
 
 
 def actors(topology: Topology) -> tuple[str, str]:
@@ -87,7 +109,13 @@ class Plan:
         self.at_correspondent = Sink()
         self.node.on_datagram(self._arrived_at_node)
         self.correspondent.on_datagram(self._arrived_at_correspondent)
+        self.at_network = Sink()
+        """At the host behind the mobile router."""
         self.lanes = {bid: self._lane(bid) for bid in sorted(self.node.uplinks)[:3]}
+        self.own = self._own_flow()
+        """The flow that the node binds by itself; no policy names it."""
+        self.router = self._find_router()
+        """None: the topology has no mobile router with a host behind it."""
 
     def _lane(self, bid: int) -> Lane:
         clock = self.lab.clock
@@ -102,6 +130,39 @@ class Plan:
 
         sender = Sender(down, self.correspondent.send, clock)
         return Lane(bid, self.lab.access_of(self.node_name, bid), sender, Sender(up, send_up, clock))
+
+    def _own_flow(self) -> Sender:
+        here, there = min(self.correspondent.addresses), self.node.home_address
+        flow = Flow(_OWN_FLOW, _OWN_NAME, here, there, 40_000, _DOWN_PORT, _UP_RATE)
+        return Sender(flow, self.correspondent.send, self.lab.clock)
+
+    def binding_of_own_flow(self, bid: int) -> FlowEntry:
+        """Return what the node signals to have its own flow sent to a BID (RFC 6089)."""
+        selector = FlowSelector(protocol=Span(UDP, UDP), destination_ports=Span(_DOWN_PORT, _DOWN_PORT))
+        return FlowEntry(1, 10, selector, (bid,))
+
+    def _find_router(self) -> Router | None:
+        for name, node in self.lab.topology.mobile_nodes.items():
+            for interface in self.lab.topology.interfaces_of(name):
+                host = self.lab.network.hosts.get(interface.peer.node)
+                if node.prefixes and host is not None and host.addresses:
+                    return self._router(name, interface.peer.node)
+        return None
+
+    def _router(self, name: str, host_name: str) -> Router:
+        node, host = self.lab.network.mobile_nodes[name], self.lab.network.hosts[host_name]
+        host.on_datagram(self._arrived_at_network)
+        here, there = min(self.correspondent.addresses), min(host.addresses)
+        bid = node.engine.links[0].bid
+        down = Flow(_ROUTER_DOWN, f"to {host_name}", here, there, 40_100, 7000, _UP_RATE)
+        up = Flow(_ROUTER_UP, f"from {host_name}", there, here, 50_100, 7001, _DOWN_RATES[0])
+        clock = self.lab.clock
+        return Router(
+            node, host, host_name, bid, Sender(down, self.correspondent.send, clock), Sender(up, host.send, clock)
+        )
+
+    def _arrived_at_network(self, datagram: Datagram) -> None:
+        self.at_network.take(datagram, self.lab.clock.time())
 
     def _arrived_at_node(self, datagram: Datagram, bid: int) -> None:
         self.at_node.take(datagram, self.lab.clock.time(), bid)
@@ -119,9 +180,24 @@ class Plan:
         sender = self.lanes[bid].up
         return measure(sender, self.at_correspondent.of(sender.flow), since, until)
 
+    def own_flow(self, since: float, until: float) -> Measurement:
+        """Return what became of the flow that the node binds by itself."""
+        return measure(self.own, self.at_node.of(self.own.flow), since, until)
+
+    def router_down(self, since: float, until: float) -> Measurement:
+        """Return what became of the flow to the host behind the mobile router."""
+        assert self.router is not None
+        return measure(self.router.down, self.at_network.of(self.router.down.flow), since, until)
+
+    def router_up(self, since: float, until: float) -> Measurement:
+        """Return what became of the flow from there."""
+        assert self.router is not None
+        return measure(self.router.up, self.at_correspondent.of(self.router.up.flow), since, until)
+
     def lost(self, since: float, until: float) -> int:
-        """Return how many packets of all flows, both ways, were lost."""
-        return sum(self.down(bid, since, until).lost + self.up(bid, since, until).lost for bid in self.lanes)
+        """Return how many packets of all flows, both ways and to the mobile router's network, were lost."""
+        behind = 0 if self.router is None else self.router_down(since, until).lost
+        return behind + sum(self.down(bid, since, until).lost + self.up(bid, since, until).lost for bid in self.lanes)
 
     def arrived(self) -> dict[int, int]:
         """Return how many packets came to the node so far, by BID."""
@@ -132,3 +208,7 @@ class Plan:
         for lane in self.lanes.values():
             lane.down.stop()
             lane.up.stop()
+        self.own.stop()
+        if self.router is not None:
+            self.router.down.stop()
+            self.router.up.stop()

@@ -17,6 +17,7 @@ from testbed.demo.steps import Demo
 from testbed.demo.timeline import PlotError, draw
 from testbed.demo.view import View
 from testbed.lab import Lab
+from testbed.settings import ControllerSettings, make_credentials
 
 TIME_LIMIT = 40.0
 """Seconds that the steps may take after set-up."""
@@ -48,7 +49,8 @@ async def run_demo(topology: Topology, out: Path, console: Console, pace: float 
         try:
             async with AsyncExitStack() as stack:
                 console.print("setting up: switch, wires, nodes, controller ...", style="dim")
-                lab = await stack.enter_async_context(Lab(topology, Path(folder), capture=out / CAPTURE))
+                settings = ControllerSettings(credentials=make_credentials(topology))
+                lab = await stack.enter_async_context(Lab(topology, Path(folder), settings, out / CAPTURE))
                 plan = Plan(lab)
                 began = lab.clock.time()
                 with View(console, report) as view:
@@ -92,7 +94,7 @@ async def _show_rates(plan: Plan, view: View) -> None:
 
 
 def _judge_capture(lab: Lab, report: Report) -> None:
-    report.begin("g", "what is left: the capture of every port of the home-agent switch, the timeline")
+    report.begin("j", "what is left: the capture of every port of the home-agent switch, the timeline")
     report.at_most("duration of the steps", round(report.seconds, 1), TIME_LIMIT, "s")
     capture = lab.capture
     if capture is None:

@@ -66,7 +66,7 @@ def draw(
     for number, event in enumerate(events, 1):
         at = event.at - since
         # Numbers that would lie on each other go below each other.
-        level = level + 1 if at - last < (until - since) / 60 else 0
+        level = level + 1 if at - last < (until - since) / 40 else 0
         last = at
         axes.axvline(at, color="0.5", linewidth=0.8, linestyle="--")
         axes.text(at, 0.985 - 0.05 * level, f" {number}", transform=axes.get_xaxis_transform(), va="top", weight="bold")

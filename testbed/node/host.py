@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.mobility.address import Address
+from controller.mobility.flows import FlowEntry
 from controller.mobility.mobile_node import MobileNode, MobileNodeConfig
+from controller.mobility.node_events import Ignored
 from controller.mobility.security.policy import SecurityContext
 from controller.mobility.wire.errors import WireError
-from controller.mobility.wire.messages import BindingAcknowledgement
 from controller.mobility.wire.options import BindingIdentifier
-from controller.mobility.wire.packet import decode_packet
 from testbed.hosts import NetworkInterface
-from testbed.packets import IPV6, UDP, Datagram, destination_of, mobility_header, parse_udp, source_of
+from testbed.packets import IPV6, UDP, Datagram, destination_of, is_signalling, parse_udp, source_of
 from testbed.wire import Clock, TimerHandle, WireEnd
 
 LINGER = 1.0
@@ -88,7 +88,7 @@ class MobileNodeHost:
         self._way_out: WayOut = self._preferred
         self._timers: set[TimerHandle] = set()
         self._engine_timer: TimerHandle | None = None
-        self._waiting: asyncio.Future[BindingAcknowledgement] | None = None
+        self._waiting: asyncio.Future[None] | None = None
 
     # Building
 
@@ -168,6 +168,15 @@ class MobileNodeHost:
             return await self._ask(self.engine.deregister_all, within)
         return await self._ask(lambda now: self.engine.deregister(bid, now), within)
 
+    async def bind_flow(self, flow: FlowEntry, *, within: float) -> Answer:
+        """Have packets of a flow sent to the BIDs that it names (RFC 6089).
+
+        Raises:
+            NoAnswerError: as `register`.
+            ValueError: as `MobileNode.bind_flow`.
+        """
+        return await self._ask(lambda now: self.engine.bind_flow(flow, now), within)
+
     async def _ask(self, action: Callable[[float], None], within: float) -> Answer:
         began = self._clock.time()
         self._waiting = asyncio.get_running_loop().create_future()
@@ -177,11 +186,13 @@ class MobileNodeHost:
             if self.engine.settled:  # nothing had to be asked
                 return Answer(0, (), 0.0)
             async with asyncio.timeout(within):
-                answer = await self._waiting
+                await self._waiting
         except TimeoutError:
             raise NoAnswerError(f"no Binding Acknowledgement within {within:g} s") from None
         finally:
             self._waiting = None
+        answer = self.engine.last_answer
+        assert answer is not None
         bids = tuple(option.bid for option in answer.options if isinstance(option, BindingIdentifier))
         return Answer(answer.status, bids, self._clock.time() - began)
 
@@ -194,7 +205,7 @@ class MobileNodeHost:
                 continue
             self.counters["binding_update"] += 1
             uplink.interface.send(packet)
-        self.engine.events()
+        self.counters["bad"] += sum(isinstance(event, Ignored) for event in self.engine.events())
         if self._engine_timer is not None:
             self._engine_timer.cancel()
         due = self.engine.next_timer()
@@ -206,17 +217,13 @@ class MobileNodeHost:
 
     def _signalled(self, packet: bytes) -> None:
         self.counters["signalling"] += 1
+        before = self.engine.last_answer
         self.engine.receive(packet, self._clock.time())
-        settled = self.engine.settled
+        answer, settled = self.engine.last_answer, self.engine.settled
         self._work()
-        try:
-            message = decode_packet(packet).message
-        except WireError:
-            self.counters["bad"] += 1
-            return
         # Several messages may be needed; the answer to the last one counts.
-        if settled and isinstance(message, BindingAcknowledgement) and self._waiting and not self._waiting.done():
-            self._waiting.set_result(message)
+        if settled and answer is not None and answer is not before and self._waiting and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         self._timers.add(self._clock.call_at(self._clock.time() + seconds, action))
@@ -249,7 +256,7 @@ class MobileNodeHost:
         elif packet[6] == IPV6:
             self._tunnelled(packet, uplink)
             self._arrivals[care_of] += 1
-        elif mobility_header(packet) is not None:
+        elif is_signalling(packet):
             self._signalled(packet)
         else:
             self.counters["other"] += 1

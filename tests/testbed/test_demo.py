@@ -21,6 +21,7 @@ from testbed.demo.checks import Report
 from testbed.demo.run import clear, run_demo
 
 _HOME, _AGENT = "2001:db8:0:1::100", "2001:db8:0:1::1"
+_ROUTER = "2001:db8:0:1::200"
 _CARE_OF = {1: "2001:db8:a1::100", 2: "2001:db8:a2::100", 3: "2001:db8:a3::100"}
 
 
@@ -47,7 +48,7 @@ def packets(ran: tuple[Report, Path]) -> list[bytes]:
 def test_every_check_holds(ran: tuple[Report, Path]) -> None:
     report, _ = ran
     assert [check for check in report.checks if not check.ok] == []
-    assert list(dict.fromkeys(check.step for check in report.checks)) == list("abcdfeg")
+    assert list(dict.fromkeys(check.step for check in report.checks)) == list("abcdefghij")
     assert report.seconds < 40
 
 
@@ -59,6 +60,9 @@ def test_the_report_has_a_figure_for_each_check(ran: tuple[Report, Path]) -> Non
     by_name = {check["name"]: check for check in found["checks"]}
     assert by_name["video to the node: lost"]["figure"] == 0
     assert by_name["dropped: forged inner source"]["figure"] == 10
+    assert by_name["authenticator under a wrong key: refused with status 146"]["figure"] == 5
+    assert by_name["telemetry, bound: counted for BID 2"]["figure"] > 0
+    assert by_name["counted for the router's BID 1"]["figure"] > 0
 
 
 def test_the_picture_and_the_log_are_there(ran: tuple[Report, Path]) -> None:
@@ -118,6 +122,33 @@ def test_packets_are_tunnelled_to_each_care_of_address(packets: list[bytes]) -> 
     outer = {frame[38:54] for frame in packets if frame[20] == 41 and frame[22:38] == agent}
     assert {ipaddress.IPv6Address(address).packed for address in _CARE_OF.values()} <= outer
     assert ipaddress.IPv6Address("2001:db8:a2::200").packed in outer
+
+
+def test_the_mobile_routers_updates_travel_in_esp_and_the_nodes_are_signed(packets: list[bytes]) -> None:
+    import ipaddress
+
+    agent = ipaddress.IPv6Address(_AGENT).packed
+    # Behind the Home Address option, 24 octets.
+    signalling = [frame for frame in packets if frame[20] == 60 and frame[38:54] == agent]
+    router = [frame for frame in signalling if frame[60:80].find(ipaddress.IPv6Address(_ROUTER).packed) >= 0]
+    assert len(router) >= 2
+    assert {frame[54] for frame in router} == {50}
+    node = [frame for frame in signalling if frame[54] == 135]
+    assert sum(b"mn@mcoa.example" in frame for frame in node) >= 5
+
+
+def test_without_a_mobile_router_the_rest_is_shown(tmp_path: Path) -> None:
+    import asyncio
+
+    document = yaml.safe_load((sample_topologies() / "three-access.yaml").read_text())
+    for name in ("mr", "camera"):
+        del document["nodes"][name]
+    document["links"] = document["links"][:-3]
+    (tmp_path / "plain.yaml").write_text(yaml.safe_dump(document))
+    topology = load_topology(tmp_path / "plain.yaml")
+    report = asyncio.run(run_demo(topology, tmp_path, Console(file=io.StringIO()), pace=0.1))
+    assert [check for check in report.checks if not check.ok] == []
+    assert list(dict.fromkeys(check.step for check in report.checks)) == list("abcdfghij")
 
 
 @pytest.mark.tshark

@@ -3,6 +3,7 @@ from pathlib import Path
 from controller.config import load_settings
 from controller.fabric.loader import load_topology, sample_topologies
 from controller.mobility.address import format_address
+from controller.mobility.security.policy import AuthPolicy, EspPolicy
 from testbed.settings import ControllerSettings, free_port, make_credentials, write_settings
 
 
@@ -32,9 +33,13 @@ def test_credentials_reach_the_controller_in_private_files(tmp_path: Path) -> No
     found = load_settings(config)
     for name, node in topology.mobile_nodes.items():
         assert found.security[node.home_address] == credentials[name]
-        assert (tmp_path / f"{name}.key").stat().st_mode & 0o077 == 0
-        assert credentials[name].key.reveal().hex() not in config.read_text()
-    assert len({policy.key.reveal() for policy in credentials.values()}) == 2
+    assert [type(policy) for policy in credentials.values()] == [AuthPolicy, EspPolicy]
+    files = sorted(tmp_path.glob("*.key"))
+    assert [file.name for file in files] == ["mn.key", "mr.key", "mr.reply.key"]
+    assert all(file.stat().st_mode & 0o077 == 0 for file in files)
+    keys = {file.read_text().strip() for file in files}
+    assert len(keys) == 3
+    assert not any(key in config.read_text() for key in keys)
 
 
 def test_a_free_port_is_a_port() -> None:
