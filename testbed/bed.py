@@ -20,7 +20,7 @@ from controller.mobility.wire.options import BindingIdentifier
 from controller.mobility.wire.packet import encode_packet
 from testbed.packets import ethernet
 from testbed.process import ControllerProcess
-from testbed.settings import ControllerSettings, free_port, write_settings
+from testbed.settings import ControllerSettings, free_port, make_token, write_settings
 from testbed.softswitch import SoftSwitch, WirePort
 
 SWITCH = "s1"
@@ -65,6 +65,8 @@ class Bed:
         """host:port of the switch's P4Runtime server, once it runs."""
         self.stack = AsyncExitStack()
         """What ends with the bed."""
+        self.token = ""
+        """For the REST interface of the controller, once there is one."""
         self._ports = {interface.port: WirePort(self._out) for interface in self.topology.interfaces if interface.port}
         for number, port in self._ports.items():
             self.switch.add_port(number, port)
@@ -85,6 +87,7 @@ class Bed:
         rest = f"127.0.0.1:{free_port()}"
         settings = ControllerSettings(open_networks=True, max_bindings=1_000_000)
         config = write_settings(self.folder, self.topology, {SWITCH: self.address}, rest, settings)
+        self.token = make_token(self.folder)
         controller = ControllerProcess(config, f"http://{rest}", self.folder / "controller.log")
         self.stack.push_async_callback(controller.stop)
         return controller

@@ -11,7 +11,7 @@ from testbed.capture import Capture
 from testbed.network import Network, NetworkError
 from testbed.process import ControllerProcess
 from testbed.rest import Count, Rest
-from testbed.settings import ControllerSettings, free_port, write_settings
+from testbed.settings import ControllerSettings, free_port, make_token, write_settings
 from testbed.softswitch.ports import WirePort
 from testbed.softswitch.switch import SoftSwitch
 from testbed.tables import Row, TableReader
@@ -90,7 +90,8 @@ class Lab:
         servers = {name: await self._start_switch(name) for name in self.topology.switches}
         rest = f"127.0.0.1:{free_port()}"
         config = write_settings(self._folder, self.topology, servers, rest, self._settings)
-        self.rest = await self._stack.enter_async_context(Rest(f"http://{rest}"))
+        self.token = make_token(self._folder)
+        self.rest = await self._stack.enter_async_context(Rest(f"http://{rest}", self.token))
         device_id = self.topology.switches[self.anchor].device_id
         self.reader = await self._stack.enter_async_context(TableReader(servers[self.anchor], device_id))
         self.controller = ControllerProcess(config, f"http://{rest}", self._folder / "controller.log")

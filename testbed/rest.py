@@ -39,10 +39,13 @@ class Rest:
 
     Args:
         url: of its REST server, without a path.
+        token: who asks.
     """
 
-    def __init__(self, url: str) -> None:
-        self._client = httpx.AsyncClient(base_url=url, timeout=10.0)
+    def __init__(self, url: str, token: str) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url, timeout=10.0, headers={"Authorization": f"Bearer {token}"}, trust_env=False
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -14,10 +14,14 @@ from controller.fabric.topology import Topology
 from controller.mobility.address import format_address
 from controller.mobility.security.keys import Key
 from controller.mobility.security.policy import FIRST_SPI, AuthPolicy, EspAlgorithm, EspAssociation, EspPolicy
+from controller.northbound import Role, TokenFile
 
 _KEY_OCTETS = 20
 """As long as the output of HMAC-SHA1, which RFC 4285 authenticates with."""
 _PRIVATE = 0o600
+TOKENS = "mcoa-tokens.json"
+"""Name of the token file in the controller's folder."""
+_LAB = "lab"
 
 Credentials: TypeAlias = Mapping[str, AuthPolicy | EspPolicy]
 """How mobile nodes prove themselves, by name."""
@@ -61,6 +65,14 @@ class ControllerSettings:
     """How mobile nodes prove themselves, by name; controller and node get the same. Others need not."""
     extra: Mapping[str, float] = field(default_factory=dict)
     """More keys of the ``[controller]`` section."""
+
+
+def make_token(folder: Path) -> str:
+    """Return a new token of an administrator of the controller whose settings are in `folder`; earlier ones end."""
+    tokens = TokenFile(folder / TOKENS)
+    if any(token.name == _LAB for token in tokens.all()):
+        tokens.revoke(_LAB)
+    return tokens.create(_LAB, Role.ADMIN)
 
 
 def free_port() -> int:
@@ -116,7 +128,16 @@ def _lines(topology: Topology, rest: str, settings: ControllerSettings) -> list[
         if node.prefixes:
             lines += ["mobile_router = true", f"prefixes = {json.dumps([str(prefix) for prefix in node.prefixes])}"]
         lines += _proof(name, settings.credentials.get(name))
-    return [*lines, "", "[topology]", 'file = "topology.yaml"', "", "[northbound]", f'listen = "{rest}"']
+    return [
+        *lines,
+        "",
+        "[topology]",
+        'file = "topology.yaml"',
+        "",
+        "[northbound]",
+        f'listen = "{rest}"',
+        f'tokens = "{TOKENS}"',
+    ]
 
 
 def _key_files(name: str, policy: AuthPolicy | EspPolicy) -> list[tuple[str, Key]]:

@@ -13,6 +13,7 @@ FLOORS = {
     "controller.dataplane": 2,
     "controller.store": 2,
     "controller.northbound": 2,
+    "controller.client": 2,
     "controller.southbound": 3,
     "controller.fabric": 3,
     "controller.config": 4,

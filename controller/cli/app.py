@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from controller.cli import control, policy, show
+from controller.cli import control, policy, show, token
 from controller.cli.extensions import ExtensibleGroup
 
 app = typer.Typer(
@@ -12,7 +12,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="A Mobile IPv6 home agent for nodes with several care-of addresses, on P4 switches.",
-    epilog="Exit status: 0 done, 1 failed, 2 wrong input.",
+    epilog="Exit status: 0 done, 1 failed, 2 wrong input, 3 no controller reached, 4 no or not the right token, 5 no such"
+    " thing. MCOA_URL says where the controller is, MCOA_TOKEN or MCOA_TOKEN_FILE who asks, MCOA_CA_FILE whom to trust.",
 )
 
 
@@ -41,3 +42,4 @@ app.command()(show.nodes)
 app.command()(show.switches)
 app.command()(show.health)
 app.add_typer(policy.app, name="policy")
+app.add_typer(token.app, name="token")

@@ -30,7 +30,7 @@ def run(
     log_level: Annotated[LogLevel, typer.Option(envvar="MCOA_LOG_LEVEL", help="To standard error.")] = LogLevel.INFO,
 ) -> None:
     """Run the controller until it gets SIGINT or SIGTERM."""
-    settings = _load(config)
+    settings = load_or_fail(config)
     # It brings gRPC and FastAPI with it: half a second that the other commands need not wait.
     from controller.service import ServiceError  # noqa: PLC0415
     from controller.service import run as run_service  # noqa: PLC0415
@@ -66,7 +66,8 @@ def check_config(
         typer.echo(f"  {key.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}")
 
 
-def _load(file: Path) -> "Settings":
+def load_or_fail(file: Path) -> "Settings":
+    """Return the settings of a configuration file; when it is wrong, say why and end with status 2."""
     from controller.config import ConfigError, load_settings  # noqa: PLC0415  its models take a while to build
 
     try:

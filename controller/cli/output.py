@@ -10,6 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+FAILED: Final = 1
+WRONG_INPUT: Final = 2
+UNREACHABLE: Final = 3
+FORBIDDEN: Final = 4
+NOT_FOUND: Final = 5
+
 _PIPE_WIDTH: Final = 200
 """Columns when the output is no terminal: wide enough that no address is broken."""
 
@@ -19,7 +25,7 @@ def fail(message: str, code: int = 1) -> NoReturn:
 
     Args:
         message: one line.
-        code: exit status; 2 when the input was wrong, otherwise 1.
+        code: exit status, one of those above.
     """
     typer.echo(f"mcoa: {message}", err=True)
     raise typer.Exit(code)

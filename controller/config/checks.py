@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import TypeAlias
 
-from controller.config.model import ConfigFile
+from controller.config.model import ConfigFile, NorthboundSection
 from controller.config.switches import controlled_switches
 from controller.fabric.checks import overlap
 from controller.fabric.paths import home_ports
@@ -42,11 +42,17 @@ def check(config: ConfigFile) -> Iterator[Finding]:
         names.setdefault(switch.name, position)
         if switch.address is not None and switch.address.port == 0:
             yield ("switch", position, "address"), "port 0: name the port that the switch listens on"
-    listen = config.northbound.listen
-    if not listen.loopback and not config.northbound.allow_remote:
+    yield from _northbound(config.northbound)
+
+
+def _northbound(section: NorthboundSection) -> Iterator[Finding]:
+    for given, missing in (("certificate", "private_key"), ("private_key", "certificate")):
+        if getattr(section, given) is not None and getattr(section, missing) is None:
+            yield ("northbound", given), f"TLS needs {missing} too"
+    if not section.listen.loopback and section.certificate is None and not section.allow_remote:
         reason = (
-            f"{listen.host} can be reached from other machines and there is no access control:"
-            " listen on 127.0.0.1 or set northbound.allow_remote = true"
+            f"{section.listen.host} can be reached from other machines and tokens would travel in the clear:"
+            " give certificate and private_key, listen on 127.0.0.1, or set northbound.allow_remote = true"
         )
         yield ("northbound", "listen"), reason
 

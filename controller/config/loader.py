@@ -61,6 +61,19 @@ class Settings:
     security: Policies = field(default_factory=dict)
     """By home address: how each node proves itself. Its keys show themselves nowhere."""
 
+    @property
+    def tokens(self) -> Path:
+        """Path of the token file."""
+        return self.file.parent / self.northbound.tokens
+
+    @property
+    def tls(self) -> tuple[Path, Path] | None:
+        """Paths of the northbound's certificate chain and private key; None: no TLS."""
+        section = self.northbound
+        if section.certificate is None or section.private_key is None:
+            return None
+        return self.file.parent / section.certificate, self.file.parent / section.private_key
+
     def home_agent_config(self) -> HomeAgentConfig:
         """Return what the mobility engine is told of all this."""
         # Several anchors on one home link speak with one address: that of the first.

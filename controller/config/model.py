@@ -169,7 +169,19 @@ class NorthboundSection(_Section):
     listen: EndpointField = parse_endpoint(DEFAULT_LISTEN)
     """host:port; port 0 takes any free one."""
     allow_remote: bool = False
-    """Must be set to listen on an address that other machines reach: there is no access control yet."""
+    """Must be set to listen without TLS on an address that other machines reach: tokens would travel in the clear."""
+    tokens: str = "mcoa-tokens.json"
+    """Path of the file that holds the hashes of bearer tokens, relative to this file; `mcoa token` makes and fills it."""
+    anonymous: Literal["none", "viewer", "operator", "admin"] = "none"
+    """What requests without a token may do. Anything but ``none`` trusts everybody who can reach the server."""
+    certificate: str | None = None
+    """Path of the server's certificate chain in PEM, relative to this file; with `private_key`: TLS."""
+    private_key: str | None = None
+    """Path of the private key in PEM."""
+    requests_per_second: Annotated[float, Field(ge=0, le=1_000_000)] = 1000.0
+    """Requests a second for each token; more get status 429. 0: as many as come."""
+    requests_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
+    """How many of them at once."""
 
 
 class ConfigFile(_Section):

@@ -8,7 +8,9 @@ from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 
 from controller.northbound import page, problems
+from controller.northbound.access import Access
 from controller.northbound.control import Control
+from controller.northbound.guard import OPEN, Guard
 from controller.northbound.limits import BodyLimit
 from controller.northbound.resources import router
 from controller.northbound.version import mcoa_version
@@ -28,8 +30,12 @@ class Northbound(FastAPI):
             document = get_openapi(
                 title=self.title, version=self.version, description=self.description, routes=self.routes
             )
-            for methods in document["paths"].values():
+            scheme = {"type": "http", "scheme": "bearer", "description": "Made with `mcoa token create`."}
+            document["components"]["securitySchemes"] = {"token": scheme}
+            for path, methods in document["paths"].items():
                 for operation in methods.values():
+                    if path not in OPEN:
+                        operation["security"] = [{"token": []}]
                     for status, response in operation["responses"].items():
                         content = response.get("content", {})
                         if int(status) >= 400 and "application/json" in content:
@@ -42,11 +48,12 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def create_app(control: Control) -> FastAPI:
+def create_app(control: Control, access: Access) -> FastAPI:
     """Return the REST northbound.
 
     Args:
         control: what it shows and does; called in the event loop that serves the application.
+        access: who may ask.
     """
     app = Northbound(
         title="mcoa",
@@ -60,6 +67,7 @@ def create_app(control: Control) -> FastAPI:
     app.state.control = control
     app.include_router(router)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Guard, access=access)
     problems.install(app)
 
     @app.get("/docs", include_in_schema=False)

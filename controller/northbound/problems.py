@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from controller.northbound.access import AccessError
 from controller.northbound.control import ConflictError, ControlError, NotFoundError, RefusedError, UnavailableError
 from controller.northbound.models import FieldError, Problem
 
@@ -16,13 +17,17 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 _KINDS: Final[dict[int, tuple[str, str]]] = {
     400: ("bad-request", "The request cannot be read"),
+    401: ("unauthenticated", "The request has no valid token"),
+    403: ("forbidden", "The token is not good for this"),
     404: ("not-found", "There is no such resource"),
     405: ("method-not-allowed", "The resource does not have this method"),
     408: ("timeout", "The request took too long to arrive"),
+    412: ("precondition", "The resource is not what the request takes it for"),
     409: ("conflict", "The request contradicts something that exists"),
     413: ("too-large", "The request is too large"),
     415: ("media-type", "The body is not JSON"),
     422: ("invalid", "The request is well formed, but not valid"),
+    429: ("too-many-requests", "The token has used up its rate"),
     500: ("internal", "The controller failed"),
     503: ("unavailable", "It cannot be done now"),
 }
@@ -82,6 +87,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ControlError, _refused)
+    app.add_exception_handler(AccessError, _turned_away)
     app.add_exception_handler(Exception, _failed)
 
 
@@ -130,6 +136,11 @@ async def _refused(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, ControlError)
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
     return problem(status, str(error), request.url.path)
+
+
+async def _turned_away(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, AccessError)
+    return problem(error.status, str(error), request.url.path)
 
 
 async def _failed(request: Request, error: Exception) -> ProblemResponse:

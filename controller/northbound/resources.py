@@ -12,6 +12,7 @@ from controller.mobility.address import Address, format_address
 from controller.northbound import metrics
 from controller.northbound.control import BindingKey, BindingTraffic, Control, NodeView, NotFoundError, UnknownNodeError
 from controller.northbound.fields import BidPath, HomeAddressPath, PolicyNamePath, SwitchNamePath
+from controller.northbound.guard import needs
 from controller.northbound.models import (
     BindingResource,
     HealthResource,
@@ -22,6 +23,7 @@ from controller.northbound.models import (
     Problem,
     SwitchResource,
 )
+from controller.northbound.tokens import Role
 from controller.northbound.version import mcoa_version
 
 T = TypeVar("T")
@@ -31,12 +33,15 @@ _NODES_AT_ONCE = 200
 
 _MEANINGS = {
     400: "The body is not JSON.",
+    401: "No token, or one that is not good.",
+    403: "The token's role does not allow it.",
     404: "The home address, policy or switch is not known.",
     408: "The body did not arrive in time.",
     409: "Another policy of the node has this priority, or the node registered the binding anew meanwhile.",
     413: "The body is too long.",
     415: "The body is not declared as application/json.",
     422: "A field is wrong, or the data plane cannot realise the policy.",
+    429: "The token has used up its rate.",
     503: "It cannot be done now; nothing was changed.",
 }
 
@@ -63,7 +68,8 @@ def _no_unknown_query(request: Request) -> None:
 
 
 ControlDependency = Annotated[Control, Depends(_control)]
-router = APIRouter(dependencies=[Depends(_no_unknown_query)], responses=_fails(422))
+router = APIRouter(dependencies=[Depends(_no_unknown_query)], responses=_fails(401, 422, 429))
+OPERATOR = [Depends(needs(Role.OPERATOR))]
 
 
 def _known(control: Control, home_address: Address) -> NodeView:
@@ -115,7 +121,11 @@ async def get_binding(control: ControlDependency, home_address: HomeAddressPath,
 
 
 @router.delete(
-    "/v1/nodes/{home_address}/bindings/{bid}", tags=["bindings"], status_code=204, responses=_fails(404, 409, 503)
+    "/v1/nodes/{home_address}/bindings/{bid}",
+    tags=["bindings"],
+    status_code=204,
+    responses=_fails(403, 404, 409, 503),
+    dependencies=OPERATOR,
 )
 async def delete_binding(control: ControlDependency, home_address: HomeAddressPath, bid: BidPath) -> Response:
     """Revoke a binding (RFC 5846): the node is told, and with or without its answer the binding is removed.
@@ -127,7 +137,13 @@ async def delete_binding(control: ControlDependency, home_address: HomeAddressPa
     return Response(status_code=204)
 
 
-@router.delete("/v1/nodes/{home_address}/bindings", tags=["bindings"], status_code=204, responses=_fails(404, 409, 503))
+@router.delete(
+    "/v1/nodes/{home_address}/bindings",
+    tags=["bindings"],
+    status_code=204,
+    responses=_fails(403, 404, 409, 503),
+    dependencies=OPERATOR,
+)
 async def delete_bindings(control: ControlDependency, home_address: HomeAddressPath) -> Response:
     """Revoke all bindings of a mobile node, as one is revoked."""
     _known(control, home_address)
@@ -201,8 +217,9 @@ async def get_policy(control: ControlDependency, home_address: HomeAddressPath, 
     tags=["policies"],
     responses={
         201: {"model": PolicyResource, "description": "The policy is new."},
-        **_fails(400, 404, 408, 409, 413, 415, 503),
+        **_fails(400, 403, 404, 408, 409, 413, 415, 503),
     },
+    dependencies=OPERATOR,
 )
 async def put_policy(
     request: Request,
@@ -225,7 +242,11 @@ async def put_policy(
 
 
 @router.delete(
-    "/v1/nodes/{home_address}/policies/{name}", tags=["policies"], status_code=204, responses=_fails(404, 503)
+    "/v1/nodes/{home_address}/policies/{name}",
+    tags=["policies"],
+    status_code=204,
+    responses=_fails(403, 404, 503),
+    dependencies=OPERATOR,
 )
 async def delete_policy(control: ControlDependency, home_address: HomeAddressPath, name: PolicyNamePath) -> Response:
     """Remove a policy: its flows take the next policy that fits, else the preferred binding."""

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -41,11 +43,13 @@ class NorthboundServer:
         app: what it serves.
         host: a name or an address.
         port: 0 takes any free port; see `port` after `start`.
+        tls: certificate chain and private key, in PEM; None: plain HTTP.
     """
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: FastAPI, host: str, port: int, tls: tuple[Path, Path] | None = None) -> None:
         self._host = host
         self._port = port
+        self._scheme = "http" if tls is None else "https"
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -56,7 +60,14 @@ class NorthboundServer:
             limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=15,
             timeout_graceful_shutdown=_GRACE,
+            ssl_certfile=None if tls is None else tls[0],
+            ssl_keyfile=None if tls is None else tls[1],
         )
+        try:
+            config.load()
+        except (OSError, ssl.SSLError) as error:
+            files = " and ".join(map(str, tls or ()))
+            raise ServerError(f"REST server: {files} cannot be used for TLS: {error.strerror or error}") from error
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
@@ -69,7 +80,7 @@ class NorthboundServer:
     def url(self) -> str:
         """Where it answers, without a slash at the end."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return f"{self._scheme}://{host}:{self._port}"
 
     async def start(self) -> None:
         """Listen and serve, until `stop`.

@@ -21,7 +21,15 @@ from controller.mobility.home_agent import HomeAgent
 from controller.mobility.model import Transaction
 from controller.mobility.provision import Directory
 from controller.mobility.security.policy import SecurityContext
-from controller.northbound import NorthboundServer, ServerError, create_app
+from controller.northbound import (
+    Access,
+    NorthboundServer,
+    RateLimit,
+    Role,
+    ServerError,
+    TokenFile,
+    create_app,
+)
 from controller.service.anchors import Anchors
 from controller.service.committer import Committer
 from controller.service.control import ServiceControl
@@ -98,7 +106,8 @@ class Service:
             revoker=self._revoker,
         )
         listen = settings.northbound.listen
-        self.northbound: Final = NorthboundServer(create_app(self._control), listen.host, listen.port)
+        app = create_app(self._control, _access(settings))
+        self.northbound: Final = NorthboundServer(app, listen.host, listen.port, settings.tls)
         self._timer: asyncio.TimerHandle | None = None
         self._restore(settings, state)
 
@@ -241,6 +250,13 @@ class Service:
 
     async def _commit_to_store(self, changes: Sequence[Change]) -> None:
         await self._in_store_thread(lambda: self._store.commit(changes))
+
+
+def _access(settings: Settings) -> Access:
+    section = settings.northbound
+    anonymous = None if section.anonymous == "none" else Role(section.anonymous)
+    limit = RateLimit(section.requests_per_second, section.requests_burst)
+    return Access(TokenFile(settings.tokens), anonymous=anonymous, limit=limit)
 
 
 async def run(settings: Settings) -> None:

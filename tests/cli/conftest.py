@@ -7,7 +7,7 @@ from typer.testing import CliRunner, Result
 
 from controller.cli import app
 from controller.northbound import NorthboundServer, create_app
-from fake_control import FakeControl
+from fake_control import OPEN, FakeControl
 
 Mcoa = Callable[..., Result]
 
@@ -37,7 +37,7 @@ def url(control: FakeControl) -> Iterator[str]:
     thread.start()
 
     async def start() -> NorthboundServer:
-        server = NorthboundServer(create_app(control), "127.0.0.1", 0)
+        server = NorthboundServer(create_app(control, OPEN), "127.0.0.1", 0)
         await server.start()
         return server
 

@@ -76,7 +76,7 @@ def test_wrong_arguments_never_reach_the_controller(mcoa: Callable[..., Any], ar
     assert mcoa(*SET, *arguments, "--url", "http://127.0.0.1:1").exit_code == 2
 
 
-@pytest.mark.parametrize(("status", "code"), [(404, 1), (409, 1), (422, 2), (500, 1), (503, 1)])
+@pytest.mark.parametrize(("status", "code"), [(404, 5), (409, 1), (422, 2), (500, 1), (503, 1)])
 def test_a_refusal_of_the_service(
     mcoa: Callable[..., Any], url: str, control: FakeControl, status: int, code: int
 ) -> None:

@@ -98,8 +98,8 @@ def test_no_controller_there(mcoa: Callable[..., Any]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        one_line(mcoa("bindings", "--url", url), 1, f"no controller can be reached at {url}")
-        one_line(mcoa("bindings", "--url", url, "--json"), 1, url)
+        one_line(mcoa("bindings", "--url", url), 3, f"no controller can be reached at {url}")
+        one_line(mcoa("bindings", "--url", url, "--json"), 3, url)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://host", "http://", "http://[::1", "http://x:99999999"])
@@ -108,10 +108,10 @@ def test_a_url_that_is_none(mcoa: Callable[..., Any], url: str) -> None:
 
 
 def test_unknown_things(mcoa: Callable[..., Any], url: str) -> None:
-    one_line(mcoa("bindings", "2001:db8:0:1::9", "--url", url), 1, "2001:db8:0:1::9")
-    one_line(mcoa("switches", "s9", "--url", url), 1, "'s9'")
+    one_line(mcoa("bindings", "2001:db8:0:1::9", "--url", url), 5, "2001:db8:0:1::9")
+    one_line(mcoa("switches", "s9", "--url", url), 5, "'s9'")
     one_line(mcoa("nodes", "x", "--url", url), 2, "'x'")
-    one_line(mcoa("nodes", "a/b?c", "--url", url), 1, "refused")
+    one_line(mcoa("nodes", "a/b?c", "--url", url), 5, "refused")
 
 
 @pytest.fixture
@@ -133,4 +133,4 @@ def other_server() -> Iterator[str]:
 
 
 def test_something_else_answers(mcoa: Callable[..., Any], other_server: str) -> None:
-    one_line(mcoa("nodes", "--url", other_server), 1, "is not a controller")
+    one_line(mcoa("nodes", "--url", other_server), 3, "is not a controller")

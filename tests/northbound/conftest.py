@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from controller.northbound import create_app
-from fake_control import FakeControl
+from fake_control import OPEN, FakeControl
 
 
 @pytest.fixture
@@ -14,6 +14,6 @@ def control() -> FakeControl:
 
 @pytest.fixture
 async def client(control: FakeControl) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(create_app(control), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(create_app(control, OPEN), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://northbound") as client:
         yield client

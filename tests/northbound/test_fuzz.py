@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.northbound import create_app
-from fake_control import FakeControl
+from fake_control import OPEN, FakeControl
 
 POLICY = "/v1/nodes/2001:db8:0:1::100/policies/video"
 
@@ -35,7 +35,7 @@ bodies = st.fixed_dictionaries(
 
 def put(control: FakeControl, content: bytes) -> httpx.Response:
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(create_app(control))
+        transport = httpx.ASGITransport(create_app(control, OPEN))
         async with httpx.AsyncClient(transport=transport, base_url="http://northbound") as client:
             return await client.put(POLICY, content=content, headers={"content-type": "application/json"})
 

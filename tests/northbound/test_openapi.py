@@ -5,14 +5,14 @@ import httpx
 import pytest
 
 from controller.northbound import create_app
-from fake_control import FakeControl
+from fake_control import OPEN, FakeControl
 
 METHODS = {"get", "put", "delete"}
 
 
 @pytest.fixture
 def document(control: FakeControl) -> dict[str, Any]:
-    found: dict[str, Any] = create_app(control).openapi()
+    found: dict[str, Any] = create_app(control, OPEN).openapi()
     return found
 
 

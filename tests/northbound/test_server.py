@@ -5,12 +5,12 @@ import httpx
 import pytest
 
 from controller.northbound import NorthboundServer, ServerError, create_app
-from fake_control import FakeControl
+from fake_control import OPEN, FakeControl
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_it_serves_on_a_free_port(control: FakeControl, host: str) -> None:
-    server = NorthboundServer(create_app(control), host, 0)
+    server = NorthboundServer(create_app(control, OPEN), host, 0)
     await server.start()
     try:
         assert server.port > 0
@@ -27,10 +27,10 @@ async def test_it_serves_on_a_free_port(control: FakeControl, host: str) -> None
 
 
 async def test_an_address_in_use_is_told_in_one_line(control: FakeControl) -> None:
-    first = NorthboundServer(create_app(control), "127.0.0.1", 0)
+    first = NorthboundServer(create_app(control, OPEN), "127.0.0.1", 0)
     await first.start()
     try:
-        second = NorthboundServer(create_app(control), "127.0.0.1", first.port)
+        second = NorthboundServer(create_app(control, OPEN), "127.0.0.1", first.port)
         with pytest.raises(ServerError, match=f"127.0.0.1:{first.port}: cannot listen: .*in use") as caught:
             await second.start()
         assert "\n" not in str(caught.value)
@@ -39,14 +39,14 @@ async def test_an_address_in_use_is_told_in_one_line(control: FakeControl) -> No
 
 
 async def test_an_address_of_another_machine_is_told(control: FakeControl) -> None:
-    server = NorthboundServer(create_app(control), "2001:db8::1", 0)
+    server = NorthboundServer(create_app(control, OPEN), "2001:db8::1", 0)
     with pytest.raises(ServerError, match=r"http://\[2001:db8::1\]:0: cannot listen"):
         await server.start()
 
 
 async def test_it_leaves_signals_alone(control: FakeControl) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    server = NorthboundServer(create_app(control), "127.0.0.1", 0)
+    server = NorthboundServer(create_app(control, OPEN), "127.0.0.1", 0)
     await server.start()
     try:
         assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
@@ -55,7 +55,7 @@ async def test_it_leaves_signals_alone(control: FakeControl) -> None:
 
 
 async def test_a_client_that_says_nothing_does_not_hold_up_the_end(control: FakeControl) -> None:
-    server = NorthboundServer(create_app(control), "127.0.0.1", 0)
+    server = NorthboundServer(create_app(control, OPEN), "127.0.0.1", 0)
     await server.start()
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n")

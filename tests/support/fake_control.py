@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from controller.mobility.address import Address, Prefix, format_address, parse_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import Binding
+from controller.northbound import Access, Role
 from controller.northbound.control import (
     BindingKey,
     BindingState,
@@ -27,6 +28,8 @@ from controller.northbound.control import (
     UnknownNodeError,
 )
 
+OPEN = Access(anonymous=Role.ADMIN)
+"""Lets everybody in."""
 HOME_AGENT = parse_address("2001:db8:0:1::1")
 NODE = parse_address("2001:db8:0:1::100")
 ROUTER = parse_address("2001:db8:0:1::200")

@@ -57,9 +57,9 @@ def _of(record: NodeRecord) -> _Bindings:
     return {(record.home_address, binding.bid, binding.care_of) for binding in record.bindings}
 
 
-async def _known(url: str) -> tuple[_Bindings, dict[Address, int]]:
+async def _known(url: str, token: str) -> tuple[_Bindings, dict[Address, int]]:
     """Ask the controller for all bindings and for the last sequence number of each node."""
-    async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=20, headers={"Authorization": f"Bearer {token}"}) as client:
         items = (await client.get("/v1/bindings")).json()["items"]
         nodes = (await client.get("/v1/nodes")).json()["items"]
     bindings = {
@@ -104,7 +104,7 @@ def _in_tables(rows: list[Row], agent: Address) -> _Bindings:
 
 async def _check(bed: Bed, controller: ControllerProcess, storm: Storm) -> None:
     """Everything that was acknowledged is there, or something newer that was asked for; tables equal bindings."""
-    known, sequences = await _known(controller.url)
+    known, sequences = await _known(controller.url, bed.token)
     for home, record in storm.acknowledged.items():
         sequence = sequences[home]
         assert sequence >= record.sequence, "an acknowledged registration was forgotten"
