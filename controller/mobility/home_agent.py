@@ -26,7 +26,7 @@ from controller.mobility.registrar import Registrar
 from controller.mobility.request import Arrival
 from controller.mobility.revocation import Revocations
 from controller.mobility.security.home_guard import HomeGuard
-from controller.mobility.security.policy import SecurityContext
+from controller.mobility.security.policy import NO_SECURITY, SecurityContext
 from controller.mobility.tunnel_errors import Tunnels
 from controller.mobility.wire.codes import IcmpType, Status, UpdateFlag
 from controller.mobility.wire.control_messages import Heartbeat, RevocationAcknowledgement, RevocationTrigger
@@ -50,10 +50,10 @@ class HomeAgent:
         self._outlet: Final = Outlet(config.error_rate, config.error_burst)
         self.counters: Final = self._outlet.counters
         self._times: Final = PrefixTimes(config.networks)
-        directory = Directory(config)
+        directory = self._directory = Directory(config)
         self._cache: Final = BindingCache(config, directory, self._times)
         record, outlet = self._cache.record, self._outlet
-        guard = HomeGuard(config.nodes, security)
+        guard = self._guard = HomeGuard(config.nodes, security)
         self._draining: Final = Draining(outlet, record, guard.protection)
         self._registrar: Final = Registrar(config, directory, self._cache, self._times, outlet, self._draining)
         random_bytes = no_randomness if security is None else security.random_bytes
@@ -164,6 +164,20 @@ class HomeAgent:
             LookupError: the node has none of these bindings.
         """
         return self._revocations.begin(home_address, None if bids is None else frozenset(bids), trigger, now)
+
+    def provision(self, node: NodeProvision) -> None:
+        """Serve a node from now on, or by other rules. What it has registered stays as it is: revoke what it may not keep.
+
+        Raises:
+            ValueError: another node uses the SPI of its security policy, or the engine has no `SecurityContext`; nothing changed.
+        """
+        self._guard.set(node.home_address, node.security)
+        self._directory.put(node)
+
+    def unprovision(self, home_address: Address) -> None:
+        """Serve a node no more, unless its home network is open. What it has registered stays: revoke it."""
+        self._directory.remove(home_address)
+        self._guard.set(home_address, NO_SECURITY)
 
     def drain(self, home_agents: Sequence[Address], now: float, time_left: float | None = None) -> None:
         """Ask all nodes to go to other home agents, best first, and prolong no binding from now on (RFC 5142).

@@ -151,10 +151,10 @@ class HomeAgentConfig:
 
 
 class Directory:
-    """Answers who a home address belongs to. Built once from the configuration; a look-up costs no search."""
+    """Answers who a home address belongs to. A look-up costs no search."""
 
     def __init__(self, config: HomeAgentConfig) -> None:
-        self._nodes: Final = config.nodes
+        self._nodes: Final = dict(config.nodes)
         self._networks: Final[dict[tuple[int, int, Address], HomeNetwork]] = {}
         for network in config.networks:
             shift = 128 - network.prefix.length
@@ -166,6 +166,19 @@ class Directory:
         self._ipv4: Final = {
             node.home_ipv4: home_address for home_address, node in config.nodes.items() if node.home_ipv4 is not None
         }
+
+    def put(self, node: NodeProvision) -> None:
+        """Serve a node from now on, or by other rules; what it has registered stays as it is."""
+        self.remove(node.home_address)
+        self._nodes[node.home_address] = node
+        if node.home_ipv4 is not None:
+            self._ipv4[node.home_ipv4] = node.home_address
+
+    def remove(self, home_address: Address) -> None:
+        """Serve a node no more, unless its network is open; nothing happens when it was not served."""
+        node = self._nodes.pop(home_address, None)
+        if node is not None and node.home_ipv4 is not None:
+            self._ipv4.pop(node.home_ipv4, None)
 
     def network(self, home_address: Address, home_agent: Address) -> HomeNetwork | None:
         """Return the most specific home network of that home agent that holds the home address."""

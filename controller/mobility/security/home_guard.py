@@ -37,7 +37,14 @@ from controller.mobility.security.authentication import (
 )
 from controller.mobility.security.esp import EspError, EspReceiver, EspSender, make_transform
 from controller.mobility.security.esp_packet import open_packet
-from controller.mobility.security.policy import AuthPolicy, EspPolicy, NoSecurity, SecurityContext
+from controller.mobility.security.policy import (
+    NO_SECURITY,
+    AuthPolicy,
+    EspPolicy,
+    NoSecurity,
+    SecurityContext,
+    SecurityPolicy,
+)
 from controller.mobility.security.protection import UNPROTECTED, Authenticated, InEsp, Protection
 from controller.mobility.security.replay import TimestampGuard, to_ntp
 from controller.mobility.timing import TokenBucket
@@ -95,30 +102,51 @@ class HomeGuard:
     def __init__(self, nodes: Mapping[Address, NodeProvision], context: SecurityContext | None) -> None:
         self._nodes: Final[dict[Address, _Authenticating | _Encrypting]] = {}
         self._inbound: Final[dict[int, _Encrypting]] = {}
+        self._policies: Final[dict[Address, SecurityPolicy]] = {}
+        self._context: Final = context
         self._offset: Final = context.clock_offset if context is not None else 0.0
         self._refusals: Final = TokenBucket(REFUSAL_RATE, REFUSAL_BURST)
         for home_address, provision in nodes.items():
-            policy = provision.security
-            if isinstance(policy, NoSecurity):
-                continue
-            if context is None:
-                raise ValueError(
-                    "a node has a security policy: the engine needs a SecurityContext with clock and randomness"
-                )
-            if isinstance(policy, AuthPolicy):
-                self._nodes[home_address] = _Authenticating(policy, TimestampGuard(policy.window))
-            else:
-                self._add_esp(home_address, policy, context)
+            self.set(home_address, provision.security)
+
+    def set(self, home_address: Address, policy: SecurityPolicy) -> None:
+        """Have a node prove itself by a policy; one that it has already keeps what it remembers of replays.
+
+        Raises:
+            ValueError: another node uses the SPI, or there is no context; nothing changed.
+        """
+        if self._policies.get(home_address, NO_SECURITY) == policy:
+            return
+        if isinstance(policy, NoSecurity):
+            self._forget(home_address)
+            return
+        if self._context is None:
+            raise ValueError(
+                "a node has a security policy: the engine needs a SecurityContext with clock and randomness"
+            )
+        if isinstance(policy, AuthPolicy):
+            self._forget(home_address)
+            self._nodes[home_address] = _Authenticating(policy, TimestampGuard(policy.window))
+        else:
+            self._add_esp(home_address, policy, self._context)
+        self._policies[home_address] = policy
+
+    def _forget(self, home_address: Address) -> None:
+        policy = self._policies.pop(home_address, None)
+        self._nodes.pop(home_address, None)
+        if isinstance(policy, EspPolicy):
+            self._inbound.pop(policy.from_node.spi, None)
 
     def _add_esp(self, home_address: Address, policy: EspPolicy, context: SecurityContext) -> None:
         spi = policy.from_node.spi
-        if spi in self._inbound:
+        if spi in self._inbound and self._inbound[spi].home_address != home_address:
             raise ValueError(f"two nodes use SPI {spi} towards the home agent: each needs one of its own")
         node = _Encrypting(
             home_address,
             EspReceiver(make_transform(policy.from_node, context.random_bytes), policy.replay_window),
             EspSender(policy.to_node.spi, make_transform(policy.to_node, context.random_bytes)),
         )
+        self._forget(home_address)
         self._nodes[home_address] = self._inbound[spi] = node
 
     # ESP
