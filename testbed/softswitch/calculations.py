@@ -1,6 +1,6 @@
 """Source text for hashes and checksums over lists of fields."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from testbed.softswitch.errors import UnsupportedError
 from testbed.softswitch.expressions import Expressions, store
@@ -15,12 +15,16 @@ def hash_of(scope: Scope, name: str, where: str) -> list[str]:
     Fields of headers that are not valid are left out, as BMv2 does.
     """
     calculation = scope.program.calculations[name]
-    algorithm = calculation["algo"]
+    return hash_over(scope, calculation["algo"], calculation["input"], where)
+
+
+def hash_over(scope: Scope, algorithm: str, inputs: Iterable[Json], where: str) -> list[str]:
+    """The same for an algorithm and its inputs, as a selector has them."""
     if algorithm not in HASHES:
         raise UnsupportedError(f"the hash algorithm {algorithm!r}", where)
     lines = ["acc = width = 0"]
     payload = False
-    for item in calculation["input"]:
+    for item in inputs:
         if item["type"] == "payload":
             payload = True
             continue

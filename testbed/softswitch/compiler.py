@@ -16,6 +16,7 @@ from testbed.softswitch.expressions import HELPERS
 from testbed.softswitch.function import FunctionWriter
 from testbed.softswitch.hashes import HASHES
 from testbed.softswitch.meters import MeterArray
+from testbed.softswitch.profiles import Member, Profile
 from testbed.softswitch.program import Json, Program, Table
 from testbed.softswitch.replication import Copy, Replication
 from testbed.softswitch.scope import Scope
@@ -50,6 +51,7 @@ class Compiled:
     counters: dict[str, CounterArray]
     meters: dict[str, MeterArray]
     registers: dict[str, list[int]]
+    profiles: dict[str, Profile]
     replication: Replication
 
 
@@ -100,6 +102,7 @@ class _Compiler:
         counters = {c.name: CounterArray(c.size) for c in program.counters.values() if c.direct is None}
         meters = {m.name: MeterArray(m.size) for m in program.meters.values() if m.direct is None}
         registers = {r.name: [0] * r.size for r in program.registers.values()}
+        profiles = {name: Profile(name) for name in program.profiles}
         arrays = self._bind_arrays(counters, meters, registers)
         text = FunctionWriter(self._scope, arrays, self._table_names, self._environment).write()
         code = compile(text, f"<{program.start} of {len(tables)} tables>", "exec")
@@ -107,7 +110,7 @@ class _Compiler:
         process = self._environment["process"]
         if not callable(process):
             raise ArtefactError("the generated module has no function")
-        return Compiled(program, process, text, tables, counters, meters, registers, self._replication)
+        return Compiled(program, process, text, tables, counters, meters, registers, profiles, self._replication)
 
     # -- run-time state ------------------------------------------------------------------------------------------------
 
@@ -123,6 +126,8 @@ class _Compiler:
                 spec.size,
                 Entry(spec.default, spec.default_args, hit=False),
             )
+            if spec.profile is not None:
+                table.default.target = Member(spec.default, spec.default_args)
             _fill(table, spec)
             name = f"T{len(tables)}_" + re.sub(r"\W", "_", spec.name)
             self._table_names[spec.name] = name
@@ -163,6 +168,8 @@ def _check_default(spec: Table) -> None:
 
 def _fill(table: ExactTable | MaskedTable, spec: Table) -> None:
     """Put the program's own entries in. Their priorities count the other way round: the smallest number wins."""
+    if spec.entries and spec.profile is not None:
+        raise UnsupportedError("entries in a table with an action profile", f"table {spec.name}")
     ids = [action.id for action in spec.actions]
     lowest = max((item.get("priority", 0) for item in spec.entries), default=0)
     ordered = spec.kind in {"ternary", "range"}

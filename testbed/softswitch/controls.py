@@ -8,9 +8,10 @@ if on the number of the action.
 from collections.abc import Mapping
 
 from testbed.softswitch.actions import Body, exits
+from testbed.softswitch.calculations import hash_over
 from testbed.softswitch.errors import ArtefactError
 from testbed.softswitch.expressions import Expressions, Text
-from testbed.softswitch.program import Action, Condition, Pipeline, Table
+from testbed.softswitch.program import Action, ActionProfile, Condition, Pipeline, Table
 from testbed.softswitch.scope import Scope
 from testbed.softswitch.source import Source
 
@@ -171,6 +172,8 @@ class ControlWriter:
             source.line("ended = 0")
         if _by_hit(table):
             source.line("hit = x.hit")
+        if table.profile is not None:
+            self._target(table.profile, name, table)
         self._actions(table)
         if _by_hit(table):
             with source.block("if hit:"):
@@ -179,6 +182,15 @@ class ControlWriter:
                 self._unless_ended(table.next.get("__MISS__"), guarded=guarded)
         elif _common_next(table):
             self._unless_ended(next(iter(table.next.values())), guarded=guarded)
+
+    def _target(self, profile: ActionProfile, name: str, table: Table) -> None:
+        """Leave in `x` the member that an entry refers to, or that the selector takes from its group; an empty group: NoAction."""
+        self._source.line("x = x.target")
+        if profile.algorithm is None:
+            return
+        with self._source.block("if x.slots is not None:"):
+            self._source.lines(hash_over(self._scope, profile.algorithm, profile.inputs, f"table {table.name}"))
+            self._source.line(f"x = x.slots[digest % x.count] if x.count else {name}.default.target")
 
     def _unless_ended(self, target: str | None, *, guarded: bool) -> None:
         """Go on, unless an action has ended the control with `exit`."""

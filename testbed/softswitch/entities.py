@@ -6,12 +6,21 @@ from finsy.proto import p4r
 
 from testbed.softswitch import errors
 from testbed.softswitch.errors import EntityError, invalid, not_found, unimplemented
+from testbed.softswitch.members import ProfileEntries
 from testbed.softswitch.meters import Meter, MeterConfig
-from testbed.softswitch.schema import ActionRef, Schema, TableSchema
+from testbed.softswitch.profiles import Target
+from testbed.softswitch.schema import Schema, TableSchema
 from testbed.softswitch.tables import Args, Entry, Match
-from testbed.softswitch.values import decode, decode_match, encode, encode_match, wildcard
-
-INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
+from testbed.softswitch.values import (
+    DELETE,
+    INSERT,
+    MODIFY,
+    decode_action,
+    decode_match,
+    encode_action,
+    encode_match,
+    wildcard,
+)
 
 
 class TableEntries:
@@ -19,11 +28,13 @@ class TableEntries:
 
     Args:
         schema: the pipeline.
+        profiles: members and groups that entries may refer to.
         clock: seconds; when a meter's buckets start to fill.
     """
 
-    def __init__(self, schema: Schema, clock: Callable[[], float]) -> None:
+    def __init__(self, schema: Schema, profiles: ProfileEntries, clock: Callable[[], float]) -> None:
         self._schema = schema
+        self._profiles = profiles
         self._clock = clock
 
     # -- write ---------------------------------------------------------------------------------------------------------
@@ -49,14 +60,11 @@ class TableEntries:
             raise not_found(f"table {table.name}: no such entry")
         elif kind == DELETE:
             table.table.remove(entry)
+            self._release(table, entry)
         else:
+            config = _meter_config(message)
             if message.HasField("action"):
-                ref, args = _action(message, table)
-                _require(ref.in_table, table, ref, "an entry")
-                config = _meter_config(message)
-                table.table.replace(entry, ref.index, args)
-            else:
-                config = _meter_config(message)
+                self._replace(message, table, entry)
             self._attach(message, table, entry, config)
 
     def _insert(
@@ -66,14 +74,30 @@ class TableEntries:
             raise EntityError(errors.ALREADY_EXISTS, f"table {table.name}: the entry is there already")
         if not message.HasField("action"):
             raise invalid(f"table {table.name}: an entry needs an action")
-        ref, args = _action(message, table)
-        _require(ref.in_table, table, ref, "an entry")
         config = _meter_config(message)
-        if len(table.table.entries) >= table.size:
-            raise EntityError(errors.RESOURCE_EXHAUSTED, f"table {table.name}: full with {table.size} entries")
-        entry = Entry(ref.index, args, match, priority)
+        if table.profile is None:
+            action, args = _action(message, table)
+            _check_room(table)
+            entry = Entry(action, args, match, priority)
+        else:
+            self._profiles.check(message.action, table.profile)
+            _check_room(table)
+            entry = Entry(table.table.default.action, (), match, priority)
+            entry.target = self._profiles.take(message.action, table.profile)
         self._attach(message, table, entry, config)
         table.table.insert(entry)
+
+    def _replace(self, message: p4r.TableEntry, table: TableSchema, entry: Entry) -> None:
+        if table.profile is None:
+            table.table.replace(entry, *_action(message, table))
+        else:
+            before = entry.target
+            entry.target = self._profiles.take(message.action, table.profile, instead=before)
+            self._release(table, entry, before)
+
+    def _release(self, table: TableSchema, entry: Entry, target: Target | None = None) -> None:
+        if table.profile is not None:
+            self._profiles.release(table.profile, target or entry.target)
 
     def _attach(self, message: p4r.TableEntry, table: TableSchema, entry: Entry, config: MeterConfig | None) -> None:
         """Metadata, counter and meter that come with an entry; a meter without configuration goes back to green."""
@@ -103,9 +127,7 @@ class TableEntries:
         if not message.HasField("action"):
             table.table.set_default(table.table.initial)
             return
-        ref, args = _action(message, table)
-        _require(ref.as_default, table, ref, "the default entry")
-        entry = Entry(ref.index, args, hit=False)
+        entry = Entry(*_action(message, table, default=True), hit=False)
         entry.metadata = message.metadata
         table.table.set_default(entry)
 
@@ -206,6 +228,8 @@ class TableEntries:
         tables = [self._table(message)] if message.table_id else list(self._schema.tables.values())
         if not message.table_id and (message.match or message.HasField("action")):
             raise invalid("a read of all tables can name neither match nor action")
+        if message.HasField("action") and tables[0].profile is not None:
+            raise invalid(f"table {tables[0].name}: its entries cannot be filtered by action")
         for table in tables:
             if message.is_default_action:
                 yield table, table.table.default
@@ -232,11 +256,10 @@ class TableEntries:
         else:
             message.is_default_action = True
         message.metadata = entry.metadata
-        if with_action and entry.action in table.by_index:
-            ref = table.by_index[entry.action]
-            message.action.action.action_id = ref.id
-            for param, value in zip(ref.params, entry.args, strict=True):
-                message.action.action.params.add(param_id=param.id, value=encode(value))
+        if with_action and table.profile is not None and entry.hit:
+            self._profiles.fill(message.action, table.profile, entry)
+        elif with_action and entry.action in table.by_index:
+            encode_action(message.action.action, table.by_index[entry.action], entry.args)
 
     # -- shared --------------------------------------------------------------------------------------------------------
 
@@ -303,31 +326,20 @@ def _refuse_extras(message: p4r.TableEntry, table: TableSchema) -> None:
         raise unimplemented(f"table {table.name}: idle timeouts")
 
 
-def _action(message: p4r.TableEntry, table: TableSchema) -> tuple[ActionRef, Args]:
+def _action(message: p4r.TableEntry, table: TableSchema, *, default: bool = False) -> tuple[int, Args]:
+    """Number and arguments of an entry's action."""
     if message.action.WhichOneof("type") != "action":
         raise invalid(f"table {table.name}: it takes actions directly, not by {message.action.WhichOneof('type')}")
-    action = message.action.action
-    ref = table.actions.get(action.action_id)
-    if ref is None:
-        raise invalid(f"table {table.name}: no action with id {action.action_id}")
-    given = {param.param_id: param.value for param in action.params}
-    if len(given) != len(action.params):
-        raise invalid(f"table {table.name}, action {ref.name}: a parameter is given twice")
-    args = []
-    for param in ref.params:
-        if param.id not in given:
-            raise invalid(f"table {table.name}, action {ref.name}: the parameter {param.name} is missing")
-        args.append(
-            decode(given.pop(param.id), param.width, f"table {table.name}, action {ref.name}, parameter {param.name}")
-        )
-    if given:
-        raise invalid(f"table {table.name}, action {ref.name}: no parameter with id {min(given)}")
-    return ref, tuple(args)
-
-
-def _require(allowed: bool, table: TableSchema, ref: ActionRef, what: str) -> None:  # noqa: FBT001 - a condition, not a mode
-    if not allowed:
+    ref, args = decode_action(message.action.action, table.actions, f"table {table.name}")
+    if not (ref.as_default if default else ref.in_table):
+        what = "the default entry" if default else "an entry"
         raise EntityError(errors.PERMISSION_DENIED, f"table {table.name}: {ref.name} cannot be the action of {what}")
+    return ref.index, args
+
+
+def _check_room(table: TableSchema) -> None:
+    if len(table.table.entries) >= table.size:
+        raise EntityError(errors.RESOURCE_EXHAUSTED, f"table {table.name}: full with {table.size} entries")
 
 
 def _same_action(message: p4r.TableEntry, table: TableSchema, entry: Entry) -> bool:

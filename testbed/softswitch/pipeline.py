@@ -10,15 +10,15 @@ from google.protobuf import text_format
 from testbed.softswitch.arrays import Arrays
 from testbed.softswitch.compiler import compile_program
 from testbed.softswitch.copies import ReplicationEntries
-from testbed.softswitch.entities import DELETE, INSERT, MODIFY, TableEntries
+from testbed.softswitch.entities import TableEntries
 from testbed.softswitch.errors import ArtefactError, invalid, not_found, unimplemented
+from testbed.softswitch.loader import load_program
+from testbed.softswitch.members import ProfileEntries
 from testbed.softswitch.packet_io import PacketIo
-from testbed.softswitch.program import load_program
 from testbed.softswitch.schema import bind, check_supported, visible_tables
+from testbed.softswitch.values import DELETE, INSERT, MODIFY
 
 _ABSENT = {
-    "action_profile_member": "action_profile_id",
-    "action_profile_group": "action_profile_id",
     "value_set_entry": "value_set_id",
     "digest_entry": "digest_id",
 }
@@ -50,10 +50,13 @@ class ForwardingPipeline:
         self.schema = bind(info, self.compiled)
         self.process = self.compiled.process
         self.packet_io = PacketIo(self.schema.packet_in, self.schema.packet_out)
-        tables, arrays = TableEntries(self.schema, clock), Arrays(self.schema, clock)
+        profiles = ProfileEntries(self.schema)
+        tables, arrays = TableEntries(self.schema, profiles, clock), Arrays(self.schema, clock)
         copies = ReplicationEntries(self.compiled.replication)
         self._writers: dict[str, Callable[[int, Any], None]] = {
             "table_entry": tables.write,
+            "action_profile_member": profiles.write_member,
+            "action_profile_group": profiles.write_group,
             "direct_counter_entry": tables.write_direct_counter,
             "direct_meter_entry": tables.write_direct_meter,
             "counter_entry": arrays.write_counter,
@@ -63,6 +66,8 @@ class ForwardingPipeline:
         }
         self._readers: dict[str, Callable[[Any], Iterator[p4r.Entity]]] = {
             "table_entry": tables.read,
+            "action_profile_member": profiles.read_member,
+            "action_profile_group": profiles.read_group,
             "direct_counter_entry": tables.read_direct_counter,
             "direct_meter_entry": tables.read_direct_meter,
             "counter_entry": arrays.read_counter,

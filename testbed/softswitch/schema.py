@@ -9,6 +9,7 @@ from finsy.proto import p4i
 from testbed.softswitch.compiler import Compiled, CounterArray
 from testbed.softswitch.errors import ArtefactError, UnsupportedError
 from testbed.softswitch.meters import MeterArray
+from testbed.softswitch.profiles import Profile
 from testbed.softswitch.program import Program
 from testbed.softswitch.program import Table as TableProgram
 from testbed.softswitch.tables import ExactTable, MaskedTable
@@ -81,6 +82,28 @@ class TableSchema:
     prioritised: bool
     counter: DirectUnits | None
     meter: DirectUnits | None
+    profile: "ProfileSchema | None" = None
+    """Where its entries' actions are; None: in the entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSchema:
+    """An action profile, or an action selector."""
+
+    id: int
+    name: str
+    selector: bool
+    size: int
+    max_group_size: int
+    by_members: bool
+    """Whether sizes count members; else they count weights."""
+    max_weight: int
+    """Of one member; 0: any."""
+    weightless: bool
+    """Whether weights are the switch's own affair, and must be 0."""
+    actions: dict[int, ActionRef]
+    by_index: dict[int, ActionRef]
+    profile: Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +128,7 @@ class Schema:
     counters: dict[int, tuple[ArraySchema, CounterArray]]
     meters: dict[int, tuple[ArraySchema, MeterArray]]
     registers: dict[int, tuple[ArraySchema, list[int]]]
+    profiles: dict[int, ProfileSchema]
     direct_counters: dict[int, TableSchema] = field(default_factory=dict)
     direct_meters: dict[int, TableSchema] = field(default_factory=dict)
     packet_in: tuple[Param, ...] = ()
@@ -123,7 +147,6 @@ def check_supported(info: p4i.P4Info) -> None:
         UnsupportedError: names the first such thing.
     """
     for what, items in (
-        ("action profiles", info.action_profiles),
         ("parser value sets", info.value_sets),
         ("digests", info.digests),
         ("extern instances", info.externs),
@@ -148,15 +171,17 @@ def bind(info: p4i.P4Info, compiled: Compiled) -> Schema:
         raise ArtefactError(
             f"the program has the table {min(hidden)}, which the P4Info does not know: they do not belong together"
         )
+    profiles = {item.preamble.id: _profile(info, item, program, compiled) for item in info.action_profiles}
     schema = Schema(
         info=info,
         compiled=compiled,
-        tables=_by_id(_table(info, item, program, compiled) for item in info.tables),
+        tables=_by_id(_table(info, item, compiled, profiles) for item in info.tables),
         counters={c.preamble.id: (_counter(c), _find(compiled.counters, c, "counter")) for c in info.counters},
         meters={m.preamble.id: (_meter(m), _find(compiled.meters, m, "meter")) for m in info.meters},
         registers={
             r.preamble.id: (_register(r, program), _find(compiled.registers, r, "register")) for r in info.registers
         },
+        profiles=profiles,
         packet_in=_metadata(info, program, "packet_in"),
         packet_out=_metadata(info, program, "packet_out"),
     )
@@ -178,9 +203,9 @@ def _by_id(tables: Iterable[TableSchema]) -> dict[int, TableSchema]:
     return {table.id: table for table in tables}
 
 
-def _table(info: p4i.P4Info, item: p4i.Table, program: Program, compiled: Compiled) -> TableSchema:
+def _table(info: p4i.P4Info, item: p4i.Table, compiled: Compiled, profiles: dict[int, ProfileSchema]) -> TableSchema:
     name = item.preamble.name
-    spec, table = program.tables.get(name), compiled.tables.get(name)
+    spec, table = compiled.program.tables.get(name), compiled.tables.get(name)
     if spec is None or table is None:
         raise ArtefactError(f"the P4Info has the table {name}, which the program does not: they do not belong together")
     fields = _fields(item, spec)
@@ -190,6 +215,9 @@ def _table(info: p4i.P4Info, item: p4i.Table, program: Program, compiled: Compil
         raise ArtefactError(f"table {name}: {item.size} entries in the P4Info, {spec.size} in the program")
     if item.is_const_table is False and not item.has_initial_entries and spec.entries:
         raise ArtefactError(f"table {name}: the program brings entries of its own, the P4Info says there are none")
+    profile = profiles.get(item.implementation_id)
+    if (profile and profile.profile.name) != (spec.profile and spec.profile.name):
+        raise ArtefactError(f"table {name}: its action profile differs between P4Info and program")
     return TableSchema(
         id=item.preamble.id,
         name=item.preamble.alias or name,
@@ -203,6 +231,39 @@ def _table(info: p4i.P4Info, item: p4i.Table, program: Program, compiled: Compil
         prioritised=any(f.kind in {"ternary", "range", "optional"} for f in fields),
         counter=counter,
         meter=meter,
+        profile=profile,
+    )
+
+
+def _profile(info: p4i.P4Info, item: p4i.ActionProfile, program: Program, compiled: Compiled) -> ProfileSchema:
+    name = item.preamble.name
+    spec = program.profiles.get(name)
+    if spec is None:
+        raise ArtefactError(
+            f"the P4Info has the action profile {name}, which the program does not: they do not belong together"
+        )
+    if item.with_selector != (spec.algorithm is not None):
+        raise ArtefactError(f"action profile {name}: a selector in one of P4Info and program, in the other not")
+    offers = [
+        _actions(info, table, program.tables[table.preamble.name])
+        for table in info.tables
+        if table.preamble.id in item.table_ids
+    ]
+    if any(offer.keys() != offers[0].keys() for offer in offers):
+        raise ArtefactError(f"action profile {name}: the tables that share it have different actions")
+    actions = {ref.id: ref for ref in offers[0].values() if ref.in_table} if offers else {}
+    return ProfileSchema(
+        id=item.preamble.id,
+        name=item.preamble.alias or name,
+        selector=item.with_selector,
+        size=item.size,
+        max_group_size=item.max_group_size,
+        by_members=item.HasField("sum_of_members"),
+        max_weight=item.sum_of_members.max_member_weight,
+        weightless=item.weights_disallowed,
+        actions=actions,
+        by_index={action.index: action for action in actions.values()},
+        profile=compiled.profiles[name],
     )
 
 

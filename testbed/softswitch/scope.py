@@ -108,6 +108,8 @@ class Scope:
             yield from self._scan(checksum)
         for calculation in program.calculations.values():
             yield from self._scan_input(calculation["input"])
+        for profile in program.profiles.values():
+            yield from self._scan_input(profile.inputs)
         for pairs in program.field_lists.values():
             yield from pairs
         egress_spec = program.aliases.get("standard_metadata.egress_spec", (STANDARD, "egress_spec"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from testbed.softswitch.meters import Meter
+    from testbed.softswitch.profiles import Target
 
 Args: TypeAlias = tuple[int, ...]
 CACHE_SIZE = 1 << 16
@@ -32,7 +33,7 @@ Identity: TypeAlias = tuple[Match, int]
 class Entry:
     """What a look-up gives: the action to run, and the entry's own counters and meter."""
 
-    __slots__ = ("action", "args", "bytes", "hit", "match", "metadata", "meter", "packets", "priority")
+    __slots__ = ("action", "args", "bytes", "hit", "match", "metadata", "meter", "packets", "priority", "target")
 
     def __init__(self, action: int, args: Args, match: Match = (), priority: int = 0, *, hit: bool = True) -> None:
         self.action = action
@@ -46,6 +47,8 @@ class Entry:
         self.bytes = 0
         self.meter: Meter | None = None
         self.metadata = b""
+        self.target: Target | None = None
+        """In a table with an action profile: the member or group that has the action."""
 
 
 class Table(ABC):

@@ -1,10 +1,14 @@
-"""P4Runtime's byte strings and FieldMatch messages, to and from integers."""
+"""P4Runtime's byte strings, FieldMatch and Action messages, to and from integers."""
+
+from collections.abc import Mapping
 
 from finsy.proto import p4r
 
 from testbed.softswitch.errors import invalid
-from testbed.softswitch.schema import MatchField
-from testbed.softswitch.tables import Part
+from testbed.softswitch.schema import ActionRef, MatchField
+from testbed.softswitch.tables import Args, Part
+
+INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 
 
 def decode(data: bytes, width: int, what: str) -> int:
@@ -86,3 +90,32 @@ def encode_match(field: MatchField, part: Part, match: p4r.FieldMatch) -> None:
         match.lpm.value, match.lpm.prefix_len = encode(part.value), part.mask.bit_count()
     else:
         match.ternary.value, match.ternary.mask = encode(part.value), encode(part.mask)
+
+
+def decode_action(message: p4r.Action, offered: Mapping[int, ActionRef], where: str) -> tuple[ActionRef, Args]:
+    """An action that a table or a profile offers, with its arguments in order.
+
+    Raises:
+        EntityError: it is not offered, or its parameters are not those of the action; or it is for default entries only.
+    """
+    ref = offered.get(message.action_id)
+    if ref is None:
+        raise invalid(f"{where}: no action with id {message.action_id}")
+    given = {param.param_id: param.value for param in message.params}
+    if len(given) != len(message.params):
+        raise invalid(f"{where}, action {ref.name}: a parameter is given twice")
+    args = []
+    for param in ref.params:
+        if param.id not in given:
+            raise invalid(f"{where}, action {ref.name}: the parameter {param.name} is missing")
+        args.append(decode(given.pop(param.id), param.width, f"{where}, action {ref.name}, parameter {param.name}"))
+    if given:
+        raise invalid(f"{where}, action {ref.name}: no parameter with id {min(given)}")
+    return ref, tuple(args)
+
+
+def encode_action(message: p4r.Action, ref: ActionRef, args: Args) -> None:
+    """The reverse of `decode_action`, into a new message."""
+    message.action_id = ref.id
+    for param, value in zip(ref.params, args, strict=True):
+        message.params.add(param_id=param.id, value=encode(value))

@@ -11,7 +11,7 @@ import pytest
 from finsy.proto import p4r, p4r_grpc
 
 import rig
-from softswitch_kit import Bench, config, p4info
+from softswitch_kit import DELETE, INSERT, MODIFY, Bench, Selectors, config, p4info
 
 pytestmark = [pytest.mark.bmv2, pytest.mark.root]
 
@@ -158,3 +158,47 @@ def test_copies(reference: Reference) -> None:
     orders = [(0, 1), (1, 9), (1, 8), (2, 1), (3, 0), (4, 3), (4, 0), (5, 0), (7, 0)]
     packets = [bytes([what, count, 0, 0, 0, number]) + bytes(10) for number, (what, count) in enumerate(orders)]
     compare(reference, "copies", replication(), packets)
+
+
+def members_and_groups() -> list[p4r.Update]:
+    """Weighted groups, made, changed and made again, so that handles are used again."""
+    bench = Selectors()
+    updates: list[p4r.Update] = []
+    bench.write = lambda kind, entity: updates.append(p4r.Update(type=kind, entity=entity))  # type: ignore[method-assign]
+    for member in (5, 1, 3, 8):
+        bench.member(INSERT, bench.selector, member, "set_result", 100 + member)
+    bench.member(DELETE, bench.selector, 1, None)
+    bench.group(INSERT, 1, {8: 3, 3: 1, 5: 2})
+    bench.member(INSERT, bench.selector, 4, "forward", 5, 104)
+    bench.group(INSERT, 2, {4: 2, 8: 5})
+    bench.group(MODIFY, 1, {4: 1, 5: 4})
+    bench.group(INSERT, 3, {8: 1, 4: 3, 3: 2})
+    for table, priority in (("balanced", 0), ("masked", 1)):
+        for group in (1, 2, 3):
+            bench.refer(INSERT, table, group=group, tag=group, priority=priority)
+        bench.refer(INSERT, table, member=3, tag=9, priority=priority)
+    bench.member(INSERT, bench.profile, 2, "forward", 6, 1)
+    bench.refer(INSERT, "plain", member=2, tag=1)
+    return updates
+
+
+def action_sets() -> list[p4r.Update]:
+    bench = Selectors()
+    updates: list[p4r.Update] = []
+    bench.write = lambda kind, entity: updates.append(p4r.Update(type=kind, entity=entity))  # type: ignore[method-assign]
+    first, second = bench.action("set_result", 1), bench.action("forward", 4, 2)
+    bench.one_shot(INSERT, "balanced", (first, 1), (second, 2), (first, 3), tag=1)
+    bench.one_shot(INSERT, "balanced", (first, 4), (second, 3), tag=2)
+    bench.one_shot(MODIFY, "balanced", (second, 5), (first, 2), tag=1)
+    return updates
+
+
+@pytest.mark.parametrize("updates", [members_and_groups(), action_sets()], ids=["members", "action sets"])
+def test_selectors(reference: Reference, updates: list[p4r.Update]) -> None:
+    packets = [
+        struct.pack(">BBIHBB", what, tag, source, 7 * source % 65536, 0, 0)
+        for what in (1, 2, 3)
+        for tag in (1, 2, 3, 9, 11)
+        for source in range(0, 400, 17)
+    ]
+    compare(reference, "selectors", updates, packets)

@@ -25,6 +25,11 @@ def ingress(data: Json) -> Json:
     return found
 
 
+def selector(data: Json) -> Json:
+    found: Json = next(p for p in ingress(data)["action_profiles"] if "selector" in p)["selector"]
+    return found
+
+
 def keyed(data: Json) -> Json:
     return next(table for table in ingress(data)["tables"] if table["key"])
 
@@ -39,7 +44,7 @@ def first_primitive(data: Json, op: str) -> Json:
 
 
 def test_the_programs_load_as_they_are() -> None:
-    for name in ("arithmetic", "parsing", "tables", "copies"):
+    for name in ("arithmetic", "parsing", "tables", "copies", "selectors"):
         load(name, lambda _: None)
 
 
@@ -48,8 +53,9 @@ SECTIONS: list[tuple[str, Callable[[Json], object], str]] = [
     ("tables", lambda d: d["parse_vsets"].append({"name": "set1"}), "parser value sets (set1)"),
     ("tables", lambda d: d["extern_instances"].append({"name": "ext1"}), "extern instances (ext1)"),
     ("tables", lambda d: d.update(novelties=[{"name": "n"}]), "the section 'novelties'"),
-    ("tables", lambda d: ingress(d)["action_profiles"].append({"name": "ap"}), "the action profile ap"),
-    ("tables", lambda d: ingress(d)["tables"][0].update(type="indirect"), "'indirect'"),
+    ("tables", lambda d: ingress(d)["tables"][0].update(type="twofold"), "'twofold'"),
+    ("selectors", lambda d: selector(d).update(algo="round_robin"), "the hash algorithm 'round_robin'"),
+    ("selectors", lambda d: selector(d)["input"][0].update(type="riddle"), "the calculation input 'riddle'"),
     ("tables", lambda d: ingress(d)["tables"][0].update(support_timeout=True), "idle timeouts"),
     ("tables", lambda d: first_primitive(d, "count").update(op="frobnicate"), "the primitive 'frobnicate'"),
     ("tables", lambda d: first_primitive(d, "assign")["parameters"][1].update(type="riddle"), "the operand type 'riddle'"),
@@ -162,7 +168,7 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
             yield from places(value, (*path, index))
 
 
-PROGRAMS = {name: json.loads(config(name)) for name in ("parsing", "tables", "copies")}
+PROGRAMS = {name: json.loads(config(name)) for name in ("parsing", "tables", "copies", "selectors")}
 PLACES = [(name, path) for name, data in PROGRAMS.items() for path in places(data) if path]
 JUNK = [
     None,

@@ -124,3 +124,66 @@ def fill_match(match: p4r.FieldMatch, kind: int, value: Value) -> None:
 
 def number(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8 or 1)
+
+
+class Selectors(Bench):
+    """The program `selectors`, and messages for its profile and its selector."""
+
+    TAG = 7
+
+    def __init__(self) -> None:
+        super().__init__("selectors")
+        self.profile = self.names.id("action_profiles", "profile")
+        self.selector = self.names.id("action_profiles", "selector")
+
+    def action(self, name: str, *args: int) -> p4r.Action:
+        action = next(a for a in self.info.actions if a.preamble.name.rpartition(".")[2] == name)
+        message = p4r.Action(action_id=action.preamble.id)
+        for param, value in zip(action.params, args, strict=True):
+            message.params.add(param_id=param.id, value=number(value))
+        return message
+
+    def member(self, kind: int, profile: int, member: int, name: str | None, *args: int) -> None:
+        entity = p4r.Entity()
+        entity.action_profile_member.action_profile_id = profile
+        entity.action_profile_member.member_id = member
+        if name is not None:
+            entity.action_profile_member.action.CopyFrom(self.action(name, *args))
+        self.write(kind, entity)
+
+    def group(self, kind: int, group: int, weights: dict[int, int] | list[tuple[int, int]], max_size: int = 12) -> None:
+        entity = p4r.Entity()
+        message = entity.action_profile_group
+        message.action_profile_id, message.group_id, message.max_size = self.selector, group, max_size
+        for member, weight in weights.items() if isinstance(weights, dict) else weights:
+            message.members.add(member_id=member, weight=weight)
+        self.write(kind, entity)
+
+    def entry(self, table: str, *, priority: int = 0, tag: int = TAG) -> p4r.Entity:
+        match = ("ternary", tag, 0xFF) if table == "masked" else tag
+        return self.names.entry(table, {"hdr.data.tag": match}, None, priority=priority)
+
+    def refer(
+        self, kind: int, table: str, *, member: int = 0, group: int = 0, tag: int = TAG, priority: int = 0
+    ) -> None:
+        entity = self.entry(table, tag=tag, priority=priority)
+        if group:
+            entity.table_entry.action.action_profile_group_id = group
+        else:
+            entity.table_entry.action.action_profile_member_id = member
+        self.write(kind, entity)
+
+    def one_shot(
+        self, kind: int, table: str, *actions: tuple[p4r.Action, int], priority: int = 0, tag: int = TAG
+    ) -> None:
+        entity = self.entry(table, priority=priority, tag=tag)
+        chosen = entity.table_entry.action.action_profile_action_set
+        chosen.SetInParent()
+        for action, weight in actions:
+            chosen.action_profile_actions.add(action=action, weight=weight)
+        self.write(kind, entity)
+
+    def out(self, frame: bytes) -> tuple[int, int, int]:
+        """Port, result and path."""
+        ((port, frame),) = self.run(frame)
+        return port, frame[8], frame[9]
