@@ -19,11 +19,12 @@ from itertools import count
 from typing import Final
 
 from controller.dataplane import pipeline as p
+from controller.dataplane.doors import Doors, localise, localise_stage
 from controller.dataplane.entries import Entry, EntryKey, Op, Update
 from controller.dataplane.flows import PolicyError, validate_policy
 from controller.dataplane.ids import Ids, Path
 from controller.dataplane.planner import node_entries, paths
-from controller.dataplane.plans import DELETE_STEPS, Plan, Stages, Step, plan
+from controller.dataplane.plans import DELETE_STEPS, Plan, Stage, Stages, Step, plan
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import NodeRecord, Transaction
@@ -80,6 +81,7 @@ class DesiredState:
         """The numbers of nodes and paths."""
         self._nodes: dict[Address, _Node] = {}
         self._static: dict[str, dict[EntryKey, Entry]] = {}
+        self._doors: dict[str, Doors] = {}
         self._transit: set[str] = set()
         self._wanted: dict[EntryKey, Entry] = {}
         self._sharers: dict[EntryKey, set[Address]] = {}
@@ -106,7 +108,12 @@ class DesiredState:
         static = self._static.get(switch, {})
         if switch in self._transit:
             return dict(static)
-        return {**static, **self._wanted, **{key: kept.entry for key, kept in self._lingering.items()}}
+        lingering = {key: kept.entry for key, kept in self._lingering.items()}
+        return localise({**static, **self._wanted, **lingering}, self._doors.get(switch, {}))
+
+    def localised(self, switch: str, stage: Stage) -> Stage:
+        """Return a stage of a plan as it is to be written to one switch."""
+        return localise_stage(stage, self._doors.get(switch, {}))
 
     def record(self, home_address: Address) -> NodeRecord | None:
         """Return the record whose entries are wanted."""
@@ -121,12 +128,16 @@ class DesiredState:
         return home_address in self._busy
 
     def path_ids(self, record: NodeRecord) -> dict[int, int]:
-        """Return the path id of each BID of a record that is wanted: with `Ids.node` what a store keeps.
+        """Return the path id of each BID of a record that is wanted, but one at home: with `Ids.node` what a store keeps.
 
         Raises:
             KeyError: the record was not given to `apply`.
         """
-        return {binding.bid: self.ids.path(binding.care_of, record.home_agent) for binding in record.bindings}
+        return {
+            binding.bid: self.ids.path(binding.care_of, record.home_agent)
+            for binding in record.bindings
+            if not binding.at_home
+        }
 
     # The beginning.
 
@@ -142,7 +153,7 @@ class DesiredState:
             policies: its flow policies.
 
         Raises:
-            ValueError: the numbers contradict those of another node, a binding is at home, or a policy is not valid.
+            ValueError: the numbers contradict those of another node, or a policy is not valid.
         """
         home_address = record.home_address
         checked = self._checked(home_address, policies)
@@ -151,25 +162,30 @@ class DesiredState:
         try:
             self.ids.nodes.restore(home_address, node_id, home_address)
             for binding in record.bindings:
-                if (number := path_ids.get(binding.bid)) is not None:
+                if not binding.at_home and (number := path_ids.get(binding.bid)) is not None:
                     self.ids.paths.restore(Path(binding.care_of, record.home_agent), number, home_address)
         except ValueError:
             self._drop_holds(home_address, to, _NOBODY)
             raise
         self.confirm(self._move(home_address, to, grace=False))
 
-    def set_static(self, switch: str, entries: Iterable[Entry], *, anchor: bool = True) -> Plan:
+    def set_static(
+        self, switch: str, entries: Iterable[Entry], *, anchor: bool = True, doors: Doors | None = None
+    ) -> Plan:
         """Replace the static entries of a switch, and return the plan that carries it out there.
 
         Args:
             switch: its name.
             entries: all of its static entries.
             anchor: it carries the nodes' entries too; False for a transit switch.
+            doors: its ways to home links; None: as before.
         """
         after = {entry.key: entry for entry in entries}
         change = plan(self._static.get(switch, {}), after, grace=False)
         self._static[switch] = after
         (self._transit.discard if anchor else self._transit.add)(switch)
+        if doors is not None:
+            self._doors[switch] = doors
         return change
 
     # Changes.
@@ -178,7 +194,7 @@ class DesiredState:
         """Change a node's bindings.
 
         Raises:
-            ValueError: it cannot be carried out (a binding at home, another node's prefix, no number left); nothing changed.
+            ValueError: it cannot be carried out (another node's prefix, no number left, say); nothing changed.
             RuntimeError: an earlier change of the node is still pending.
         """
         home_address = transaction.home_address

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from controller.dataplane import pipeline as p
+from controller.dataplane.doors import home_link_entry
 from controller.dataplane.entries import Entry, EntryKey, Lpm
 from controller.dataplane.flows import flow_entry, signalled_entries
 from controller.dataplane.ids import Path
 from controller.mobility.address import Address, Prefix, format_address
 from controller.mobility.flows import FlowPolicy
-from controller.mobility.model import NodeRecord
+from controller.mobility.model import Binding, NodeRecord
 
 
 class Numbers(Protocol):
@@ -31,7 +32,7 @@ class BindingCounters:
     """Towards the node: its entry in `tunnels`."""
     upstream: tuple[EntryKey, ...]
     """From the node: its entries in `host_sources` and `network_sources`. Empty if another BID of the node uses the same
-    care-of address and counts for both."""
+    care-of address and counts for both, and for a binding at home."""
 
 
 def address_number(address: Address) -> int:
@@ -48,20 +49,14 @@ def paths(record: NodeRecord | None) -> dict[Path, int]:
     """Return the paths that a node uses, each with the BID that its packets count for.
 
     A care-of address under two BIDs of one node is one path: a packet through it could belong to either, and the lowest BID is taken.
-
-    Raises:
-        ValueError: a binding is at home, which the data plane cannot carry yet.
+    A binding at home has none: what the node sends there is no tunnel (RFC 5648 section 5.6).
     """
     found: dict[Path, int] = {}
     for binding in record.bindings if record is not None else ():
         assert record is not None
-        if binding.at_home:
-            raise ValueError(
-                f"binding {binding.bid} of {format_address(record.home_address)} is at home (H flag): "
-                "the data plane cannot deliver over the home link and tunnels at once yet; register care-of addresses only"
-            )
-        path = Path(binding.care_of, record.home_agent)
-        found[path] = min(binding.bid, found.get(path, binding.bid))
+        if not binding.at_home:
+            path = Path(binding.care_of, record.home_agent)
+            found[path] = min(binding.bid, found.get(path, binding.bid))
     return found
 
 
@@ -74,7 +69,7 @@ def node_entries(record: NodeRecord | None, ids: Numbers, policies: Iterable[Flo
         policies: the node's valid flow policies; those whose BID is not registered are inactive (RFC 6089 section 5.3.4).
 
     Raises:
-        ValueError: a binding is at home, or a flow goes to several BIDs, which the data plane cannot carry yet.
+        ValueError: a flow goes to several BIDs, which the data plane cannot carry yet, or a binding at home has no link-layer address.
         KeyError: a number is missing in `ids`.
     """
     if record is None or (preferred := record.preferred) is None:
@@ -92,9 +87,7 @@ def node_entries(record: NodeRecord | None, ids: Numbers, policies: Iterable[Flo
             Entry(p.NETWORK_SOURCES, (path_id, lpm(prefix)), p.ALLOW_NETWORK, (node_id, bid))
             for prefix in record.prefixes
         ]
-    for binding in record.bindings:
-        ends = (address_number(record.home_agent), address_number(binding.care_of))
-        entries.append(Entry(p.TUNNELS, (node_id, binding.bid), p.ENCAP_IPV6, ends))
+    entries += [_tunnel(record, node_id, binding) for binding in record.bindings]
     active = {binding.bid for binding in record.bindings}
     entries += [flow_entry(node_id, policy) for policy in policies if policy.is_active(active)]
     entries += _signalled(record, node_id)
@@ -102,6 +95,23 @@ def node_entries(record: NodeRecord | None, ids: Numbers, policies: Iterable[Flo
     entries.append(Entry(p.HOME_ADDRESSES, (address_number(record.home_address),), p.MOBILE_NODE, (node_id,)))
     entries += [Entry(p.MOBILE_NETWORKS, (lpm(prefix),), p.MOBILE_NODE, (node_id,)) for prefix in record.prefixes]
     return {entry.key: entry for entry in entries}
+
+
+def _tunnel(record: NodeRecord, node_id: int, binding: Binding) -> Entry:
+    """Return the entry that carries a binding's packets to the node.
+
+    Raises:
+        ValueError: the binding is at home and nobody said where.
+    """
+    home_agent = address_number(record.home_agent)
+    if not binding.at_home:
+        ends = (home_agent, address_number(binding.care_of))
+        return Entry(p.TUNNELS, (node_id, binding.bid), p.ENCAP_IPV6, ends)
+    if binding.link_layer is None:
+        raise ValueError(
+            f"binding {binding.bid} of {format_address(record.home_address)} is at home without a link-layer address"
+        )
+    return home_link_entry(node_id, binding.bid, home_agent, int.from_bytes(binding.link_layer))
 
 
 def _signalled(record: NodeRecord, node_id: int) -> list[Entry]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import networkx as nx
 
 from controller.dataplane import pipeline as p
+from controller.dataplane.doors import Door
 from controller.dataplane.entries import Entry, Lpm, Rate, Ternary
 from controller.fabric.fields import Mac
 from controller.fabric.topology import Interface, Kind, MobileNode, Switch, Topology
@@ -39,8 +40,8 @@ _PUNTED: Final = {
 """What of the packets for a home agent address the controller sees, by protocol number."""
 _DISCOVERY_REQUEST: Final = 144
 """ICMPv6 type of a dynamic home agent address discovery request (RFC 6275 section 6.5)."""
-_NEIGHBOURS: Final = (134, 135)
-"""ICMPv6 types that the controller sees from a home link: Router Advertisement, Neighbor Solicitation."""
+_NEIGHBOURS: Final = (134, 135, 136)
+"""ICMPv6 types that the controller sees from a home link: Router Advertisement, Neighbor Solicitation and Advertisement."""
 _FORWARDERS: Final = frozenset({Kind.SWITCH, Kind.ACCESS_ROUTER})
 
 
@@ -216,3 +217,21 @@ def home_ports(topology: Topology, switch: str) -> tuple[HomePort, ...]:
         for network in topology.home_networks
         if interface.port is not None and interface.peer.node == network.link
     )
+
+
+def home_doors(topology: Topology, switch: str) -> dict[int, Door]:
+    """Return by which way a switch delivers frames on each home link, by home agent address as a number.
+
+    A switch that is not on a link hands them to the next one towards it.
+
+    Raises:
+        NoPathError: a home link is out of its reach.
+        KeyError: there is no such switch.
+    """
+    own = {int.from_bytes(home.home_agent): Door(home.port, home.mac) for home in home_ports(topology, switch)}
+    ways = routes(topology, switch)
+    for network in topology.home_networks:
+        number, hop = int.from_bytes(network.home_agent), ways.get(network.prefix)
+        if network.link is not None and hop is not None and number not in own:
+            own[number] = Door(hop.port, hop.source_mac, hop.destination_mac)
+    return own

@@ -217,11 +217,9 @@ def _check_home(request: Request, result: Mapping[int, Binding], seen: AbstractS
     """Return the status of a BID option with the H flag that has no other fault (RFC 5648 sections 5.6.3 and 6.3)."""
     if any(binding.at_home and bid in seen for bid, binding in result.items()):
         return Status.MCOA_MALFORMED  # two home bindings in one message
-    if request.home_binding is not HomeBinding.STATIC:
-        return _ACCEPTED
     if request.arrival.link_layer is None and not any(binding.link_layer for binding in _bindings(request)):
         return Status.MCOA_MALFORMED  # there is nowhere to hand over its packets to
-    return Status.MCOA_RETURNHOME_WO_NDP
+    return Status.MCOA_RETURNHOME_WO_NDP if request.home_binding is HomeBinding.STATIC else _ACCEPTED
 
 
 def _check_identifier(

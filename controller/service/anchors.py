@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from controller.dataplane.entries import EntryKey
@@ -18,9 +18,19 @@ _ETHERNET_FROM_US: Final = bytes(12) + b"\x86\xdd"
 
 
 class Anchors:
-    """Every switch that the service controls."""
+    """Every switch that the service controls.
 
-    def __init__(self, sessions: Iterable[SwitchSession]) -> None:
+    Args:
+        sessions: their sessions.
+        localised: makes of a stage for all of them what one of them, by name, is to be written.
+    """
+
+    def __init__(
+        self,
+        sessions: Iterable[SwitchSession],
+        localised: Callable[[str, Stage], Stage] = lambda _name, stage: stage,
+    ) -> None:
+        self._localised: Final = localised
         self.sessions = {session.name: session for session in sessions}
         """By name, in the order of the configuration."""
         self.unsent = 0
@@ -41,10 +51,9 @@ class Anchors:
             refused.update(result)
         return refused
 
-    @staticmethod
-    async def _write(session: SwitchSession, stage: Stage) -> dict[EntryKey, str]:
+    async def _write(self, session: SwitchSession, stage: Stage) -> dict[EntryKey, str]:
         try:
-            await session.write(stage)
+            await session.write(self._localised(session.name, stage))
         except WriteFailedError as error:
             return {
                 failure.update.entry.key: f"{session.name}: {code_name(failure.code)} {failure.message}"

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from controller.config import Settings
 from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import Rate
-from controller.fabric.paths import NoPathError, switch_entries
+from controller.fabric.paths import NoPathError, home_doors, switch_entries
 from controller.mobility.address import format_address
 from controller.mobility.events import Revoked
 from controller.mobility.home_agent import HomeAgent
@@ -84,7 +84,10 @@ class Service:
         self._engine = HomeAgent(settings.home_agent_config(), security=security)
         self._event_log = EventLog()
         self._desired = DesiredState()
-        self._anchors = Anchors(self._session(settings, artefacts, name) for name in self._switch_names(settings))
+        self._anchors = Anchors(
+            (self._session(settings, artefacts, name) for name in self._switch_names(settings)),
+            self._desired.localised,
+        )
         self._committer = Committer(
             self._desired,
             self._anchors,
@@ -118,9 +121,11 @@ class Service:
         for switch in settings.switches:
             try:
                 entries = switch_entries(settings.topology, switch.name, rate)
+                doors = home_doors(settings.topology, switch.name)
             except NoPathError as error:
                 raise ServiceError(f"{settings.topology_file}: {error}") from error
-            self._desired.set_static(switch.name, entries, anchor=switch.name in settings.topology.anchors)
+            anchor = switch.name in settings.topology.anchors
+            self._desired.set_static(switch.name, entries, anchor=anchor, doors=doors)
         return [switch.name for switch in settings.switches]
 
     def _session(self, settings: Settings, artefacts: Artefacts, name: str) -> SwitchSession:

@@ -1,10 +1,11 @@
 import pytest
 
 from controller.dataplane import pipeline as p
+from controller.dataplane.doors import Door
 from controller.dataplane.entries import Entry, Lpm
 from controller.dataplane.pipeline import TABLES
 from controller.fabric.loader import load_topology, parse_topology, sample_topologies
-from controller.fabric.paths import NoPathError, home_ports, routes, switch_entries
+from controller.fabric.paths import NoPathError, home_doors, home_ports, routes, switch_entries
 from controller.mobility.address import Prefix, parse_address
 
 TWO_SWITCHES = """
@@ -117,7 +118,7 @@ def test_only_anchors_take_signalling() -> None:
     topology = parse_topology(TWO_SWITCHES)
     tables = {switch: [entry.table for entry in switch_entries(topology, switch)] for switch in topology.switches}
     assert (
-        tables["a1"].count(p.SIGNALLING) == 16
+        tables["a1"].count(p.SIGNALLING) == 17
     )  # six protocols and discovery for each of two home agents, and the neighbours
     assert tables["a1"].count(p.HOME_AGENTS) == 2
     assert not {p.SIGNALLING, p.HOME_AGENTS} & set(tables["t1"])
@@ -140,3 +141,20 @@ def test_an_unreachable_network_is_named() -> None:
         routes(parse_topology(text), "a1")
     with pytest.raises(KeyError):
         routes(parse_topology(TWO_SWITCHES), "cn")
+
+
+def test_every_switch_has_a_way_to_the_home_link() -> None:
+    topology = load_topology(sample_topologies() / "three-access.yaml")
+    (home,) = home_ports(topology, "s1")
+    number = int.from_bytes(home.home_agent)
+    assert home_doors(topology, "s1") == {number: Door(home.port, home.mac)}
+    topology = parse_topology(TWO_SWITCHES)
+    doors = {switch: home_doors(topology, switch) for switch in topology.switches}
+    for network in topology.home_networks:
+        if network.link is None:
+            continue
+        number = int.from_bytes(network.home_agent)
+        for switch, found in doors.items():
+            on_link = any(home.home_agent == network.home_agent for home in home_ports(topology, switch))
+            assert (found[number].destination_mac is None) == on_link
+            assert on_link or found[number].port == routes(topology, switch)[network.prefix].port
