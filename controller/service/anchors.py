@@ -8,8 +8,8 @@ from typing import Final
 from controller.dataplane.entries import EntryKey
 from controller.dataplane.plans import Stage
 from controller.southbound.errors import SouthboundError, WriteFailedError, code_name
-from controller.southbound.options import SessionState
 from controller.southbound.session import SwitchSession
+from controller.southbound.states import SessionState
 
 LOG: Final = logging.getLogger(__name__)
 

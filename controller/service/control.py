@@ -40,8 +40,8 @@ from controller.service.committer import Committer
 from controller.service.jobs import PolicyJob
 from controller.service.revoker import Revoker
 from controller.southbound.errors import SouthboundError
-from controller.southbound.options import SessionState
 from controller.southbound.session import SwitchSession
+from controller.southbound.states import SessionState
 from controller.store import Store, StoreError
 
 LOG: Final = logging.getLogger(__name__)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
@@ -12,11 +11,12 @@ import grpc.aio
 from finsy.proto import U128, p4r, p4r_grpc
 
 from controller.dataplane import pipeline as p
-from controller.dataplane.entries import Entry, EntryKey, Op, Update
+from controller.dataplane.entries import Entries, Entry, EntryKey, Op, Update
 from controller.southbound.artefacts import Artefacts
 from controller.southbound.codec import Codec, Message
 from controller.southbound.errors import (
     ConnectionLostError,
+    DistrustError,
     Failure,
     NotReadyError,
     SouthboundError,
@@ -24,9 +24,13 @@ from controller.southbound.errors import (
     code_of,
     update_errors,
 )
+from controller.southbound.options import Foreign, Timeouts, WriteLog
+from controller.southbound.readback import Readback
 from controller.southbound.targets import Target
 
 _OK: Final = 0
+_WRITE: Final = "/p4.v1.P4Runtime/Write"
+_READ: Final = "/p4.v1.P4Runtime/Read"
 _NOT_FOUND: Final = int(grpc.StatusCode.NOT_FOUND.value[0])
 _ALREADY_EXISTS: Final = int(grpc.StatusCode.ALREADY_EXISTS.value[0])
 _GONE: Final = frozenset(
@@ -46,13 +50,11 @@ _SLICE: Final = 500
 _INSTEAD: Final = {(Op.INSERT, _ALREADY_EXISTS): Op.MODIFY, (Op.MODIFY, _NOT_FOUND): Op.INSERT}
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long one call may take, in seconds."""
-
-    write: float = 10.0
-    read: float = 60.0
-    push: float = 60.0
+def _positions(batch: Sequence[Update], failures: Sequence[Failure] | None) -> dict[int, int] | None:
+    if failures is None:
+        return None
+    codes = {id(failure.update): failure.code for failure in failures}
+    return {number: codes[id(update)] for number, update in enumerate(batch) if id(update) in codes} if codes else {}
 
 
 class Calls:
@@ -66,6 +68,7 @@ class Calls:
         target: its capabilities.
         role: the arbitration role; empty: full access.
         timeouts: of the calls.
+        journal: keeps what is written, with the results.
     """
 
     def __init__(
@@ -78,39 +81,61 @@ class Calls:
         *,
         role: str = "",
         timeouts: Timeouts | None = None,
+        journal: WriteLog | None = None,
     ) -> None:
         self.stub = p4r_grpc.P4RuntimeStub(channel)
-        self.election_id = 0
-        """The one that made this session primary."""
+        # What is written and what is read back is bytes already: see `encoding` and `readback`.
+        self._write_call = channel.unary_unary(_WRITE, None, p4r.WriteResponse.FromString)
+        self._read_call = channel.unary_stream(_READ, p4r.ReadRequest.SerializeToString, None)
+        self.sent = 0
+        """Updates that the switch has answered."""
+        self._head: bytes | None = None
         self._switch = switch
         self._device_id = device_id
         self._codec = codec
         self._target = target
         self._role = role
         self._timeouts = timeouts if timeouts is not None else Timeouts()
+        self._journal = journal
+        self._election_id = U128.encode(0)
+
+    def may_write(self, election_id: int) -> None:
+        """Write with this election id from now on: it has made this session primary."""
+        self._election_id = U128.encode(election_id)
+        request = p4r.WriteRequest(device_id=self._device_id, role=self._role, election_id=self._election_id)
+        self._head = request.SerializeToString()
+
+    def must_not_write(self) -> None:
+        """Send no more writes, those of a stage that is under way included: somebody else is primary."""
+        self._head = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether this session may write."""
+        return self._head is not None
 
     # The pipeline.
 
-    async def cookie(self) -> int | None:
-        """Return the cookie of the switch's pipeline; None if it has no pipeline."""
+    async def pipeline(self) -> tuple[int, Message] | None:
+        """Return cookie and P4Info of the switch's pipeline; None if it has no pipeline."""
         request = p4r.GetForwardingPipelineConfigRequest(
-            device_id=self._device_id, response_type=p4r.GetForwardingPipelineConfigRequest.COOKIE_ONLY
+            device_id=self._device_id, response_type=p4r.GetForwardingPipelineConfigRequest.P4INFO_AND_COOKIE
         )
-        with self._failures("reading the pipeline's cookie"):
+        with self._failures("reading which pipeline there is"):
             try:
-                response = await self.stub.GetForwardingPipelineConfig(request, timeout=self._timeouts.read)
+                response = await self.stub.GetForwardingPipelineConfig(request, timeout=self._timeouts.query)
             except grpc.aio.AioRpcError as error:
                 if error.code() in _NO_PIPELINE:
                     return None
                 raise
-        return int(response.config.cookie.cookie) if response.config.HasField("cookie") else None
+        return int(response.config.cookie.cookie), response.config.p4info
 
     async def push(self, artefacts: Artefacts) -> None:
         """Make a program the switch's pipeline. Its tables are empty after that."""
         request = p4r.SetForwardingPipelineConfigRequest(
             device_id=self._device_id,
             role=self._role,
-            election_id=U128.encode(self.election_id),
+            election_id=self._election_id,
             action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
         )
         request.config.p4info.CopyFrom(artefacts.info)
@@ -170,13 +195,23 @@ class Calls:
         return failures
 
     async def _send(self, batch: Sequence[Update]) -> list[Failure]:
-        request = p4r.WriteRequest(
-            device_id=self._device_id, role=self._role, election_id=U128.encode(self.election_id)
-        )
-        self._codec.add_updates(request, batch)
+        head = self._head
+        if head is None:
+            raise NotReadyError(f"{self._switch}: another controller is primary")
+        request = head + self._codec.updates(batch)
+        failures: list[Failure] | None = None
+        try:
+            failures = await self._send_request(request, batch)
+        finally:
+            self.sent += len(batch)
+            if self._journal is not None:
+                self._journal.append(self._switch, request, _positions(batch, failures))
+        return failures
+
+    async def _send_request(self, request: bytes, batch: Sequence[Update]) -> list[Failure]:
         with self._failures("writing"):
             try:
-                await self.stub.Write(request, timeout=self._timeouts.write)
+                await self._write_call(request, timeout=self._timeouts.write)
             except grpc.aio.AioRpcError as error:
                 if error.code() in _GONE or error.code() is grpc.StatusCode.PERMISSION_DENIED:
                     raise
@@ -193,13 +228,13 @@ class Calls:
 
     # Reading.
 
-    async def read_entries(self) -> dict[EntryKey, Entry]:
-        """Return all entries of all tables, without default entries.
+    async def compare(self, desired: Entries) -> Readback:
+        """Read all entries of all tables, without default entries, beside what they should be.
 
         Raises:
             ConnectionLostError: the switch did not answer.
             SouthboundError: it refused.
-            CodecError: it has entries that are not of the program.
+            DistrustError: it sent what no switch with our program would send.
         """
         request = self._read_request()
         for name, table_id in self._codec.table_ids.items():
@@ -207,13 +242,23 @@ class Calls:
             wanted.table_id = table_id
             if p.TABLES[name].metered:
                 wanted.meter_config.SetInParent()
-        entries: dict[EntryKey, Entry] = {}
-        async for entity in self._read(request, "reading the tables"):
-            message = entity.table_entry
-            if not message.is_default_action and not message.is_const:
-                entry = self._codec.decode(message)
-                entries[entry.key] = entry
-        return entries
+        found = Readback(self._switch, self._codec, desired)
+        with self._failures("reading the tables"):
+            answers = self._read_call(request, timeout=self._timeouts.read)
+            # While the switch gathers its entries we encode ours, in slices: other tasks get their turn.
+            several = list(desired.values())
+            for start in range(0, len(several), _SLICE):
+                found.expect(several[start : start + _SLICE])
+                await asyncio.sleep(0)
+            async for answer in answers:
+                for _ in found.take(answer, _SLICE):
+                    await asyncio.sleep(0)
+        return found
+
+    async def read_entries(self) -> dict[EntryKey, Entry]:
+        """Return all entries of all tables, without default entries; raises as `compare` does."""
+        drift = (await self.compare({})).drift(Foreign.REMOVE)
+        return {entry.key: entry for entry in drift.foreign}
 
     async def read_counters(self, table: str) -> dict[EntryKey, tuple[int, int]]:
         """Return packets and bytes that each entry of a table has counted.
@@ -234,7 +279,7 @@ class Calls:
             message = entity.table_entry
             if not message.is_default_action:
                 counted = message.counter_data
-                counters[self._codec.decode_key(message)] = (counted.packet_count, counted.byte_count)
+                counters[self._codec.decode_key(message)] = self._plausible(table, counted)
         return counters
 
     async def read_drops(self, counter_id: int) -> dict[int, tuple[int, int]]:
@@ -247,12 +292,15 @@ class Calls:
         request = self._read_request()
         request.entities.add().counter_entry.counter_id = counter_id
         return {
-            entity.counter_entry.index.index: (
-                entity.counter_entry.data.packet_count,
-                entity.counter_entry.data.byte_count,
-            )
+            entity.counter_entry.index.index: self._plausible("drops", entity.counter_entry.data)
             async for entity in self._read(request, "reading the drops")
         }
+
+    def _plausible(self, what: str, data: Message) -> tuple[int, int]:
+        packets, octets = int(data.packet_count), int(data.byte_count)
+        if packets < 0 or octets < 0 or (octets > 0 and packets == 0):
+            raise DistrustError(f"{self._switch} counts {packets} packets and {octets} bytes in {what}")
+        return packets, octets
 
     def _read_request(self) -> Message:
         return p4r.ReadRequest(device_id=self._device_id, role=self._role)

@@ -1,23 +1,15 @@
-"""Entries to P4Runtime messages and back: names to ids, integers to canonical octets (P4Runtime section 8.4).
-
-Every shape of update (operation, table, action, which fields are given) is built once as a template; encoding copies it and
-puts the values in. That is several times faster than building messages from objects.
-"""
+"""Entries to P4Runtime and back: names to ids, integers to canonical octets (P4Runtime section 8.4)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-from finsy.proto import p4i, p4r
+from finsy.proto import p4i
 
-from controller.dataplane.entries import Entry, EntryKey, Lpm, Match, Op, Range, Rate, Ternary, Update
+from controller.dataplane.entries import Entry, EntryKey, Lpm, Match, Range, Rate, Ternary, Update
+from controller.southbound.encoding import CodecError, Encoder, Message
 
-Message: TypeAlias = Any
-"""A message of finsy's protocol buffers: the package has no types."""
-
-
-class CodecError(ValueError):
-    """An entry does not fit the program, or a switch sent what does not."""
+__all__ = ["Codec", "CodecError", "Message", "octets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +35,6 @@ class _Table:
     sparse: bool
     """Whether fields may be left out."""
     actions: dict[str, _Action]
-
-
-_ShapeKey: TypeAlias = tuple[int, str, str, tuple[bool, ...] | None]
-_Shape: TypeAlias = tuple[Message, tuple[_Field, ...], tuple[int, ...]]
 
 
 def octets(value: int) -> bytes:
@@ -81,7 +69,7 @@ class Codec:
                 table.preamble.id, table.preamble.alias, fields, sparse, offered
             )
         self._by_id = {table.id: table for table in self._tables.values()}
-        self._shapes: dict[_ShapeKey, _Shape] = {}
+        self._encoder = Encoder(info)
 
     @property
     def table_ids(self) -> dict[str, int]:
@@ -90,60 +78,21 @@ class Codec:
 
     # Encoding.
 
-    def add_updates(self, request: Message, updates: Iterable[Update]) -> None:
-        """Append updates to a `p4.v1.WriteRequest`.
+    def updates(self, updates: Iterable[Update]) -> bytes:
+        """Return updates as fields of a serialised `p4.v1.WriteRequest`.
 
         Raises:
             CodecError: an entry does not fit the program.
         """
-        add = request.updates.add
-        shapes = self._shapes
-        try:
-            for update in updates:
-                op, entry = update
-                table = self._tables[entry.table]
-                given = tuple(match is not None for match in entry.match) if table.sparse else None
-                shape = shapes.get((op, entry.table, entry.action, given))
-                template, fields, widths = shape if shape is not None else self._new_shape(op, entry, given)
-                message = add()
-                message.CopyFrom(template)
-                _put_values(message.entity.table_entry, entry, fields, widths)
-        except (KeyError, ValueError, OverflowError, TypeError, AttributeError) as error:
-            raise CodecError(f"{update.entry} does not fit the program: {error}") from error
+        return self._encoder.updates(updates)
 
-    def entry_message(self, entry: Entry) -> Message:
-        """Return an entry as `p4.v1.TableEntry`.
+    def entry(self, entry: Entry) -> bytes:
+        """Return an entry as a serialised `p4.v1.TableEntry`: the only serialisation that it has here.
 
         Raises:
             CodecError: it does not fit the program.
         """
-        request = p4r.WriteRequest()
-        self.add_updates(request, [Update(Op.INSERT, entry)])
-        return request.updates[0].entity.table_entry
-
-    def _new_shape(self, op: Op, entry: Entry, given: tuple[bool, ...] | None) -> _Shape:
-        table = self._tables[entry.table]
-        if entry.action not in table.actions:
-            raise CodecError(f"table {table.name} has no action {entry.action!r}")
-        action = table.actions[entry.action]
-        if len(entry.match) != len(table.fields):
-            raise CodecError(f"table {table.name} has {len(table.fields)} fields, not {len(entry.match)}")
-        message = p4r.Update(type=int(op))
-        body = message.entity.table_entry
-        body.table_id = table.id
-        present = tuple(field for index, field in enumerate(table.fields) if given is None or given[index])
-        for field in present:
-            _set_kind(body.match.add(field_id=field.id), field)
-        if len(present) != len(table.fields) and any(
-            field.kind == p4i.MatchField.EXACT for field in table.fields if field not in present
-        ):
-            raise CodecError(f"an exact field of {table.name} has no value")
-        body.action.action.action_id = action.id
-        for param_id in self._param_ids[action.id]:
-            body.action.action.params.add(param_id=param_id)
-        shape = (message, present, action.widths)
-        self._shapes[op, entry.table, entry.action, given] = shape
-        return shape
+        return self._encoder.entry(entry)
 
     # Decoding.
 
@@ -195,61 +144,6 @@ _EXACT: Final = p4i.MatchField.EXACT
 _LPM: Final = p4i.MatchField.LPM
 _TERNARY: Final = p4i.MatchField.TERNARY
 _RANGE: Final = p4i.MatchField.RANGE
-
-
-def _set_kind(part: Message, field: _Field) -> None:
-    """Choose the member of the match that a field's kind asks for; values follow."""
-    if field.kind == _EXACT:
-        part.exact.value = b"\0"
-    elif field.kind == _LPM:
-        part.lpm.value = b"\0"
-    elif field.kind == _TERNARY:
-        part.ternary.value = b"\0"
-    elif field.kind == _RANGE:
-        part.range.low = b"\0"
-    else:
-        raise CodecError(f"field {field.name} is matched in a way that is not supported")
-
-
-def _fit(value: int, width: int) -> bytes:
-    length = value.bit_length()
-    if length > width:
-        raise CodecError(f"{value} has more than {width} bits")
-    return value.to_bytes((length + 7) >> 3 or 1)
-
-
-def _put_values(body: Message, entry: Entry, fields: tuple[_Field, ...], widths: tuple[int, ...]) -> None:
-    values: Iterable[Any] = entry.match if len(fields) == len(entry.match) else filter(_is_given, entry.match)
-    for part, field, value in zip(body.match, fields, values, strict=True):
-        kind, width = field.kind, field.width
-        if kind == _EXACT:
-            part.exact.value = _fit(value, width)
-        elif kind == _LPM:
-            lpm = part.lpm
-            lpm.value = _fit(value.value, width)
-            lpm.prefix_len = value.length
-        elif kind == _TERNARY:
-            ternary = part.ternary
-            ternary.value = _fit(value.value, width)
-            ternary.mask = _fit(value.mask, width)
-        else:
-            both = part.range
-            both.low = _fit(value.low, width)
-            both.high = _fit(value.high, width)
-    if entry.params or widths:
-        for param, width, number in zip(body.action.action.params, widths, entry.params, strict=True):
-            param.value = _fit(number, width)
-    if entry.priority:
-        body.priority = entry.priority
-    if entry.rate is not None:
-        # One colour boundary: committed and peak rate are the same, so a packet is green or red.
-        meter = body.meter_config
-        meter.cir = meter.pir = entry.rate.per_second
-        meter.cburst = meter.pburst = entry.rate.burst
-
-
-def _is_given(match: Match) -> bool:
-    return match is not None
 
 
 def _value(field: _Field, part: Message | None) -> Match:

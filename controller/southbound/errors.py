@@ -25,6 +25,10 @@ class ConnectionLostError(SouthboundError):
     """The switch did not answer, so it is unknown what it carried out. The session reconnects and reconciles."""
 
 
+class DistrustError(SouthboundError):
+    """The switch said what cannot be true. It is not written to before it has been read back and found right."""
+
+
 class Failure(NamedTuple):
     """One update that a switch refused."""
 

@@ -1,11 +1,14 @@
 """What a session is told: its switch, its limits, where it remembers election ids; and the states that it goes through."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
 
-from controller.southbound.calls import Timeouts
+import grpc
+import grpc.aio
+
 from controller.southbound.targets import TARGETS, Target
 
 MEBIBYTE: Final = 1 << 20
@@ -24,18 +27,12 @@ CHANNEL_OPTIONS: Final = (
 )
 
 
-class SessionState(StrEnum):
-    """Where a session stands."""
+class Foreign(StrEnum):
+    """What becomes of entries that somebody else put into a switch."""
 
-    STOPPED = "stopped"
-    CONNECTING = "connecting"
-    """Not reachable yet, or again."""
-    STANDBY = "standby"
-    """Connected, but another controller is primary, or nobody yet."""
-    SYNCING = "syncing"
-    """Primary; the pipeline is being pushed or the tables reconciled."""
-    READY = "ready"
-    """Primary, with the tables as desired: writes are taken."""
+    REMOVE = "remove"
+    ADOPT = "adopt"
+    """They stay, and are reported; not in tables whose entries say that somebody is registered."""
 
 
 class ElectionIds(Protocol):
@@ -46,6 +43,19 @@ class ElectionIds(Protocol):
 
     async def save(self, switch: str, election_id: int) -> None:
         """Keep an id, durably, before it is used."""
+
+
+class WriteLog(Protocol):
+    """Keeps what was written: `journal.Journal` is one."""
+
+    def append(self, switch: str, request: bytes, refused: Mapping[int, int] | None) -> None:
+        """Keep one Write.
+
+        Args:
+            switch: its name.
+            request: the serialised `p4.v1.WriteRequest`.
+            refused: of its updates, by position, those that were refused, with the code; None: there was no answer.
+        """
 
 
 class MemoryElectionIds:
@@ -61,6 +71,17 @@ class MemoryElectionIds:
     async def save(self, switch: str, election_id: int) -> None:
         """Keep an id."""
         self.ids[switch] = election_id
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long one call may take, in seconds."""
+
+    query: float = 10.0
+    """Which pipeline there is."""
+    write: float = 10.0
+    read: float = 60.0
+    push: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +108,9 @@ class SessionOptions:
     """None: no encryption."""
     takeover: bool = True
     """On a new connection, bid higher than a primary that is there; False: stay standby until there is none."""
+    foreign: Foreign = Foreign.REMOVE
+    audit_interval: float = 30.0
+    """Seconds between two comparisons of a switch that is ready; 0: never on its own."""
     packet_backlog: int = 1024
     """Packets from the switch that may wait; more are dropped and counted."""
     pause: float = 0.2
@@ -96,3 +120,22 @@ class SessionOptions:
     answer_time: float = 5.0
     """Seconds that a switch has to answer an arbitration message."""
     timeouts: Timeouts = field(default_factory=Timeouts)
+    journal: WriteLog | None = None
+    """Keeps what is written."""
+
+
+def open_channel(options: SessionOptions) -> grpc.aio.Channel:
+    """Return a channel to a switch.
+
+    Raises:
+        OSError: a TLS file cannot be read.
+    """
+    tls = options.tls
+    if tls is None:
+        return grpc.aio.insecure_channel(options.address, options=CHANNEL_OPTIONS)
+    credentials = grpc.ssl_channel_credentials(
+        tls.ca.read_bytes(),
+        tls.key.read_bytes() if tls.key else None,
+        tls.certificate.read_bytes() if tls.certificate else None,
+    )
+    return grpc.aio.secure_channel(options.address, credentials, options=CHANNEL_OPTIONS)

@@ -1,15 +1,17 @@
 """One session with one switch: connect, become primary, bring the pipeline and the tables to what they should be, serve.
 
-It is a loop that never gives up: whatever ends a connection, it starts over after a pause. Writes are taken only while the
-tables are as desired; a change that comes while they are not is carried out by the reconciliation, which reads what is
-desired anew until nothing differs.
+It is a loop that never gives up: whatever ends a connection, it starts over after a pause. `states` has the table of what
+leads where. Writes are taken only while the tables are as desired; a change that comes while they are not is carried out by the
+reconciliation, which reads what is desired anew until nothing differs.
 """
 
 import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, TypeVar
 
 import grpc
 import grpc.aio
@@ -17,18 +19,26 @@ import grpc.aio
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entries, Entry, EntryKey, Update
 from controller.dataplane.pipeline import DropReason
-from controller.dataplane.plans import Stages, diff
 from controller.southbound.artefacts import ArtefactError, Artefacts
 from controller.southbound.calls import Calls
 from controller.southbound.codec import Codec, CodecError
-from controller.southbound.errors import ConnectionLostError, NotReadyError, SouthboundError, WriteFailedError
-from controller.southbound.options import CHANNEL_OPTIONS, ElectionIds, SessionOptions, SessionState
-from controller.southbound.stream import PacketIn, Stream, StreamCodec
+from controller.southbound.errors import ConnectionLostError, DistrustError, NotReadyError, SouthboundError
+from controller.southbound.options import ElectionIds, SessionOptions, open_channel
+from controller.southbound.readback import Drift
+from controller.southbound.reconciler import Reconciler
+from controller.southbound.states import SessionEvent, SessionState, after
+from controller.southbound.stream import Arbitration, Digest, Idle, PacketIn, Stream, StreamCodec
 
 _LOG = logging.getLogger(__name__)
 
 StateListener = Callable[["SwitchSession", SessionState], None]
 PacketHandler = Callable[[PacketIn], Awaitable[None] | None]
+NoticeHandler = Callable[[Digest | Idle], None]
+
+_T = TypeVar("_T")
+
+KEPT_SUSPICIONS: Final = 16
+"""How many of the last things that a switch cannot have meant are remembered."""
 
 
 class SwitchSession:
@@ -39,8 +49,10 @@ class SwitchSession:
         artefacts: the program that it must run.
         desired: gives the entries that its tables should hold now.
         election_ids: remembers what was bid.
+        in_flight: gives the keys of entries that a change is about to write: where they differ is no drift.
         on_state: called with the session after each change of `state`.
         on_packet: called with each packet that the switch hands up, one after the other.
+        on_notice: called with each list of digests and each idle timeout.
 
     Raises:
         ArtefactError: the program is not built for this kind of switch.
@@ -53,8 +65,10 @@ class SwitchSession:
         desired: Callable[[], Entries],
         election_ids: ElectionIds,
         *,
+        in_flight: Callable[[], Iterable[EntryKey]] = tuple,
         on_state: StateListener | None = None,
         on_packet: PacketHandler | None = None,
+        on_notice: NoticeHandler | None = None,
     ) -> None:
         if artefacts.config_format != options.target.config_format:
             raise ArtefactError(
@@ -65,14 +79,15 @@ class SwitchSession:
         self.state = SessionState.STOPPED
         self.last_error: str | None = None
         """Why the session last failed; None if it never did."""
+        self.suspicions: deque[str] = deque(maxlen=KEPT_SUSPICIONS)
+        """What the switch said lately that cannot be true."""
         self._dropped_before = 0
-        self._artefacts = artefacts
-        self._desired = desired
         self._election_ids = election_ids
         self._on_state = on_state
         self._on_packet = on_packet
+        self._on_notice = on_notice
         self._codec = Codec(artefacts.info)
-        self._stream_codec = StreamCodec(artefacts.info)
+        self._stream_codec = StreamCodec(artefacts.info, self._codec)
         (self._drops_id,) = (c.preamble.id for c in artefacts.info.counters if c.preamble.alias == p.DROPS_COUNTER)
         self._sizes = {table.preamble.alias: int(table.size) for table in artefacts.info.tables}
         self._seen = 0
@@ -81,6 +96,7 @@ class SwitchSession:
         self._calls: Calls | None = None
         self._stream: Stream | None = None
         self._writing = asyncio.Lock()
+        self._reconciler = Reconciler(options, artefacts, desired, in_flight)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -90,13 +106,28 @@ class SwitchSession:
 
     @property
     def packets_dropped(self) -> int:
-        """Packets from the switch that found the backlog full, over all connections."""
+        """Messages of either direction that found a queue full, over all connections."""
         return self._dropped_before + (self._stream.dropped if self._stream is not None else 0)
 
     @property
     def table_sizes(self) -> dict[str, int]:
         """The size of each table that the program asks for."""
         return dict(self._sizes)
+
+    @property
+    def drift(self) -> Drift:
+        """What the last comparison found, repaired or not."""
+        return self._reconciler.last
+
+    @property
+    def repaired(self) -> int:
+        """Entries that were not as desired while the session was ready, and were put right, since the start."""
+        return self._reconciler.repaired
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Updates written and to be written by the reconciliation that is under way, or was last."""
+        return self._reconciler.progress(self._calls)
 
     # Life.
 
@@ -126,11 +157,11 @@ class SwitchSession:
     async def run(self) -> None:
         """Hold the session until cancelled."""
         failures = 0
+        self._happen(SessionEvent.START)
         try:
             while True:
-                self._enter(SessionState.CONNECTING)
                 try:
-                    async with self._channel() as channel:
+                    async with open_channel(self.options) as channel:
                         await self._connected(channel)
                 except (SouthboundError, CodecError, TimeoutError, OSError) as error:
                     # Once it was up, the next failure is a new story: begin with short pauses again.
@@ -140,10 +171,13 @@ class SwitchSession:
                     failures += 1
                     _LOG.exception("%s: the session failed", self.name)
                     self._note(error)
-                self._enter(SessionState.CONNECTING)
+                # A failure that comes together with a cancellation hides it.
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise asyncio.CancelledError
+                self._happen(SessionEvent.FAILED)
                 await asyncio.sleep(self._pause(failures))
         finally:
-            self._enter(SessionState.STOPPED)
+            self._happen(SessionEvent.STOP)
 
     async def _connected(self, channel: grpc.aio.Channel) -> None:
         """Do everything that one connection is for, until it fails."""
@@ -156,20 +190,42 @@ class SwitchSession:
             options.target,
             role=options.role,
             timeouts=options.timeouts,
+            journal=options.journal,
         )
-        stream = Stream(calls.stub.StreamChannel(), options.device_id, options.role, options.packet_backlog)
+        stream = Stream(
+            calls.stub.StreamChannel(), options.device_id, options.role, options.packet_backlog, self._arbitrated
+        )
         self._calls, self._stream = calls, stream
+        # Not a TaskGroup: in Python 3.11 it swallows a cancellation that comes together with a failure.
+        tasks = [
+            asyncio.create_task(work, name=f"switch {self.name} {what}")
+            for what, work in (
+                ("stream", stream.run()),
+                ("packets", self._packets(stream)),
+                ("notices", self._notices(stream)),
+                ("session", self._hold(calls, stream)),
+                ("audits", self._audits()),
+            )
+        ]
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(stream.run(), name=f"switch {self.name} stream")
-                group.create_task(self._dispatch(stream), name=f"switch {self.name} packets")
-                group.create_task(self._hold(calls, stream), name=f"switch {self.name} session")
-        except BaseExceptionGroup as failed:
-            # What one task noticed is told; the others were cancelled for it.
-            raise failed.exceptions[0] from None
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._dropped_before += stream.dropped
             self._calls = self._stream = None
+        # What one task noticed is told; the others were cancelled for it.
+        for task in done:
+            task.result()
+
+    def _arbitrated(self, news: Arbitration) -> None:
+        """Stop writing the moment that the switch says that somebody else may."""
+        self._seen = max(self._seen, news.election_id)
+        if not news.primary and self._calls is not None:
+            self._calls.must_not_write()
+            if self.state in {SessionState.SYNCING, SessionState.READY}:
+                self._happen(SessionEvent.OUTBID)
 
     async def _hold(self, calls: Calls, stream: Stream) -> None:
         """Become primary, reconcile, and watch who is primary from then on."""
@@ -185,64 +241,48 @@ class SwitchSession:
             async with asyncio.timeout(self.options.answer_time if answer_due else None):
                 news = await stream.news()
             answer_due = False
-            self._seen = max(self._seen, news.election_id)
             if news.primary:
                 may_outbid = False  # Whoever outbids us later means it: two that answer in kind would never end.
                 if self.state is SessionState.READY:
                     continue
-                calls.election_id = self._bidden
+                calls.may_write(self._bidden)
+                self._happen(SessionEvent.ELECTED)
                 try:
-                    await self._sync(calls, stream)
+                    await self._sync(calls)
                 except NotReadyError as error:
                     self._note(error)
                     answer_due = True  # Who has become primary is on its way.
             elif news.vacant or may_outbid:
                 may_outbid = False
                 answer_due = True
-                if self.state is not SessionState.CONNECTING:
-                    self._enter(SessionState.STANDBY)
                 await self._bid(stream)
             else:
-                self._enter(SessionState.STANDBY)
+                self._happen(SessionEvent.OUTBID)
 
     async def _bid(self, stream: Stream) -> None:
         self._seen = self._bidden = self._seen + 1
         await self._election_ids.save(self.name, self._bidden)
         await stream.bid(self._bidden)
 
-    async def _sync(self, calls: Calls, stream: Stream) -> None:
+    async def _sync(self, calls: Calls) -> None:
         """Bring pipeline and tables to what they should be, and be ready."""
-        self._enter(SessionState.SYNCING)
-        if await calls.cookie() != self._artefacts.cookie:
-            _LOG.info("%s: pushing the pipeline %016x", self.name, self._artefacts.cookie)
-            await calls.push(self._artefacts)
+        await self._reconciler.ensure_pipeline(calls)
         async with self._writing:
-            actual: Entries = await calls.read_entries()
-            while True:
-                wanted = dict(self._desired())
-                stages = diff(actual, wanted)
-                if not stages:
-                    break
-                _LOG.info("%s: reconciling %d entries", self.name, sum(map(len, stages)))
-                await self._write_all(calls, stages)
-                actual = wanted
+            await self._reconciler.reconcile(calls)
             # Nothing was awaited since `desired` was asked: a change that comes now finds the session ready.
-            if stream.latest.primary:
-                self._enter(SessionState.READY)
+            if calls.writes:
+                self._happen(SessionEvent.IN_SYNC)
 
-    @staticmethod
-    async def _write_all(calls: Calls, stages: Stages) -> None:
-        """Write every stage, also after a refusal: the more of the entries are right the better."""
-        refused: WriteFailedError | None = None
-        for stage in stages:
-            try:
-                await calls.write(stage)
-            except WriteFailedError as error:
-                refused = refused or error
-        if refused is not None:
-            raise refused
+    async def _audits(self) -> None:
+        """Compare now and then, and soon after something was written that has not been seen yet."""
+        while True:
+            await self.wait_for(SessionState.READY)
+            await self._reconciler.due()
+            if self.state is SessionState.READY:
+                with contextlib.suppress(NotReadyError):
+                    await self.audit()
 
-    async def _dispatch(self, stream: Stream) -> None:
+    async def _packets(self, stream: Stream) -> None:
         while True:
             packet = await stream.packets.get()
             if self._on_packet is None:
@@ -253,6 +293,20 @@ class SwitchSession:
                     await outcome
             except Exception:  # noqa: BLE001  whatever one packet does to its handler, the next one is handled
                 _LOG.exception("%s: a packet could not be handled", self.name)
+
+    async def _notices(self, stream: Stream) -> None:
+        while True:
+            message = await stream.notices.get()
+            try:
+                notice = self._stream_codec.notice(message)
+            except CodecError as error:
+                raise DistrustError(f"{self.name} sends what is not of its program: {error}") from error
+            if isinstance(notice, Digest):
+                stream.acknowledge(notice)
+            if self._on_notice is None:
+                _LOG.info("%s: %s, which nobody waits for", self.name, notice)
+            else:
+                self._on_notice(notice)
 
     # What the service does with it.
 
@@ -267,18 +321,40 @@ class SwitchSession:
             ConnectionLostError: the switch did not answer; the session starts over and reconciles.
         """
         async with self._writing:
-            await self._write_ready(updates)
+            calls, stream = self._calls, self._stream
+            if self.state is not SessionState.READY or calls is None or stream is None:
+                raise NotReadyError(f"{self.name} is {self.state}")
+            if updates:
+                try:
+                    await calls.write(updates)
+                except ConnectionLostError as error:
+                    stream.fail(error)
+                    raise
 
-    async def _write_ready(self, updates: Sequence[Update]) -> None:
-        calls, stream = self._calls, self._stream
-        if self.state is not SessionState.READY or calls is None or stream is None:
-            raise NotReadyError(f"{self.name} is {self.state}")
-        if updates:
-            try:
-                await calls.write(updates)
-            except ConnectionLostError as error:
-                stream.fail(error)
-                raise
+    async def audit(self, *, repair: bool = True) -> Drift:
+        """Compare the switch with what it should hold.
+
+        Args:
+            repair: put right what differs.
+
+        Returns:
+            What differed.
+
+        Raises:
+            NotReadyError: it is not connected, or its pipeline may not be ours.
+            ConnectionLostError: it did not answer.
+            DistrustError: what it says cannot be true.
+        """
+        calls = self._reachable()
+        drift = await self._reconciler.compare(calls)
+        if drift and self.state is SessionState.READY:
+            async with self._writing:  # Nothing is under way to the switch now: what still differs is true.
+                drift = await self._reconciler.compare(calls)
+                if self.state is SessionState.READY and calls is self._calls:
+                    await self._reconciler.judge(calls, drift, repair=repair)
+        elif self.state is SessionState.READY:
+            await self._reconciler.judge(calls, drift, repair=repair)
+        return drift
 
     async def read_entries(self) -> dict[EntryKey, Entry]:
         """Return every entry that the switch has.
@@ -287,7 +363,7 @@ class SwitchSession:
             NotReadyError: it is not connected, or its pipeline may not be ours.
             ConnectionLostError: it did not answer.
         """
-        return await self._reachable().read_entries()
+        return await self._asked(self._reachable().read_entries())
 
     async def read_counters(self, table: str) -> dict[EntryKey, tuple[int, int]]:
         """Return packets and bytes that each entry of a table has counted.
@@ -296,13 +372,22 @@ class SwitchSession:
             ValueError: the table is unknown or counts nothing.
             NotReadyError: it is not connected, or its pipeline may not be ours.
             ConnectionLostError: it did not answer.
+            DistrustError: what it says cannot be true.
         """
-        return await self._reachable().read_counters(table)
+        return await self._asked(self._reachable().read_counters(table))
 
     async def read_drops(self) -> dict[DropReason, tuple[int, int]]:
-        """Return packets and bytes dropped for each reason; raises as `read_entries` does."""
-        cells = await self._reachable().read_drops(self._drops_id)
+        """Return packets and bytes dropped for each reason; raises as `read_counters` does."""
+        cells = await self._asked(self._reachable().read_drops(self._drops_id))
         return {reason: cells.get(reason, (0, 0)) for reason in DropReason}
+
+    async def _asked(self, answer: Awaitable[_T]) -> _T:
+        """Wait for an answer, and remember one that cannot be true."""
+        try:
+            return await answer
+        except DistrustError as error:
+            self._suspect(error)
+            raise
 
     def packet_out(self, frame: bytes, *, routed: bool = True, egress_port: int = 0) -> bool:
         """Send an Ethernet frame.
@@ -318,7 +403,7 @@ class SwitchSession:
         stream = self._stream
         if stream is None or self.state not in {SessionState.READY, SessionState.SYNCING}:
             return False
-        return stream.send(self._stream_codec.packet_out(frame, routed=routed, egress_port=egress_port))
+        return stream.outgoing.offer(self._stream_codec.packet_out(frame, routed=routed, egress_port=egress_port))
 
     # Small things.
 
@@ -327,29 +412,27 @@ class SwitchSession:
             raise NotReadyError(f"{self.name} is {self.state}")
         return self._calls
 
-    def _channel(self) -> grpc.aio.Channel:
-        tls = self.options.tls
-        if tls is None:
-            return grpc.aio.insecure_channel(self.options.address, options=CHANNEL_OPTIONS)
-        credentials = grpc.ssl_channel_credentials(
-            tls.ca.read_bytes(),
-            tls.key.read_bytes() if tls.key else None,
-            tls.certificate.read_bytes() if tls.certificate else None,
-        )
-        return grpc.aio.secure_channel(self.options.address, credentials, options=CHANNEL_OPTIONS)
-
     def _pause(self, failures: int) -> float:
         """Return how long to wait: doubling, and jittered so that many sessions do not come back at once."""
         longest = min(self.options.pause * 2 ** min(failures - 1, 16), self.options.longest_pause)
         return secrets.SystemRandom().uniform(longest / 2, longest)
 
     def _note(self, error: Exception) -> None:
+        if isinstance(error, DistrustError):
+            self._suspect(error)
         text = str(error) or type(error).__name__
         if text != self.last_error:
             _LOG.warning("%s: %s", self.name, text)
         self.last_error = text
 
-    def _enter(self, state: SessionState) -> None:
+    def _suspect(self, error: DistrustError) -> None:
+        if not self.suspicions or self.suspicions[-1] != str(error):
+            _LOG.error("%s cannot be trusted: %s", self.name, error)
+            self.suspicions.append(str(error))
+        self._reconciler.distrust()
+
+    def _happen(self, event: SessionEvent) -> None:
+        state = after(self.state, event)
         if state is self.state:
             return
         _LOG.info("%s: %s", self.name, state)

@@ -1,19 +1,19 @@
-"""The stream half of P4Runtime towards one switch: arbitration, and packets in and out."""
+"""The stream half of P4Runtime towards one switch: arbitration, packets in and out, digests, entries that were idle too long."""
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import grpc
 import grpc.aio
 from finsy.proto import U128, p4r
 
-from controller.southbound.codec import Message, octets
+from controller.dataplane.entries import EntryKey
+from controller.southbound.codec import Codec, Message, octets
 from controller.southbound.errors import ConnectionLostError, code_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from controller.southbound.queues import CountingQueue
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,6 +32,23 @@ class PacketIn(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Digest:
+    """A list of digests (P4Runtime section 16.2)."""
+
+    digest_id: int
+    list_id: int
+    values: tuple[bytes, ...]
+    """Each a serialised `p4.v1.P4Data`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Entries that matched nothing for as long as they were told to wait (P4Runtime section 16.4)."""
+
+    keys: tuple[EntryKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Arbitration:
     """What the switch says about who is primary."""
 
@@ -44,13 +61,15 @@ class Arbitration:
 
 
 class StreamCodec:
-    """Translates packets and their metadata.
+    """Translates what travels on the stream.
 
     Args:
         info: the program's `p4.config.v1.P4Info`.
+        codec: of its entries.
     """
 
-    def __init__(self, info: Message) -> None:
+    def __init__(self, info: Message, codec: Codec) -> None:
+        self._codec = codec
         fields = {
             header.preamble.alias: {field.name: field.id for field in header.metadata}
             for header in info.controller_packet_metadata
@@ -64,6 +83,17 @@ class StreamCodec:
         """Return the packet of a `p4.v1.PacketIn`; metadata that it lacks are 0."""
         values = {field.metadata_id: int.from_bytes(field.value) for field in message.metadata}
         return PacketIn(values.get(self._ingress_port, 0), values.get(self._reason, 0), message.payload)
+
+    def notice(self, message: Message) -> Digest | Idle:
+        """Return what a `p4.v1.StreamMessageResponse` with a digest or an idle timeout says.
+
+        Raises:
+            CodecError: it names an entry that is not of the program.
+        """
+        if message.HasField("digest"):
+            digest = message.digest
+            return Digest(digest.digest_id, digest.list_id, tuple(data.SerializeToString() for data in digest.data))
+        return Idle(tuple(map(self._codec.decode_key, message.idle_timeout_notification.table_entry)))
 
     def packet_out(self, frame: bytes, *, routed: bool, egress_port: int) -> Message:
         """Return a `p4.v1.StreamMessageRequest` that sends a frame."""
@@ -82,14 +112,24 @@ class Stream:
         call: an open `StreamChannel`.
         device_id: of the switch.
         role: the arbitration role.
-        backlog: packets that may wait in each direction.
+        backlog: packets that may wait in each direction, and other messages of the switch.
+        on_arbitration: called at once with what the switch says about who is primary.
     """
 
-    def __init__(self, call: Any, device_id: int, role: str, backlog: int) -> None:  # noqa: ANN401  grpc's calls are untyped
-        self.packets: asyncio.Queue[Message] = asyncio.Queue(backlog)
+    def __init__(
+        self,
+        call: Any,  # noqa: ANN401  grpc's calls are untyped
+        device_id: int,
+        role: str,
+        backlog: int,
+        on_arbitration: Callable[[Arbitration], None] = lambda _: None,
+    ) -> None:
+        self.packets: CountingQueue[Message] = CountingQueue(backlog)
         """Each a `p4.v1.PacketIn`."""
-        self.dropped = 0
-        """Packets from the switch that found the queue full."""
+        self.notices: CountingQueue[Message] = CountingQueue(backlog)
+        """Each a `p4.v1.StreamMessageResponse` with a digest or an idle timeout."""
+        self.outgoing: CountingQueue[Message] = CountingQueue(backlog)
+        """Each a `p4.v1.StreamMessageRequest`: packets and acknowledged digests."""
         self.errors = 0
         """Messages of ours that the switch could not carry out."""
         self.latest = Arbitration(primary=False, vacant=True, election_id=0)
@@ -97,9 +137,16 @@ class Stream:
         self._call = call
         self._device_id = device_id
         self._role = role
-        self._outgoing: asyncio.Queue[Message] = asyncio.Queue(backlog)
-        self._news: asyncio.Queue[Arbitration] = asyncio.Queue()
+        self._on_arbitration = on_arbitration
+        self._bids: asyncio.Queue[Message] = asyncio.Queue()
+        self._one_at_a_time = asyncio.Lock()
+        self._news = asyncio.Event()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def dropped(self) -> int:
+        """Messages of either direction that found their queue full."""
+        return self.packets.dropped + self.notices.dropped + self.outgoing.dropped
 
     async def run(self) -> None:
         """Read and write until the stream ends, which is always an error.
@@ -109,7 +156,8 @@ class Stream:
         """
         tasks: Iterable[asyncio.Future[Any]] = (
             asyncio.ensure_future(self._read()),
-            asyncio.ensure_future(self._write()),
+            asyncio.ensure_future(self._write(self._bids.get)),
+            asyncio.ensure_future(self._write(self.outgoing.get)),
             self._broken,
         )
         try:
@@ -141,34 +189,35 @@ class Stream:
             message.arbitration.role.name = self._role
         if election_id is not None:
             message.arbitration.election_id.CopyFrom(U128.encode(election_id))
-        await self._outgoing.put(message)
+        await self._bids.put(message)
 
     async def news(self) -> Arbitration:
-        """Wait for the next arbitration message of the switch."""
-        return await self._news.get()
+        """Wait until the switch says who is primary; of several messages that came meanwhile the last counts."""
+        await self._news.wait()
+        self._news.clear()
+        return self.latest
 
-    def send(self, message: Message) -> bool:
-        """Queue a message; False: the queue is full and it was dropped."""
-        try:
-            self._outgoing.put_nowait(message)
-        except asyncio.QueueFull:
-            return False
-        return True
+    def acknowledge(self, digest: Digest) -> None:
+        """Tell the switch that a list of digests has arrived: it may send those again that it held back."""
+        message = p4r.StreamMessageRequest()
+        message.digest_ack.digest_id, message.digest_ack.list_id = digest.digest_id, digest.list_id
+        self.outgoing.offer(message)
 
-    async def _write(self) -> None:
+    async def _write(self, source: Callable[[], Awaitable[Message]]) -> None:
         while True:
-            await self._call.write(await self._outgoing.get())
+            message = await source()
+            async with self._one_at_a_time:
+                await self._call.write(message)
 
     async def _read(self) -> None:
         async for message in self._call:
             kind = message.WhichOneof("update")
             if kind == "packet":
-                try:
-                    self.packets.put_nowait(message.packet)
-                except asyncio.QueueFull:
-                    self.dropped += 1
+                self.packets.offer(message.packet)
             elif kind == "arbitration":
                 self._arbitrated(message.arbitration)
+            elif kind in {"digest", "idle_timeout_notification"}:
+                self.notices.offer(message)
             elif kind == "error":
                 # P4Runtime section 16.3: about one message that we sent, such as a packet that cannot go out.
                 self.errors += 1
@@ -178,4 +227,5 @@ class Stream:
         code = message.status.code
         election_id = U128.decode(message.election_id) if message.HasField("election_id") else 0
         self.latest = Arbitration(primary=code == _OK, vacant=code == _NOT_FOUND, election_id=election_id)
-        self._news.put_nowait(self.latest)
+        self._on_arbitration(self.latest)
+        self._news.set()

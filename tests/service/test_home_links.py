@@ -7,7 +7,7 @@ from controller.mobility.address import parse_address
 from controller.mobility.parts import LinkPacket
 from controller.service.anchors import Anchors
 from controller.service.home_links import HomeLinks
-from controller.southbound.options import SessionState
+from controller.southbound.states import SessionState
 from controller.southbound.stream import PacketIn
 
 HOME_AGENT = parse_address("2001:db8:0:1::1")

@@ -16,7 +16,7 @@ from controller.dataplane.plans import plan
 from controller.fabric.loader import load_topology, sample_topologies
 from controller.fabric.paths import switch_entries
 from controller.southbound.errors import WriteFailedError
-from controller.southbound.options import SessionState
+from controller.southbound.states import SessionState
 from controller.southbound.targets import TARGETS
 from southbound_world import World, eventually, reached, write_stages
 

@@ -9,9 +9,9 @@ from finsy.proto import p4r
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Op, Update
 from controller.southbound.artefacts import ArtefactError
-from controller.southbound.calls import Timeouts
 from controller.southbound.errors import ConnectionLostError, NotReadyError, WriteFailedError
-from controller.southbound.options import SessionState
+from controller.southbound.options import Timeouts
+from controller.southbound.states import SessionState
 from controller.southbound.stream import PacketIn
 from controller.southbound.targets import target
 from fake_p4runtime import ALREADY_EXISTS, NOT_FOUND, RESOURCE_EXHAUSTED, FakeP4Runtime

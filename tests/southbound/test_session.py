@@ -11,7 +11,7 @@ from controller.dataplane.plans import plan
 from controller.fabric.loader import load_topology, sample_topologies
 from controller.fabric.paths import switch_entries
 from controller.southbound.errors import NotReadyError, WriteFailedError
-from controller.southbound.options import SessionState
+from controller.southbound.states import SessionState
 from southbound_world import World, eventually, reached, write_stages
 from testbed.softswitch.ports import WirePort
 from testbed.softswitch.switch import SoftSwitch

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from controller.southbound.options import SessionState, TlsFiles
+from controller.southbound.options import TlsFiles
+from controller.southbound.states import SessionState
 from southbound_world import World, eventually
 from testbed.softswitch.switch import SoftSwitch
 from testbed.softswitch.switch import TlsFiles as ServerFiles

@@ -19,6 +19,16 @@ class FakeP4Runtime(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the ge
         self.address = ""
         self.entries: dict[bytes, Any] = {}
         self.cookie: int | None = None
+        self.info: Any = None
+        """The P4Info that it says it runs."""
+        self.lies_about_info = False
+        """Say that another program runs than the one that was pushed."""
+        self.forgets = False
+        """Confirm writes and do nothing."""
+        self.counts: Any = None
+        """What every direct counter says."""
+        self.acknowledged: list[tuple[int, int]] = []
+        """Digest lists: id of the digest, id of the list."""
         self.pushes = 0
         self.writes: list[list[tuple[int, int]]] = []
         """Of each Write: operation and table id of each update."""
@@ -66,8 +76,12 @@ class FakeP4Runtime(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the ge
 
     def packet_in(self, packet: Any) -> None:
         """Hand a packet to every client."""
+        self.say(p4r.StreamMessageResponse(packet=packet))
+
+    def say(self, message: Any) -> None:
+        """Send a message to every client."""
         for queue in self._streams:
-            queue.put_nowait(p4r.StreamMessageResponse(packet=packet))
+            queue.put_nowait(message)
 
     # What clients call.
 
@@ -88,6 +102,9 @@ class FakeP4Runtime(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the ge
         async for message in requests:
             if message.WhichOneof("update") == "packet":
                 self.packets_out.append(message.packet)
+                continue
+            if message.WhichOneof("update") == "digest_ack":
+                self.acknowledged.append((message.digest_ack.digest_id, message.digest_ack.list_id))
                 continue
             bid = U128.decode(message.arbitration.election_id) if message.arbitration.HasField("election_id") else None
             self.bids.append(bid)
@@ -112,11 +129,14 @@ class FakeP4Runtime(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the ge
         if self.cookie is None:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no pipeline")
         response.config.cookie.cookie = self.cookie
+        if self.info is not None and not self.lies_about_info:
+            response.config.p4info.CopyFrom(self.info)
         return response
 
     async def SetForwardingPipelineConfig(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002  gRPC's signature
         self.pushes += 1
         self.cookie = request.config.cookie.cookie
+        self.info = request.config.p4info
         self.entries.clear()
         return p4r.SetForwardingPipelineConfigResponse()
 
@@ -145,6 +165,8 @@ class FakeP4Runtime(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the ge
         number, self.updates_seen = self.updates_seen, self.updates_seen + 1
         if number in self.refuse:
             return self.refuse[number]
+        if self.forgets:
+            return OK
         entry = update.entity.table_entry
         key = self._key(entry)
         exists = key in self.entries
@@ -168,5 +190,8 @@ class FakeP4Runtime(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the ge
         response = p4r.ReadResponse()
         for entry in self.entries.values():
             if entry.table_id in wanted:
-                response.entities.add().table_entry.CopyFrom(entry)
+                found = response.entities.add().table_entry
+                found.CopyFrom(entry)
+                if self.counts is not None:
+                    found.counter_data.CopyFrom(self.counts)
         yield response

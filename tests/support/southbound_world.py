@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from controller.dataplane.entries import Entry, EntryKey
 from controller.dataplane.plans import Stages
 from controller.southbound.artefacts import Artefacts
-from controller.southbound.options import MemoryElectionIds, SessionOptions, SessionState
+from controller.southbound.options import MemoryElectionIds, SessionOptions
 from controller.southbound.session import PacketHandler, SwitchSession
+from controller.southbound.states import SessionState
 from controller.southbound.stream import PacketIn
 
 
@@ -27,6 +28,7 @@ class World:
     election_ids: MemoryElectionIds = field(default_factory=MemoryElectionIds)
     states: list[SessionState] = field(default_factory=list)
     packets: list[PacketIn] = field(default_factory=list)
+    in_flight: set[EntryKey] = field(default_factory=set)
     desired: Callable[[], dict[EntryKey, Entry]] | None = None
     """Instead of `entries`."""
 
@@ -40,6 +42,7 @@ class World:
             self.artefacts,
             lambda: self.entries if self.desired is None else self.desired(),
             self.election_ids,
+            in_flight=lambda: self.in_flight,
             on_state=lambda _, state: self.states.append(state),
             on_packet=on_packet or self.packets.append,
         )
