@@ -1,11 +1,14 @@
 import re
 import shutil
+from dataclasses import MISSING, fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from controller.config import ConfigError, Endpoint, Settings, Switch, load_settings, parse_endpoint, parse_settings
 from controller.mobility.address import Prefix, parse_address, parse_ipv4
+from controller.mobility.provision import HomeAgentConfig, HomeNetwork
 
 TOPOLOGY = Path(__file__).parent.parent / "topologies" / "three-access.yaml"
 
@@ -260,3 +263,91 @@ def test_loopback_is_recognised(text: str, loopback: bool) -> None:  # noqa: FBT
     endpoint = parse_endpoint(text)
     assert endpoint.loopback is loopback
     assert str(endpoint) == text
+
+
+ENGINE = """
+[home_agent]
+max_sources = 17
+max_in_flight = 18
+error_rate = 2.5
+error_burst = 3
+refresh_requests = true
+refresh_advice = 0.5
+prefix_discovery = false
+home_care_of_removes = true
+any_update_ends_home = true
+heartbeat = true
+correspondent = true
+[[home_agent.networks]]
+prefix = "2001:db8:0:1::/64"
+home_agent = "2001:db8:0:1::1"
+link = "real"
+home_binding = "static"
+duplicate_detection = false
+valid_until = 2027-02-01T00:00:00Z
+preferred_until = 2027-01-31T23:00:00-01:00
+preference = -5
+
+[topology]
+file = "net.yaml"
+"""
+
+
+def test_all_that_the_engine_can_be_told(path: Path) -> None:
+    engine = parse(path, ENGINE).home_agent_config(clock_offset=1_000_000_000.0, restarts=2**32 + 6)
+    (network,) = engine.networks
+    ends = datetime(2027, 2, 1, tzinfo=UTC).timestamp() - 1_000_000_000
+    assert (network.valid_until, network.preferred_until) == (ends, ends)
+    assert (network.home_binding, network.link, network.duplicate_detection) == ("static", "real", False)
+    assert network.preference == -5
+    assert network.mac is not None
+    assert (engine.max_sources, engine.max_in_flight, engine.error_rate, engine.error_burst) == (17, 18, 2.5, 3)
+    assert (engine.refresh_requests, engine.refresh_advice, engine.prefix_discovery) == (True, 0.5, False)
+    assert (engine.home_care_of_removes, engine.any_update_ends_home) == (True, True)
+    assert engine.restart_counter == 6
+
+
+def test_no_setting_of_the_engine_is_forgotten(path: Path) -> None:
+    """Each differs from its default in the engine, or another test sets it, or it is not for a file."""
+    engine = parse(path, ENGINE).home_agent_config(0.0, 1)
+    elsewhere = {"nodes", "max_lifetime", "max_bindings", "max_flows", "source_rate", "source_burst", "ipv4"}
+    not_settable = {"replication"}  # what the pipeline can do
+    same = {
+        field.name
+        for field in fields(HomeAgentConfig)
+        if field.default is not MISSING and getattr(engine, field.name) == field.default
+    }
+    assert same <= elsewhere | not_settable
+    same = {
+        field.name
+        for field in fields(HomeNetwork)
+        if field.default is not MISSING and getattr(engine.networks[0], field.name) == field.default
+    }
+    assert same <= {"open"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "reason"),
+    [
+        ('link = "real"\n', "", "home_binding", 'on a virtual link nobody is at home: set link = "real"'),
+        ('"static"', '"both"', "home_binding", "'refuse', 'ndp' or 'static'"),
+        ("2027-01-31T23:00:00-01:00", "2027-03-01T00:00:00Z", "preferred_until", "later than the end of the prefix"),
+        ("2027-02-01T00:00:00Z", "2027-02-01T00:00:00", "valid_until", "has no offset from UTC"),
+        ("2027-02-01T00:00:00Z", "2027-02-01", "valid_until", "valid datetime"),
+        ("2027-02-01T00:00:00Z", '"soon"', "valid_until", "valid datetime"),
+        ("preference = -5", "preference = 32768", "preference", "less than or equal to 32767"),
+    ],
+)
+def test_what_is_wrong_with_a_network_is_said_there(path: Path, old: str, new: str, field: str, reason: str) -> None:
+    (found,) = faults(path, ENGINE.replace(old, new))
+    assert found[0] == f"home_agent.networks[0].{field}"
+    assert reason in found[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [("refresh_advice = 1.0", "refresh_advice"), ("error_rate = 0", "error_rate"), ("error_burst = 0", "error_burst")],
+)
+def test_limits_of_the_engine_have_bounds(path: Path, text: str, field: str) -> None:
+    (found,) = faults(path, MINIMAL.replace("[home_agent]\n", f"[home_agent]\n{text}\n"))
+    assert found[0] == f"home_agent.{field}"

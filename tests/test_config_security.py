@@ -79,6 +79,12 @@ def test_auth(path: Path) -> None:
     assert policy(parse(path, node(AUTH))) == AuthPolicy(256, key)
     more = AUTH + '\nmn_id = "mn1@example.com"\ntimestamp_window_s = 30.0'
     assert policy(parse(path, node(more))) == AuthPolicy(256, key, b"mn1@example.com", window=30.0)
+    more = AUTH + f'\ntimestamps = false\naaa_key = "{OTHER}"'
+    assert policy(parse(path, node(more))) == AuthPolicy(256, key, timestamps=False, aaa_key=Key.from_hex(OTHER))
+    (path.parent / "aaa").write_text(OTHER)
+    assert policy(parse(path, node(more.replace(f'aaa_key = "{OTHER}"', 'aaa_key_file = "aaa"')))) == policy(
+        parse(path, node(more))
+    )
 
 
 def test_esp(path: Path) -> None:
@@ -144,6 +150,11 @@ def test_settings_show_no_key(path: Path) -> None:
         (ESP.replace(OTHER, SECRET), "reply_key", "16 octets; aes-128-cbc-hmac-sha-256 needs 48"),
         (ESP + '\nalgorithm = "null"', "algorithm", "aes-128-gcm-16"),
         (ESP + "\nreplay_window = 100", "replay_window", "multiple of 64"),
+        (AUTH + f'\naaa_key = "{SECRET}"', "aaa_key", "the same as key"),
+        (AUTH + f'\naaa_key = "{OTHER}"\naaa_key_file = "k"', "aaa_key", "either aaa_key or aaa_key_file"),
+        (AUTH + f'\naaa_key = "{OTHER[:16]}"', "security", "8 octets; RFC 4285 needs at least 16"),
+        (AUTH + "\ntimestamps = 1", "timestamps", "valid boolean"),
+        (ESP + "\ntimestamps = false", "timestamps", "does not go with security = 'esp'"),
         (ESP + '\nmn_id = "mn1@example.com"', "mn_id", "does not go with security = 'esp'"),
     ],
 )

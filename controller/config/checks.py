@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import TypeAlias
 
-from controller.config.model import ConfigFile, NorthboundSection
+from controller.config.model import ConfigFile, NetworkSection, NorthboundSection
 from controller.config.switches import controlled_switches
 from controller.fabric.checks import overlap
 from controller.fabric.paths import home_ports
@@ -29,6 +29,7 @@ def check(config: ConfigFile) -> Iterator[Finding]:
             address = format_address(network.home_agent)
             reason = f"{address} is not inside of {network.prefix} (RFC 6275 section 10.1)"
             yield ("home_agent", "networks", position, "home_agent"), reason
+        yield from _network(("home_agent", "networks", position), network)
     for (first, one), (second, other) in combinations(enumerate(networks), 2):
         if overlap(one.prefix, other.prefix):
             reason = f"{other.prefix} overlaps {one.prefix} of home_agent.networks[{first}]"
@@ -55,6 +56,14 @@ def _northbound(section: NorthboundSection) -> Iterator[Finding]:
             " give certificate and private_key, listen on 127.0.0.1, or set northbound.allow_remote = true"
         )
         yield ("northbound", "listen"), reason
+
+
+def _network(place: Location, network: NetworkSection) -> Iterator[Finding]:
+    if network.home_binding != "refuse" and network.link == "virtual":
+        yield (*place, "home_binding"), 'on a virtual link nobody is at home: set link = "real", or leave this out'
+    valid, preferred = network.valid_until, network.preferred_until
+    if valid is not None and preferred is not None and preferred > valid:
+        yield (*place, "preferred_until"), f"{preferred} is later than the end of the prefix, valid_until = {valid}"
 
 
 def _nodes(config: ConfigFile) -> Iterator[Finding]:

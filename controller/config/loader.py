@@ -3,20 +3,28 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from controller.config.checks import check, check_topology, dotted
-from controller.config.model import ConfigFile, ControllerSection, HomeAgentSection, NodeSection, NorthboundSection
+from controller.config.model import (
+    ConfigFile,
+    ControllerSection,
+    HomeAgentSection,
+    NetworkSection,
+    NodeSection,
+    NorthboundSection,
+)
 from controller.config.security import Policies, read_policies
 from controller.config.switches import Switch, controlled_switches
 from controller.fabric.loader import TopologyError, load_topology
 from controller.fabric.paths import home_ports
 from controller.fabric.topology import Topology
 from controller.mobility.address import IPV4_DUMMY
-from controller.mobility.provision import HomeAgentConfig, HomeNetwork, LinkKind, NodeProvision
+from controller.mobility.provision import HomeAgentConfig, HomeBinding, HomeNetwork, LinkKind, NodeProvision
 from controller.mobility.security.policy import NO_SECURITY
 
 
@@ -74,38 +82,21 @@ class Settings:
             return None
         return self.file.parent / section.certificate, self.file.parent / section.private_key
 
-    def home_agent_config(self) -> HomeAgentConfig:
-        """Return what the mobility engine is told of all this."""
+    def home_agent_config(self, clock_offset: float = 0.0, restarts: int = 0) -> HomeAgentConfig:
+        """Return what the mobility engine is told of all this.
+
+        Args:
+            clock_offset: Unix time, in seconds, when the engine's clock was 0.
+            restarts: How often the home agent was started.
+        """
         # Several anchors on one home link speak with one address: that of the first.
         ports = [home for switch in self.switches for home in home_ports(self.topology, switch.name)]
         macs = {home.home_agent: home.mac.to_bytes(6) for home in reversed(ports)}
         return HomeAgentConfig(
             networks=tuple(
-                HomeNetwork(
-                    network.prefix,
-                    network.home_agent,
-                    network.open,
-                    link=LinkKind(network.link),
-                    mac=macs.get(network.home_agent),
-                    duplicate_detection=network.duplicate_detection,
-                )
-                for network in self.home_agent.networks
+                _network(section, macs.get(section.home_agent), clock_offset) for section in self.home_agent.networks
             ),
-            nodes={
-                node.home_address: NodeProvision(
-                    home_address=node.home_address,
-                    home_ipv4=node.home_ipv4,
-                    multiple_care_of=node.multiple_care_of,
-                    bulk=node.bulk,
-                    max_bindings=node.max_bindings,
-                    prefixes=tuple(node.prefixes),
-                    mobile_router=node.mobile_router,
-                    flows=node.flows,
-                    max_flows=node.max_flows,
-                    security=self.security.get(node.home_address, NO_SECURITY),
-                )
-                for node in self.nodes
-            },
+            nodes={node.home_address: self.provision(node) for node in self.nodes},
             max_lifetime=self.home_agent.max_lifetime,
             max_bindings=self.home_agent.max_bindings,
             max_flows=self.home_agent.max_flows,
@@ -113,8 +104,52 @@ class Settings:
             source_burst=self.home_agent.source_burst,
             correspondent=self.home_agent.correspondent,
             heartbeat=self.home_agent.heartbeat,
+            restart_counter=restarts % 2**32,
             ipv4=self.home_agent.ipv4 or IPV4_DUMMY,
+            max_sources=self.home_agent.max_sources,
+            max_in_flight=self.home_agent.max_in_flight,
+            error_rate=self.home_agent.error_rate,
+            error_burst=self.home_agent.error_burst,
+            refresh_requests=self.home_agent.refresh_requests,
+            refresh_advice=self.home_agent.refresh_advice,
+            prefix_discovery=self.home_agent.prefix_discovery,
+            home_care_of_removes=self.home_agent.home_care_of_removes,
+            any_update_ends_home=self.home_agent.any_update_ends_home,
         )
+
+    def provision(self, node: NodeSection) -> NodeProvision:
+        """Return what the mobility engine is told of one node."""
+        return NodeProvision(
+            home_address=node.home_address,
+            home_ipv4=node.home_ipv4,
+            multiple_care_of=node.multiple_care_of,
+            bulk=node.bulk,
+            max_bindings=node.max_bindings,
+            prefixes=tuple(node.prefixes),
+            mobile_router=node.mobile_router,
+            flows=node.flows,
+            max_flows=node.max_flows,
+            security=self.security.get(node.home_address, NO_SECURITY),
+        )
+
+
+def _network(section: NetworkSection, mac: bytes | None, clock_offset: float) -> HomeNetwork:
+    return HomeNetwork(
+        section.prefix,
+        section.home_agent,
+        section.open,
+        link=LinkKind(section.link),
+        mac=mac,
+        duplicate_detection=section.duplicate_detection,
+        home_binding=HomeBinding(section.home_binding),
+        valid_until=_on_clock(section.valid_until, clock_offset),
+        preferred_until=_on_clock(section.preferred_until, clock_offset),
+        preference=section.preference,
+    )
+
+
+def _on_clock(when: datetime | None, clock_offset: float) -> float | None:
+    return None if when is None else when.timestamp() - clock_offset
 
 
 def load_settings(path: Path) -> Settings:

@@ -1,8 +1,9 @@
 """The sections of a configuration file: every key is a field here, and the text below a field says what it means."""
 
+from datetime import datetime
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
 from controller.config.endpoint import Endpoint, parse_endpoint
 from controller.fabric.fields import AddressField, Ipv4Field, PrefixField
@@ -40,6 +41,12 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
+def _require_offset(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("has no offset from UTC: write 2027-01-31T12:00:00Z, or +01:00 at the end")
+    return value
+
+
 class ControllerSection(_Section):
     """``[controller]``: the process itself."""
 
@@ -67,6 +74,15 @@ class NetworkSection(_Section):
     answers for it while its node is away. ``virtual``: nobody else can be there."""
     duplicate_detection: bool = True
     """On a real link: test an address before its first binding (RFC 6275 section 10.3.1); it costs that registration a second."""
+    home_binding: Literal["refuse", "ndp", "static"] = "refuse"
+    """On a real link: how a node may be at home and away at once (RFC 5648 section 5.6). ``refuse``: not at all, status 169;
+    ``ndp``: it answers its neighbours itself, status 0; ``static``: the home agent goes on answering for it, status 5."""
+    valid_until: Annotated[datetime, AfterValidator(_require_offset)] | None = None
+    """When the prefix ends, with its offset from UTC; no binding outlives it (RFC 6275 section 10.3.1). None: never."""
+    preferred_until: Annotated[datetime, AfterValidator(_require_offset)] | None = None
+    """When it is deprecated: what goes on beyond is answered with status 1, and nodes ask for prefixes. None: never."""
+    preference: Annotated[int, Field(ge=-32768, le=32767)] = 0
+    """Of this home agent among others of the network, high is good, for dynamic discovery (RFC 6275 section 7.4)."""
 
 
 class HomeAgentSection(_Section):
@@ -84,6 +100,25 @@ class HomeAgentSection(_Section):
     """Packets a second that are taken from one source address; 0: as many as come."""
     source_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 400
     """How many of them at once."""
+    max_sources: Annotated[int, Field(ge=1, le=1_000_000)] = 65_536
+    """Source addresses whose rate is remembered."""
+    max_in_flight: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
+    """Nodes whose registration may be under way at a time; Binding Updates of others are dropped then, and come again."""
+    error_rate: Annotated[float, Field(gt=0, le=100_000)] = 10.0
+    """Binding Error and ICMPv6 error messages a second (RFC 6275 section 9.3.3, RFC 4443 section 2.4)."""
+    error_burst: Annotated[int, Field(ge=1, le=100_000)] = 20
+    """How many of them at once."""
+    refresh_requests: bool = False
+    """Whether nodes are asked to refresh at three quarters of the lifetime (RFC 6275 section 6.1.2, RFC 5648 section 6.4)."""
+    refresh_advice: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Part of the lifetime after which acknowledgements advise to refresh (RFC 6275 section 6.2.4); 0: no advice."""
+    prefix_discovery: bool = True
+    """Whether Mobile Prefix Solicitations are answered and changes of home prefixes advertised (RFC 6275 section 10.6)."""
+    home_care_of_removes: bool = False
+    """Whether a Binding Update without BID whose care-of address is the home address removes, as RFC 3775 had it."""
+    any_update_ends_home: bool = False
+    """Whether any Binding Update without H flag ends a home binding, as RFC 5648 section 5.6.5 can be read; otherwise one for the
+    same BID, or with the O flag, or its removal does."""
     correspondent: bool = False
     """Whether mobile nodes may register with the home agent as a correspondent too (RFC 6275 section 9)."""
     heartbeat: bool = False
@@ -131,6 +166,12 @@ class NodeSection(_Section):
     """With `auth`: the node's network access identifier (RFC 4283), as in ``mn1@example.com``; it may name no other."""
     timestamp_window_s: Annotated[float, Field(gt=3, le=3600)] | None = None
     """With `auth`: by how many seconds the node's clock may differ; 7 (RFC 4285 section 6)."""
+    timestamps: bool | None = None
+    """With `auth`: whether each Binding Update has to carry a timestamp against replay; true (RFC 4285 section 6)."""
+    aaa_key: KeyField | None = None
+    """With `auth`: key of a second authenticator that is required too, that of MN-AAA (RFC 4285 section 5.2), in hexadecimal."""
+    aaa_key_file: str | None = None
+    """Instead of `aaa_key`: path of a file that holds it, relative to this file."""
     algorithm: Algorithm | None = None
     """With `esp`: the key is the AES key, then 32 octets for HMAC or 4 of salt for GCM. ``aes-128-cbc-hmac-sha-256``."""
     reply_spi: Spi | None = None

@@ -31,7 +31,9 @@ Policies: TypeAlias = Mapping[Address, SecurityPolicy]
 
 _FIELDS: Final = {
     "none": frozenset[str](),
-    "auth": frozenset({"spi", "key", "key_file", "mn_id", "timestamp_window_s"}),
+    "auth": frozenset(
+        {"spi", "key", "key_file", "mn_id", "timestamp_window_s", "timestamps", "aaa_key", "aaa_key_file"}
+    ),
     "esp": frozenset(
         {"spi", "key", "key_file", "reply_spi", "reply_key", "reply_key_file", "algorithm", "replay_window"},
     ),
@@ -77,8 +79,7 @@ def _policy(node: NodeSection, folder: Path) -> SecurityPolicy:
     key = _key(node.key, node.key_file, "key", folder)
     try:
         if node.security == "auth":
-            identifier = None if node.mn_id is None else node.mn_id.encode()
-            return AuthPolicy(spi, key, identifier, window=node.timestamp_window_s or DEFAULT_TIMESTAMP_WINDOW)
+            return _auth(node, spi, key, folder)
         algorithm = EspAlgorithm(node.algorithm or EspAlgorithm.AES_128_CBC_SHA_256)
         from_node = _association("key", spi, key, algorithm)
         reply_key = _key(node.reply_key, node.reply_key_file, "reply_key", folder)
@@ -88,6 +89,21 @@ def _policy(node: NodeSection, folder: Path) -> SecurityPolicy:
         )
     except ValueError as error:
         raise _Unusable("security", str(error)) from None
+
+
+def _auth(node: NodeSection, spi: int, key: Key, folder: Path) -> AuthPolicy:
+    has_aaa = node.aaa_key is not None or node.aaa_key_file is not None
+    aaa_key = _key(node.aaa_key, node.aaa_key_file, "aaa_key", folder) if has_aaa else None
+    if aaa_key == key:
+        raise _Unusable("aaa_key", "the same as key: the home agent and the AAA server have a key each")
+    return AuthPolicy(
+        spi,
+        key,
+        None if node.mn_id is None else node.mn_id.encode(),
+        timestamps=node.timestamps is not False,
+        window=node.timestamp_window_s or DEFAULT_TIMESTAMP_WINDOW,
+        aaa_key=aaa_key,
+    )
 
 
 def _association(field: str, spi: int, key: Key, algorithm: EspAlgorithm) -> EspAssociation:

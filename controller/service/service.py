@@ -42,13 +42,16 @@ from controller.southbound.options import SessionOptions
 from controller.southbound.session import SwitchSession
 from controller.southbound.stream import PacketIn
 from controller.southbound.targets import target
-from controller.store import Change, SqliteStore, StoredNode, StoredState, StoreError
+from controller.store import Change, Document, SqliteStore, StoredNode, StoredState, StoreError
 
 LOG: Final = logging.getLogger(__name__)
 
 ETHERNET_OCTETS: Final = 14
 MAX_WAITING: Final = 10_000
 """Changes that may wait for store and switches; further registrations get status 130 at once."""
+
+_STARTS: Final = ("counter", "starts")
+"""Kind and key of the store's document that counts the controller's starts."""
 
 _T = TypeVar("_T")
 
@@ -66,6 +69,7 @@ class Service:
         store_thread: the one thread in which the store is used.
         store: the durable binding cache.
         state: what was in it.
+        restarts: how often a controller was started on this store, this time included.
     """
 
     def __init__(
@@ -75,13 +79,15 @@ class Service:
         store_thread: ThreadPoolExecutor,
         store: SqliteStore,
         state: StoredState,
+        restarts: int = 0,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._store_thread = store_thread
         self._store = store
         # The wall clock is read once: the engine's own does not jump.
         security = SecurityContext(time.time() - self._loop.time(), os.urandom)
-        self._engine = HomeAgent(settings.home_agent_config(), security=security)
+        self._engine_config: Final = settings.home_agent_config(security.clock_offset, restarts)
+        self._engine = HomeAgent(self._engine_config, security=security)
         self._event_log = EventLog()
         self._desired = DesiredState()
         self._anchors = Anchors(
@@ -112,7 +118,7 @@ class Service:
         app = create_app(self._control, _access(settings))
         self.northbound: Final = NorthboundServer(app, listen.host, listen.port, settings.tls)
         self._timer: asyncio.TimerHandle | None = None
-        self._restore(settings, state)
+        self._restore(state)
 
     # Beginning
 
@@ -146,9 +152,9 @@ class Service:
         """Keep an election id before it is used (`southbound.session.ElectionIds`)."""
         await self._in_store_thread(lambda: self._store.save_election_id(switch, election_id))
 
-    def _restore(self, settings: Settings, state: StoredState) -> None:
+    def _restore(self, state: StoredState) -> None:
         """Take over what was stored; leave out what the configuration no longer allows."""
-        directory = Directory(settings.home_agent_config())
+        directory = Directory(self._engine_config)
         policies = {
             home_address: list(group)
             for home_address, group in groupby(state.policies, lambda policy: policy.home_address)
@@ -264,6 +270,14 @@ def _access(settings: Settings) -> Access:
     return Access(TokenFile(settings.tokens), anonymous=anonymous, limit=limit)
 
 
+def _count_start(store: SqliteStore, state: StoredState) -> int:
+    """Return how often a controller was started on a store, this time included; peers are told (RFC 5847 section 3.1)."""
+    counter = next((one for one in state.documents if (one.kind, one.key) == _STARTS), None)
+    starts = 1 + (int(counter.body) if counter is not None else 0)
+    store.save_document(Document(*_STARTS, str(starts)))
+    return starts
+
+
 async def run(settings: Settings) -> None:
     """Run the controller until SIGINT or SIGTERM.
 
@@ -282,7 +296,8 @@ async def run(settings: Settings) -> None:
             raise ServiceError(str(error)) from error
         try:
             state = await loop.run_in_executor(thread, store.load, loop.time())
-            await Service(settings, artefacts, thread, store, state).run(stop)
+            restarts = await loop.run_in_executor(thread, _count_start, store, state)
+            await Service(settings, artefacts, thread, store, state, restarts).run(stop)
         except (StoreError, ServerError) as error:
             raise ServiceError(str(error)) from error
         finally:
