@@ -88,7 +88,7 @@ class Body:
 
     def _primitive(self, primitive: Json) -> None:
         name = primitive["op"]
-        writer: Callable[..., None] | None = getattr(self, f"_{name}", None) if name in PRIMITIVES else None
+        writer: Callable[..., None] | None = getattr(self, f"_{name.lower()}", None) if name in PRIMITIVES else None
         if writer is None:
             raise UnsupportedError(f"the primitive {name!r}", self._where)
         writer(*primitive["parameters"])
@@ -100,6 +100,11 @@ class Body:
         self._set(target, lambda field: store(field, value))
 
     _modify_field = _assign
+
+    def _assign_vl(self, target: Json, source: Json) -> None:
+        """A varbit to a varbit: both are byte strings."""
+        value = self._expressions.value(source)
+        self._set(target, lambda _field: value.code)
 
     def _set(self, target: Json, text: Callable[[Field], str]) -> None:
         """Write a field; an element of a stack at an index known per packet becomes a chain of ifs."""
@@ -190,9 +195,10 @@ class Body:
         if scope.program.headers[header].metadata:
             return
         with self._source.block(f"if not {scope.valid(header)}:"):
-            names = [name for name, _ in scope.live_fields(header)]
+            names = [name for name, field in scope.live_fields(header) if not field.variable]
             if names:
                 self._source.line(f"{' = '.join(names)} = 0")
+            self._source.lines(f'{name} = b""' for name, field in scope.live_fields(header) if field.variable)
             self._source.line(f"{scope.valid(header)} = {scope.dirty(header)} = 1")
             self._source.line(f"{scope.raw(header)} = {'zero' + str(size)}")
             if scope.standard("packet_length"):
@@ -207,7 +213,9 @@ class Body:
         if self._scope.program.headers[header].metadata:
             return
         if self._scope.standard("packet_length"):
-            size = self._scope.program.headers[header].bits // 8
+            size = str(self._scope.program.headers[header].bits // 8)
+            for name, field in self._scope.live_fields(header):
+                size += f" + len({name})" if field.variable else ""
             self._source.line(f"if {self._scope.valid(header)}: length -= {size}")
         self._source.line(f"{self._scope.valid(header)} = 0")
 
@@ -261,6 +269,15 @@ class Body:
 
     def _recirculate(self, fields: Json) -> None:
         self._source.line(f"recirculate_list = {self._expressions.value(fields).code}")
+
+    def _generate_digest(self, _receiver: Json, number: Json) -> None:
+        self._source.line(f"learn_list = {self._expressions.value(number).code}")
+
+    def _assert(self, condition: Json) -> None:
+        """An assertion that fails would end simple_switch as a whole; here the packet is dropped, counted and logged."""
+        self._source.line(f"if not {self._expressions.condition(condition)}: return failed({self._where!r})")
+
+    _assume = _assert
 
     def _log_msg(self, form: Json, values: Json | None = None) -> None:
         items = ", ".join(self._expressions.value(v).code for v in (values or {"value": []})["value"])
@@ -318,9 +335,9 @@ class Body:
 
 
 PRIMITIVES = frozenset({
-    "assign", "modify_field", "assign_header", "copy_header", "assign_header_stack", "add_header", "remove_header", "push", "pop",
+    "assign", "assign_VL", "modify_field", "assign_header", "copy_header", "assign_header_stack", "add_header", "remove_header", "push", "pop",
     "mark_to_drop", "drop", "exit", "no_op", "truncate", "log_msg", "count", "execute_meter", "register_read", "register_write",
-    "modify_field_with_hash_based_offset", "modify_field_rng_uniform",
+    "generate_digest", "assert", "assume", "modify_field_with_hash_based_offset", "modify_field_rng_uniform",
     "clone_ingress_pkt_to_egress", "clone_egress_pkt_to_egress", "resubmit", "recirculate",
 })  # fmt: skip
 """What this switch runs, besides `_jump` and `_jump_if_zero`."""

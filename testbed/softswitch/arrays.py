@@ -6,10 +6,10 @@ from typing import Protocol, TypeVar
 from finsy.proto import p4r
 
 from testbed.softswitch import errors
-from testbed.softswitch.entities import fill_meter, meter_config
+from testbed.softswitch.bytestrings import decode, encode
 from testbed.softswitch.errors import EntityError, invalid, unimplemented
 from testbed.softswitch.schema import ArraySchema, Schema
-from testbed.softswitch.values import MODIFY, decode, encode
+from testbed.softswitch.values import MODIFY, fill_meter, meter_config
 
 _T = TypeVar("_T")
 

@@ -48,6 +48,10 @@ def _append(scope: Scope, item: Json, where: str) -> Iterator[str]:
     else:
         raise UnsupportedError(f"the calculation input {item['type']!r}", where)
     for name, field in pairs:
+        if field.variable:
+            text = f"acc = acc << 8 * len({name}) | from_bytes({name}); width += 8 * len({name})"
+            yield text if scope.program.headers[header].metadata else f"if {scope.valid(header)}: {text}"
+            continue
         value = f"({name} & {(1 << field.width) - 1:#x})" if field.signed else name
         text = f"acc = acc << {field.width} | {value}; width += {field.width}"
         yield text if scope.program.headers[header].metadata else f"if {scope.valid(header)}: {text}"

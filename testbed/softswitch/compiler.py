@@ -20,7 +20,7 @@ from testbed.softswitch.profiles import Member, Profile
 from testbed.softswitch.program import Json, Program, Table
 from testbed.softswitch.replication import Copy, Replication
 from testbed.softswitch.scope import Scope
-from testbed.softswitch.tables import Entry, ExactTable, MaskedTable, Part, make_table
+from testbed.softswitch.tables import Entry, ExactTable, MaskedTable, Part, ValueSet, make_table
 
 _logger = logging.getLogger(__name__)
 
@@ -38,6 +38,26 @@ class CounterArray:
         self.bytes = [0] * size
 
 
+class Hooks:
+    """What the generated code calls on its way."""
+
+    def __init__(self) -> None:
+        self.learn: Callable[[int, tuple[int, ...]], None] = lambda _list, _values: None
+        """Takes the number of a learn list and the values of a digest."""
+        self.failures = 0
+        """Packets that were dropped because an assertion failed."""
+
+    def take(self, list_id: int, values: tuple[int, ...]) -> None:
+        """Pass a digest on."""
+        self.learn(list_id, values)
+
+    def failed(self, where: str) -> Output:
+        """Count an assertion that failed; nothing leaves."""
+        self.failures += 1
+        _logger.error("assertion failed in %s: the packet is dropped", where)
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """A program that is ready to run, with empty tables."""
@@ -52,6 +72,8 @@ class Compiled:
     meters: dict[str, MeterArray]
     registers: dict[str, list[int]]
     profiles: dict[str, Profile]
+    value_sets: dict[str, ValueSet]
+    hooks: Hooks
     replication: Replication
 
 
@@ -89,10 +111,13 @@ class _Compiler:
         self._environment |= {"now": clock, "log_msg": _log, "randint": random.Random().randint, "start": clock()}  # noqa: S311 - the program's random() needs no secrecy
         self._table_names: dict[str, str] = {}
         self._replication = Replication()
+        self._hooks = Hooks()
         self._environment |= {
             "group": self._replication.group,
             "session": self._replication.session,
             "Copy": Copy,
+            "learn": self._hooks.take,
+            "failed": self._hooks.failed,
         }
         self._environment |= {f"zero{h.bits // 8}": bytes(h.bits // 8) for h in program.headers.values()}
 
@@ -102,15 +127,28 @@ class _Compiler:
         counters = {c.name: CounterArray(c.size) for c in program.counters.values() if c.direct is None}
         meters = {m.name: MeterArray(m.size) for m in program.meters.values() if m.direct is None}
         registers = {r.name: [0] * r.size for r in program.registers.values()}
+        value_sets = {name: ValueSet(name) for name in program.value_sets}
         profiles = {name: Profile(name) for name in program.profiles}
         arrays = self._bind_arrays(counters, meters, registers)
-        text = FunctionWriter(self._scope, arrays, self._table_names, self._environment).write()
+        text = FunctionWriter(self._scope, arrays, self._table_names, self._environment, value_sets).write()
         code = compile(text, f"<{program.start} of {len(tables)} tables>", "exec")
         exec(code, self._environment)  # noqa: S102 - the text is our own, made from checked parts of the program
         process = self._environment["process"]
         if not callable(process):
             raise ArtefactError("the generated module has no function")
-        return Compiled(program, process, text, tables, counters, meters, registers, profiles, self._replication)
+        return Compiled(
+            program,
+            process,
+            text,
+            tables,
+            counters,
+            meters,
+            registers,
+            profiles,
+            value_sets,
+            self._hooks,
+            self._replication,
+        )
 
     # -- run-time state ------------------------------------------------------------------------------------------------
 

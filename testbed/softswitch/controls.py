@@ -159,7 +159,7 @@ class ControlWriter:
             if not exact:
                 source.line(f"if x is None: x = {name}.find(k)")
                 self._account(table, "if x.hit:")
-            elif table.counters or table.meter:
+            elif table.counters or table.meter or table.timeouts:
                 with source.block("if x is None:"):
                     source.line(f"x = {name}.default")
                 self._account(table, "else:")
@@ -212,10 +212,12 @@ class ControlWriter:
         return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
 
     def _account(self, table: Table, head: str) -> None:
-        """Direct counter and meter: for entries only, as in BMv2, never for the default action."""
-        if not (table.counters or table.meter):
+        """Direct counter and meter, and the time of the hit: for entries only, as in BMv2, never for the default action."""
+        if not (table.counters or table.meter or table.timeouts):
             return
         with self._source.block(head):
+            if table.timeouts:
+                self._source.line("x.last_hit = now()")
             if table.counters:
                 self._source.line("x.packets += 1")
                 self._source.line("x.bytes += size")

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from finsy.proto import p4r
 
 from testbed.softswitch import errors
+from testbed.softswitch.bytestrings import decode, encode
 from testbed.softswitch.errors import EntityError, invalid, not_found, unimplemented
 from testbed.softswitch.replication import Copy, Replication
-from testbed.softswitch.values import DELETE, INSERT, decode, encode
+from testbed.softswitch.values import DELETE, INSERT
 
 PORT_BITS = 9
 MAX_SESSION = 0x7FFF

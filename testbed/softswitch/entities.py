@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from finsy.proto import p4r
 
 from testbed.softswitch import errors
+from testbed.softswitch.ageing import Ageing
 from testbed.softswitch.errors import EntityError, invalid, not_found, unimplemented
 from testbed.softswitch.members import ProfileEntries
 from testbed.softswitch.meters import Meter, MeterConfig
@@ -16,10 +17,11 @@ from testbed.softswitch.values import (
     INSERT,
     MODIFY,
     decode_action,
-    decode_match,
+    decode_key,
     encode_action,
-    encode_match,
-    wildcard,
+    encode_key,
+    fill_meter,
+    meter_config,
 )
 
 
@@ -29,12 +31,14 @@ class TableEntries:
     Args:
         schema: the pipeline.
         profiles: members and groups that entries may refer to.
+        ageing: watches idle timeouts.
         clock: seconds; when a meter's buckets start to fill.
     """
 
-    def __init__(self, schema: Schema, profiles: ProfileEntries, clock: Callable[[], float]) -> None:
+    def __init__(self, schema: Schema, profiles: ProfileEntries, ageing: Ageing, clock: Callable[[], float]) -> None:
         self._schema = schema
         self._profiles = profiles
+        self._ageing = ageing
         self._clock = clock
 
     # -- write ---------------------------------------------------------------------------------------------------------
@@ -60,6 +64,7 @@ class TableEntries:
             raise not_found(f"table {table.name}: no such entry")
         elif kind == DELETE:
             table.table.remove(entry)
+            self._ageing.watch(table, entry, 0)
             self._release(table, entry)
         else:
             config = _meter_config(message)
@@ -84,6 +89,7 @@ class TableEntries:
             _check_room(table)
             entry = Entry(table.table.default.action, (), match, priority)
             entry.target = self._profiles.take(message.action, table.profile)
+        entry.last_hit = self._clock()
         self._attach(message, table, entry, config)
         table.table.insert(entry)
 
@@ -102,6 +108,7 @@ class TableEntries:
     def _attach(self, message: p4r.TableEntry, table: TableSchema, entry: Entry, config: MeterConfig | None) -> None:
         """Metadata, counter and meter that come with an entry; a meter without configuration goes back to green."""
         entry.metadata = message.metadata
+        self._ageing.watch(table, entry, message.idle_timeout_ns)
         if message.HasField("counter_data"):
             entry.packets, entry.bytes = message.counter_data.packet_count, message.counter_data.byte_count
         if table.meter:
@@ -175,6 +182,8 @@ class TableEntries:
         Raises:
             EntityError: an unknown table or a malformed match.
         """
+        if message.HasField("time_since_last_hit") and message.table_id and not self._table(message).timeouts:
+            raise invalid(f"table {self._table(message).name}: it has no idle timeouts")
         for table, entry in self._select(message):
             if message.HasField("action") and not _same_action(message, table, entry):
                 continue
@@ -184,9 +193,20 @@ class TableEntries:
             self._fill(entity.table_entry, table, entry)
             if message.HasField("counter_data") and table.counter and entry.hit:
                 _fill_counter(entity.table_entry.counter_data, table, entry)
+            if message.HasField("time_since_last_hit") and entry.hit:
+                elapsed = max(self._clock() - entry.last_hit, 0.0)
+                entity.table_entry.time_since_last_hit.elapsed_ns = int(elapsed * 1e9)
             if message.HasField("meter_config") and entry.meter is not None:
                 fill_meter(entity.table_entry.meter_config, entry.meter.config)
             yield entity
+
+    def read_changed_defaults(self) -> Iterator[p4r.Entity]:
+        """Default entries that were written."""
+        for table in self._schema.tables.values():
+            if table.table.default is not table.table.initial:
+                entity = p4r.Entity()
+                self._fill(entity.table_entry, table, table.table.default)
+                yield entity
 
     def read_direct_counter(self, message: p4r.DirectCounterEntry) -> Iterator[p4r.Entity]:
         """Counters of the entries that a request asks for.
@@ -249,9 +269,8 @@ class TableEntries:
         message.table_id = table.id
         if entry.hit:
             message.priority = entry.priority
-            for field, part in zip(table.fields, entry.match, strict=True):
-                if field.kind == "exact" or part != wildcard(field):
-                    encode_match(field, part, message.match.add())
+            encode_key(message.match, table.fields, entry.match)
+            message.idle_timeout_ns = entry.timeout_ns
             message.is_const = table.constant
         else:
             message.is_default_action = True
@@ -270,45 +289,11 @@ class TableEntries:
         return table
 
     def _identity(self, message: p4r.TableEntry, table: TableSchema) -> tuple[Match, int]:
-        given = {match.field_id: match for match in message.match}
-        if len(given) != len(message.match):
-            raise invalid(f"table {table.name}: a match field is given twice")
-        parts = []
-        for field in table.fields:
-            match = given.pop(field.id, None)
-            if match is not None:
-                parts.append(decode_match(field, match, table.name))
-            elif field.kind == "exact":
-                raise invalid(f"table {table.name}: the exact field {field.name} is missing")
-            else:
-                parts.append(wildcard(field))
-        if given:
-            raise invalid(f"table {table.name}: no match field with id {min(given)}")
+        match = decode_key(message.match, table.fields, f"table {table.name}")
         if table.prioritised != (message.priority > 0) or message.priority < 0:
             rule = "must be greater than 0" if table.prioritised else "must be 0"
             raise invalid(f"table {table.name}: the priority {rule}, not {message.priority}")
-        return tuple(parts), message.priority
-
-
-def meter_config(message: p4r.MeterConfig) -> MeterConfig:
-    """A two-rate meter's configuration.
-
-    Raises:
-        EntityError: a negative number, a peak rate below the committed rate, or an excess burst.
-    """
-    if min(message.cir, message.cburst, message.pir, message.pburst) < 0:
-        raise invalid("meter: rates and bursts cannot be negative")
-    if message.eburst:
-        raise invalid("meter: a two-rate meter has no excess burst")
-    if message.pir < message.cir:
-        raise invalid(f"meter: the peak rate {message.pir} is below the committed rate {message.cir}")
-    return MeterConfig(message.cir, message.cburst, message.pir, message.pburst)
-
-
-def fill_meter(message: p4r.MeterConfig, config: MeterConfig | None) -> None:
-    """The reverse of `meter_config`."""
-    if config is not None:
-        message.cir, message.cburst, message.pir, message.pburst = config.cir, config.cburst, config.pir, config.pburst
+        return match, message.priority
 
 
 def _meter_config(message: p4r.TableEntry) -> MeterConfig | None:
@@ -322,8 +307,12 @@ def _refuse_extras(message: p4r.TableEntry, table: TableSchema) -> None:
         raise invalid(f"table {table.name}: it has no direct meter")
     if message.HasField("meter_counter_data"):
         raise unimplemented("counters by colour of a meter")
-    if message.idle_timeout_ns:
-        raise unimplemented(f"table {table.name}: idle timeouts")
+    if message.HasField("time_since_last_hit"):
+        raise invalid(f"table {table.name}: the time since the last hit can only be read")
+    if message.idle_timeout_ns and (not table.timeouts or message.is_default_action or table.constant):
+        raise invalid(f"table {table.name}: {'its default entry' if table.timeouts else 'it'} has no idle timeout")
+    if message.idle_timeout_ns < 0:
+        raise invalid(f"table {table.name}: an idle timeout cannot be negative")
 
 
 def _action(message: p4r.TableEntry, table: TableSchema, *, default: bool = False) -> tuple[int, Args]:

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from testbed.softswitch.actions import DROP_PORT
 from testbed.softswitch.calculations import checksum
 from testbed.softswitch.controls import ControlWriter
+from testbed.softswitch.expressions import Expressions
 from testbed.softswitch.layout import Layout
 from testbed.softswitch.parsers import ParserWriter
 from testbed.softswitch.program import Program
 from testbed.softswitch.scope import Scope
 from testbed.softswitch.source import Source
+from testbed.softswitch.tables import ValueSet
 
 MICROSECONDS = "int((now() - start) * 1e6)"
 MAX_PASSES = 16
@@ -53,11 +55,18 @@ class FunctionWriter:
         arrays: names in the generated code of counter, meter and register arrays.
         tables: names in the generated code of tables.
         environment: the global names of the generated code; layouts add to it.
+        value_sets: the parser's value sets.
     """
 
     def __init__(
-        self, scope: Scope, arrays: Mapping[str, str], tables: Mapping[str, str], environment: dict[str, object]
+        self,
+        scope: Scope,
+        arrays: Mapping[str, str],
+        tables: Mapping[str, str],
+        environment: dict[str, object],
+        value_sets: Mapping[str, ValueSet],
     ) -> None:
+        self._value_sets = value_sets
         self._scope = scope
         self._program = scope.program
         self._arrays = arrays
@@ -76,7 +85,7 @@ class FunctionWriter:
         more = ", kind=0, kept_list=0, kept=(), copies=(), passes=0" if self._around else ""
         with self._source.block(f"def process(p, ingress_port{more}):"):
             self._begin()
-            ParserWriter(self._scope, self._source, self._environment).write()
+            ParserWriter(self._scope, self._source, self._environment, self._value_sets).write()
             self._after_parser()
             if self._around:
                 self._round()
@@ -88,6 +97,7 @@ class FunctionWriter:
 
     def _straight(self) -> None:
         self._control("ingress")
+        self._learn()
         spec = self._scope.standard("egress_spec")
         self._source.line(f"if {spec} == {DROP_PORT}: return ()")
         self._source.line(f"out_port = {spec}")
@@ -139,6 +149,7 @@ class FunctionWriter:
                     f"outputs += process(p, ingress_port, {INGRESS_CLONE}, clone_list, kept, found, passes + 1)"
                 )
             source.line("clone_id = None")
+        self._learn()
         with source.block("if resubmit_list is not None:"):
             self._keep("resubmit_list")
             with source.block(f"if passes < {MAX_PASSES}:"):
@@ -154,6 +165,16 @@ class FunctionWriter:
         with source.block("else:"):
             source.line(f"copies = (Copy({spec}, 0),)")
             self._set("instance_type", "0")
+
+    def _learn(self) -> None:
+        """Hand over the values of a digest that an action of the ingress has asked for."""
+        if not self._program.learn_lists:
+            return
+        with self._source.block("if learn_list:"):
+            for number, learn in self._program.learn_lists.items():
+                expressions = Expressions(self._scope, f"digest {learn.name}")
+                values = [expressions.value(element).code for element in learn.elements]
+                self._source.line(f"if learn_list == {number}: learn({number}, ({', '.join(values)},))")
 
     def _clone_in_egress(self) -> None:
         source = self._source
@@ -214,9 +235,12 @@ class FunctionWriter:
         names = scope.variables()
         for first in range(0, len(names), 40):
             source.line(f"{' = '.join(names[first : first + 40])} = 0")
+        source.lines(f'{name} = b""' for name in scope.varbits())
         source.line("o = 0")
         source.line("cut = bad_checksum = None")
         source.line(f"error = {self._program.errors.get('NoError', 0)}")
+        if self._program.learn_lists:
+            source.line("learn_list = 0")
         if self._around:
             source.line("clone_id = resubmit_list = recirculate_list = None")
             source.line("clone_list = 0")

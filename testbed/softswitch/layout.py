@@ -7,6 +7,7 @@ share a chunk are shifted out of it.
 import struct
 from dataclasses import dataclass
 
+from testbed.softswitch.errors import UnsupportedError
 from testbed.softswitch.program import Field, Header
 from testbed.softswitch.scope import Scope
 
@@ -24,12 +25,12 @@ class Chunk:
     fields: tuple[Field, ...]
 
 
-def chunks(header: Header) -> list[Chunk]:
-    """Cut a header at its byte boundaries."""
+def chunks(fields: tuple[Field, ...]) -> list[Chunk]:
+    """Cut fields of a fixed length at their byte boundaries."""
     found: list[Chunk] = []
     pending: list[Field] = []
     bits = 0
-    for field in header.fields:
+    for field in fields:
         pending.append(field)
         bits += field.width
         if bits % 8 == 0:
@@ -40,25 +41,54 @@ def chunks(header: Header) -> list[Chunk]:
 
 
 class Layout:
-    """Source text for one header instance."""
+    """Source text for one header instance.
+
+    Raises:
+        UnsupportedError: a variable-length field that does not begin at a byte.
+    """
 
     def __init__(self, scope: Scope, header: Header, environment: dict[str, object]) -> None:
         self._scope = scope
         self._header = header
         self._environment = environment
         self._live = {field.name: name for name, field in scope.live_fields(header.name)}
+        self.varbit = next((name for name, field in scope.live_fields(header.name) if field.variable), None)
+        """The variable of its variable-length field."""
+        cut = header.fields.index(header.variable) if header.variable else len(header.fields)
+        self._head, self._tail = header.fields[:cut], header.fields[cut + 1 :]
+        if sum(field.width for field in self._head) % 8:
+            raise UnsupportedError("a variable-length field that does not begin at a byte", f"header {header.name}")
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Bytes, without the variable-length field."""
         return self._header.bits // 8
 
     def decode(self) -> list[str]:
-        """Statements that read the live fields out of the packet `p` at offset `o`."""
+        """Statements that read the live fields out of the packet `p` at offset `o`; a variable-length field has `v` bytes."""
+        if self.varbit is None:
+            return self._read(self._head, "o", "")
+        start = sum(field.width for field in self._head) // 8
+        lines = self._read(self._head, "o", "")
+        lines.append(f"{self.varbit} = p[o + {start}:o + {start} + v]")
+        return lines + self._read(self._tail, f"o + {start} + v", "_tail")
+
+    def encode(self) -> str:
+        """An expression for the header's bytes made from its fields."""
+        if self.varbit is None:
+            return self._write(self._head, 0, "")
+        start = sum(field.width for field in self._head) // 8
+        parts = [self._write(self._head, 0, "")] if self._head else []
+        parts.append(self.varbit)
+        if self._tail:
+            parts.append(self._write(self._tail, start - self.size, "_tail"))
+        return f"({' + '.join(parts)})"
+
+    def _read(self, fields: tuple[Field, ...], where: str, suffix: str) -> list[str]:
         form = ">"
         targets: list[str] = []
         after: list[str] = []
-        for chunk in chunks(self._header):
+        for chunk in chunks(fields):
             live = [field for field in chunk.fields if field.name in self._live]
             if not live:
                 form += f"{chunk.size}x"
@@ -74,26 +104,29 @@ class Layout:
             after += self._split(chunk, item)
         if not targets:
             return []
-        reader = f"U_{self._scope.raw(self._header.name)}"
+        reader = f"U_{self._scope.raw(self._header.name)}{suffix}"
         self._environment[reader] = struct.Struct(form).unpack_from
-        return [f"{', '.join(targets)}, = {reader}(p, o)", *after]
+        return [f"{', '.join(targets)}, = {reader}(p, {where})", *after]
 
-    def encode(self) -> str:
-        """An expression for the header's bytes made from its fields."""
+    def _write(self, fields: tuple[Field, ...], offset: int, suffix: str) -> str:
+        """An expression for some fields; bytes of fields that are not live come from the raw header, at the offset (negative: from its end)."""
         form, items = ">", []
         raw = self._scope.raw(self._header.name)
-        for chunk in chunks(self._header):
+        whole = sum(field.width for field in fields) // 8
+        for chunk in chunks(fields):
             live = [field for field in chunk.fields if field.name in self._live]
+            start = offset + chunk.start
+            piece = f"{raw}[{start}:{start + chunk.size or ''}]"
             if not live:
                 form += f"{chunk.size}s"
-                items.append(f"{raw}[{chunk.start}:{chunk.start + chunk.size}]")
+                items.append(piece)
                 continue
-            value = self._join(chunk, raw)
+            value = self._join(chunk, piece)
             form += _WHOLE.get(chunk.size, f"{chunk.size}s")
             items.append(value if chunk.size in _WHOLE else f"({value}).to_bytes({chunk.size})")
-        if not items:
-            return raw
-        writer = f"P_{raw}"
+        if not any(field.name in self._live for field in fields):
+            return raw if self.varbit is None else f"{raw}[{offset}:{offset + whole or ''}]"
+        writer = f"P_{raw}{suffix}"
         self._environment[writer] = struct.Struct(form).pack
         return f"{writer}({', '.join(items)})"
 
@@ -113,7 +146,7 @@ class Layout:
             lines.append(f"{self._live[field.name]} = {text}")
         return lines
 
-    def _join(self, chunk: Chunk, raw: str) -> str:
+    def _join(self, chunk: Chunk, piece: str) -> str:
         parts, rest = [], chunk.size * 8
         for field in chunk.fields:
             rest -= field.width
@@ -122,7 +155,6 @@ class Layout:
                 if field.signed:
                     value = f"({value} & {(1 << field.width) - 1:#x})"
             else:
-                whole = f"from_bytes({raw}[{chunk.start}:{chunk.start + chunk.size}])"
-                value = f"({whole} >> {rest} & {(1 << field.width) - 1:#x})"
+                value = f"(from_bytes({piece}) >> {rest} & {(1 << field.width) - 1:#x})"
             parts.append(f"{value} << {rest}" if rest else value)
         return parts[0] if len(parts) == 1 else " | ".join(f"({part})" for part in parts)

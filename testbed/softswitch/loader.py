@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from testbed.softswitch.errors import ArtefactError, UnsupportedError
 from testbed.softswitch.program import (
@@ -14,6 +15,7 @@ from testbed.softswitch.program import (
     Header,
     Json,
     Key,
+    LearnList,
     Pipeline,
     Program,
     State,
@@ -25,7 +27,7 @@ _KNOWN = frozenset({
     "header_types", "headers", "header_stacks", "field_lists", "errors", "enums", "parsers", "deparsers", "meter_arrays",
     "counter_arrays", "register_arrays", "calculations", "actions", "pipelines", "checksums", "force_arith", "field_aliases",
     "program", "__meta__",
-    "learn_lists",  # declarations only; the primitive that uses one is refused
+    "learn_lists", "parse_vsets",
 })  # fmt: skip
 MAX_CELLS = 1 << 22
 """Cells of one counter, meter or register array."""
@@ -33,7 +35,6 @@ _REFUSED = {
     "header_union_types": "header unions",
     "header_unions": "header unions",
     "header_union_stacks": "header union stacks",
-    "parse_vsets": "parser value sets",
     "extern_instances": "extern instances",
 }
 
@@ -94,6 +95,10 @@ def _read(data: Json) -> Program:
         errors={item[0]: whole(item[1]) for item in data.get("errors", [])},
         aliases={name: (target[0], target[1]) for name, target in data.get("field_aliases", [])},
         profiles=profiles,
+        learn_lists={
+            whole(item["id"]): LearnList(item["name"], tuple(item["elements"])) for item in data.get("learn_lists", [])
+        },
+        value_sets={item["name"]: whole(item["max_size"]) for item in data.get("parse_vsets", [])},
         field_lists={whole(f["id"]): _field_list(f) for f in data.get("field_lists", [])},
     )
     for name in program.deparser:
@@ -112,21 +117,26 @@ def _only(items: list[Json], what: str) -> Json:
 
 
 def _headers(data: Json) -> dict[str, Header]:
-    types: dict[str, tuple[Field, ...]] = {}
+    types: dict[str, tuple[tuple[Field, ...], int]] = {}
     for kind in data["header_types"]:
-        fields = []
-        for item in kind["fields"]:
-            if not isinstance(item[1], int):
-                raise UnsupportedError(f"the variable-length field {item[0]}", f"header type {kind['name']}")
-            fields.append(Field(item[0], whole(item[1]), bool(item[2]) if len(item) > 2 else False))
-        types[kind["name"]] = tuple(fields)
+        fields = tuple(_field(item) for item in kind["fields"])
+        if sum(field.variable for field in fields) > 1:
+            raise UnsupportedError("two variable-length fields in one header", f"header type {kind['name']}")
+        types[kind["name"]] = fields, whole(kind.get("max_length", 0))
     headers = {}
     for item in data["headers"]:
-        header = Header(item["name"], types[item["header_type"]], item["metadata"])
+        fields, longest = types[item["header_type"]]
+        header = Header(item["name"], fields, item["metadata"], longest)
         if not header.metadata and header.bits % 8:
             raise UnsupportedError(f"a header of {header.bits} bits", f"header {header.name}")
         headers[header.name] = header
     return headers
+
+
+def _field(item: list[Any]) -> Field:
+    if item[1] == "*":
+        return Field(item[0], 0, signed=False, variable=True)
+    return Field(item[0], whole(item[1]), bool(item[2]) if len(item) > 2 else False)
 
 
 def _stacks(data: Json) -> dict[str, tuple[str, ...]]:
@@ -204,8 +214,6 @@ def _table(
     where = f"table {data['name']}"
     if data["type"] not in {"simple", "indirect", "indirect_ws"}:
         raise UnsupportedError(f"the implementation {data['type']!r}", where)
-    if data.get("support_timeout"):
-        raise UnsupportedError("idle timeouts (support_timeout)", where)
     keys = tuple(_key(item, headers, where) for item in data["key"])
     chosen, following = tuple(actions[i] for i in data["action_ids"]), dict(data["next_tables"])
     profile = None if data["type"] == "simple" else profiles[data["action_profile"]]
@@ -232,6 +240,7 @@ def _table(
         counters=data["with_counters"],
         meter=data.get("direct_meters"),
         entries=tuple(data.get("entries", ())),
+        timeouts=bool(data.get("support_timeout")),
         profile=profile,
     )
 

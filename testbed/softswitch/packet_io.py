@@ -2,9 +2,9 @@
 
 from finsy.proto import p4r
 
+from testbed.softswitch.bytestrings import decode, encode
 from testbed.softswitch.errors import invalid
 from testbed.softswitch.schema import Param
-from testbed.softswitch.values import decode, encode
 
 
 class PacketIo:

@@ -1,5 +1,7 @@
 """Source text for the parser: states as labelled blocks in one loop, in an order in which almost every transition goes down."""
 
+from collections.abc import Mapping
+
 from testbed.softswitch.actions import Body
 from testbed.softswitch.errors import ArtefactError, UnsupportedError
 from testbed.softswitch.expressions import Expressions, store
@@ -7,6 +9,7 @@ from testbed.softswitch.layout import Layout
 from testbed.softswitch.program import Json, State, whole
 from testbed.softswitch.scope import Scope
 from testbed.softswitch.source import Source
+from testbed.softswitch.tables import ValueSet
 
 _ERRORS = {
     "PacketTooShort": 1,
@@ -25,9 +28,13 @@ DEPTH = 12
 class ParserWriter:
     """Writes `while 1:` with one block a state; `o` is the offset, `end` the length, `n` the state, `error` the parser error."""
 
-    def __init__(self, scope: Scope, source: Source, environment: dict[str, object]) -> None:
+    def __init__(
+        self, scope: Scope, source: Source, environment: dict[str, object], value_sets: Mapping[str, ValueSet]
+    ) -> None:
         self._scope = scope
         self._source = source
+        self._environment = environment
+        self._value_sets = value_sets
         self._layouts = {
             h.name: Layout(scope, h, environment) for h in scope.program.headers.values() if not h.metadata
         }
@@ -100,7 +107,8 @@ class ParserWriter:
 
     def _op(self, op: Json, where: str) -> None:
         kind, parameters = op["op"], op["parameters"]
-        if kind == "extract":
+        if kind in {"extract", "extract_VL"}:
+            self._length(parameters[1:], where)
             self._extract(parameters[0], where)
         elif kind == "set":
             expressions = Expressions(self._scope, where)
@@ -127,6 +135,18 @@ class ParserWriter:
         else:
             raise UnsupportedError(f"the parser operation {kind!r}", where)
 
+    def _length(self, parameters: list[Json], where: str) -> None:
+        """Leave in `v` the bytes of the variable-length field that is extracted next."""
+        if parameters:
+            expressions = Expressions(self._scope, where)
+            amount = expressions.value(parameters[0])
+            self._need(expressions.lookahead)
+            self._source.line(f"v = {amount.code}")
+            self._fail("v & 7 or v < 0", "ParserInvalidArgument")
+            self._source.line("v >>= 3")
+        elif any(header.variable for header in self._scope.program.headers.values()):
+            self._source.line("v = 0")
+
     def _extract(self, parameter: Json, where: str) -> None:
         if parameter["type"] == "regular":
             self._extract_header(parameter["value"])
@@ -143,8 +163,11 @@ class ParserWriter:
 
     def _extract_header(self, header: str) -> None:
         layout, scope = self._layouts[header], self._scope
-        self._source.line(f"e = o + {layout.size}")
+        self._source.line(f"e = o + {layout.size}{' + v' if layout.varbit else ''}")
         self._fail("e > end", "PacketTooShort")
+        longest = scope.program.headers[header].max_bytes
+        if layout.varbit and longest:
+            self._fail(f"v > {longest - layout.size}", "HeaderTooShort")
         self._source.line(f"{scope.raw(header)} = p[o:e]")
         self._source.lines(layout.decode())
         self._source.line(f"{scope.valid(header)} = 1")
@@ -193,7 +216,11 @@ class ParserWriter:
         word = "if"
         for transition in state.transitions:
             if transition.get("type", "hexstr") == "parse_vset":
-                raise UnsupportedError(f"the parser value set {transition['value']}", where)
+                condition = self._in_set(transition["value"], keys, widths, where)
+                with self._source.block(f"{word} {condition}:"):
+                    self._go(transition["next_state"], state, depth)
+                word = "elif"
+                continue
             if transition["value"] in {None, "default"} or transition.get("type") == "default":
                 self._otherwise(word, transition["next_state"], state, depth)
                 return
@@ -202,6 +229,14 @@ class ParserWriter:
                 self._go(transition["next_state"], state, depth)
             word = "elif"
         self._otherwise(word, None, state, depth)
+
+    def _in_set(self, name: str, keys: list[str], widths: list[int], where: str) -> str:
+        values = self._value_sets[name]
+        if values.widths not in {None, tuple(widths)}:
+            raise UnsupportedError(f"the value set {name} for keys of different widths", where)
+        values.widths = tuple(widths)
+        self._environment[f"V_{list(self._value_sets).index(name)}"] = values.contains
+        return f"V_{list(self._value_sets).index(name)}({', '.join(keys)})"
 
     def _otherwise(self, word: str, target: str | None, state: State, depth: int) -> None:
         if word == "if":

@@ -7,22 +7,19 @@ from typing import Any
 from finsy.proto import p4i, p4r
 from google.protobuf import text_format
 
+from testbed.softswitch.ageing import Ageing
 from testbed.softswitch.arrays import Arrays
+from testbed.softswitch.binding import bind, check_supported, visible_tables
 from testbed.softswitch.compiler import compile_program
 from testbed.softswitch.copies import ReplicationEntries
+from testbed.softswitch.digests import Digests
 from testbed.softswitch.entities import TableEntries
-from testbed.softswitch.errors import ArtefactError, invalid, not_found, unimplemented
+from testbed.softswitch.errors import ArtefactError, invalid, unimplemented
 from testbed.softswitch.loader import load_program
 from testbed.softswitch.members import ProfileEntries
 from testbed.softswitch.packet_io import PacketIo
-from testbed.softswitch.schema import bind, check_supported, visible_tables
 from testbed.softswitch.values import DELETE, INSERT, MODIFY
-
-_ABSENT = {
-    "value_set_entry": "value_set_id",
-    "digest_entry": "digest_id",
-}
-"""Entities of constructs that are refused when a program is loaded, and the field that says which one."""
+from testbed.softswitch.valuesets import ValueSetEntries
 
 
 class ForwardingPipeline:
@@ -50,9 +47,14 @@ class ForwardingPipeline:
         self.schema = bind(info, self.compiled)
         self.process = self.compiled.process
         self.packet_io = PacketIo(self.schema.packet_in, self.schema.packet_out)
-        profiles = ProfileEntries(self.schema)
-        tables, arrays = TableEntries(self.schema, profiles, clock), Arrays(self.schema, clock)
-        copies = ReplicationEntries(self.compiled.replication)
+        self.send: Callable[[p4r.StreamMessageResponse], None] = lambda _message: None
+        """Takes digests and idle timeouts for the primary."""
+        profiles, arrays = ProfileEntries(self.schema), Arrays(self.schema, clock)
+        self._ageing = Ageing(clock, self._send)
+        self._digests = Digests(self.schema.digests, clock, self._send)
+        self.compiled.hooks.learn = self._digests.learn
+        self._tables = tables = TableEntries(self.schema, profiles, self._ageing, clock)
+        copies, value_sets = ReplicationEntries(self.compiled.replication), ValueSetEntries(self.schema)
         self._writers: dict[str, Callable[[int, Any], None]] = {
             "table_entry": tables.write,
             "action_profile_member": profiles.write_member,
@@ -63,6 +65,8 @@ class ForwardingPipeline:
             "meter_entry": arrays.write_meter,
             "register_entry": arrays.write_register,
             "packet_replication_engine_entry": copies.write,
+            "value_set_entry": value_sets.write,
+            "digest_entry": self._digests.write,
         }
         self._readers: dict[str, Callable[[Any], Iterator[p4r.Entity]]] = {
             "table_entry": tables.read,
@@ -74,7 +78,25 @@ class ForwardingPipeline:
             "meter_entry": arrays.read_meter,
             "register_entry": arrays.read_register,
             "packet_replication_engine_entry": copies.read,
+            "value_set_entry": value_sets.read,
+            "digest_entry": self._digests.read,
         }
+
+    def _send(self, message: p4r.StreamMessageResponse) -> None:
+        self.send(message)
+
+    def tick(self) -> None:
+        """Send what is due: digests that have waited long enough, entries that are idle."""
+        self._ageing.tick()
+        self._digests.tick()
+
+    def acknowledge(self, message: p4r.DigestListAck) -> None:
+        """Take the acknowledgement of a list of digests.
+
+        Raises:
+            EntityError: no such digest.
+        """
+        self._digests.ack(message)
 
     def write(self, update: p4r.Update) -> None:
         """Apply one update.
@@ -92,6 +114,10 @@ class ForwardingPipeline:
             raise unimplemented(f"writing a {which}")
         self._writers[which](kind, getattr(entity, which))
 
+    def changed_defaults(self) -> Iterator[p4r.Entity]:
+        """The default entries that are not the program's."""
+        return self._tables.read_changed_defaults()
+
     def read(self, entity: p4r.Entity) -> Iterator[p4r.Entity]:
         """What a request's entity asks for.
 
@@ -101,19 +127,9 @@ class ForwardingPipeline:
         which = entity.WhichOneof("entity")
         if which is None:
             raise invalid("the request names no entity")
-        if which in _ABSENT:
-            return _nothing(which, getattr(entity, which))
         if which not in self._readers:
             raise unimplemented(f"reading a {which}")
         return self._readers[which](getattr(entity, which))
-
-
-def _nothing(which: str, message: Any) -> Iterator[p4r.Entity]:  # noqa: ANN401 - one of several messages
-    """The answer to a read of things that no program here can have: none, or that the one asked for does not exist."""
-    number = getattr(message, _ABSENT[which])
-    if number:
-        raise not_found(f"no {which} for id {number}")
-    return iter(())
 
 
 def parse_p4info(text: str) -> p4i.P4Info:

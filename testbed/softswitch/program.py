@@ -21,8 +21,10 @@ class Field:
 
     name: str
     width: int
-    """Bits."""
+    """Bits; 0 for a variable-length field."""
     signed: bool
+    variable: bool = False
+    """A varbit: its value is a byte string."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,18 @@ class Header:
     name: str
     fields: tuple[Field, ...]
     metadata: bool
+    max_bytes: int = 0
+    """With a variable-length field: of the whole; 0: any."""
 
     @property
     def bits(self) -> int:
-        """Width of the whole."""
+        """Width of the whole, without a variable-length field."""
         return sum(field.width for field in self.fields)
+
+    @property
+    def variable(self) -> Field | None:
+        """Its variable-length field."""
+        return next((field for field in self.fields if field.variable), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,8 @@ class Table:
     counters: bool
     meter: str | None
     entries: tuple[Json, ...]
+    timeouts: bool = False
+    """Whether its entries can become idle."""
     profile: ActionProfile | None = None
     """Where the actions of its entries are kept; None: in the entries."""
 
@@ -141,6 +152,14 @@ class Array:
 
 
 @dataclass(frozen=True, slots=True)
+class LearnList:
+    """What one digest consists of."""
+
+    name: str
+    elements: tuple[Json, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A whole program."""
 
@@ -160,6 +179,10 @@ class Program:
     aliases: Mapping[str, tuple[str, str]]
     profiles: Mapping[str, ActionProfile]
     field_lists: Mapping[int, tuple[tuple[str, str], ...]]
+    learn_lists: Mapping[int, LearnList]
+    """What digests consist of."""
+    value_sets: Mapping[str, int]
+    """Sizes of the parser value sets."""
 
     @property
     def tables(self) -> dict[str, Table]:

@@ -49,8 +49,13 @@ class Scope:
     def live_fields(self, header: str) -> Iterator[tuple[str, Field]]:
         """Variables and types of the fields of a header that the program touches, in order."""
         for field in self.program.headers[header].fields:
-            if (header, field.name) in self.live:
+            if (header, field.name) in self.live or field.variable:
                 yield self._name(header, field.name), field
+
+    def varbits(self) -> list[str]:
+        """The variables of the variable-length fields among `variables`."""
+        headers = self.program.headers
+        return [name for header in headers for name, field in self.live_fields(header) if field.variable]
 
     def variables(self) -> list[str]:
         """Every variable that must have a value before the parser starts."""
@@ -112,6 +117,8 @@ class Scope:
             yield from self._scan_input(profile.inputs)
         for pairs in program.field_lists.values():
             yield from pairs
+        for learn in program.learn_lists.values():
+            yield from self._scan(learn.elements)
         egress_spec = program.aliases.get("standard_metadata.egress_spec", (STANDARD, "egress_spec"))
         yield egress_spec
 

@@ -15,8 +15,9 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from testbed.softswitch import errors
 from testbed.softswitch.arbitration import Arbitration, Client
-from testbed.softswitch.errors import ArtefactError, EntityError, UnsupportedError
-from testbed.softswitch.pipeline import ForwardingPipeline
+from testbed.softswitch.configuration import Configuration
+from testbed.softswitch.configuration import Device as Configurable
+from testbed.softswitch.errors import EntityError, unimplemented
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -28,24 +29,15 @@ SLICE = 64
 CHUNK = 256
 """Entities in one message of a read's answer."""
 BACKLOG = 4096
-"""Messages that wait for a slow client; packets that come then are dropped."""
+"""Messages that wait for a slow client; what comes then is dropped and counted, but for the outcome of arbitration."""
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-class Device(Protocol):
+class Device(Configurable, Protocol):
     """The part of the switch that the service works on."""
 
     device_id: int
-    pipeline: ForwardingPipeline | None
-
-    def build(self, config: p4r.ForwardingPipelineConfig) -> ForwardingPipeline:
-        """Compile a pipeline without using it."""
-        ...
-
-    def commit(self, pipeline: ForwardingPipeline) -> None:
-        """Put a pipeline in force, with empty tables."""
-        ...
 
     def packet_out(self, frame: bytes) -> None:
         """Inject a frame by the CPU port."""
@@ -63,9 +55,9 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         self._device = device
         self._arbitration = Arbitration(device.device_id)
         self._write_lock = asyncio.Lock()
-        self._saved: ForwardingPipeline | None = None
+        self._configuration = Configuration(device, self._write_lock)
         self.dropped = 0
-        """Packets for the controller that nobody took: no primary, or a client too slow."""
+        """Packets and other messages for the controller that nobody took: no primary, or a client too slow."""
 
     # -- packets -------------------------------------------------------------------------------------------------------
 
@@ -80,6 +72,13 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         for client in clients:
             client.send(message)
 
+    def notify(self, message: p4r.StreamMessageResponse) -> None:
+        """Send a digest or an idle timeout to the primary."""
+        clients = self._arbitration.primaries()
+        self.dropped += not clients
+        for client in clients:
+            client.send(message)
+
     # -- stream --------------------------------------------------------------------------------------------------------
 
     async def StreamChannel(  # noqa: N802 - the name is gRPC's
@@ -89,7 +88,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         queue: asyncio.Queue[p4r.StreamMessageResponse] = asyncio.Queue()
 
         def send(message: p4r.StreamMessageResponse) -> None:
-            if queue.qsize() >= BACKLOG and message.HasField("packet"):
+            if queue.qsize() >= BACKLOG and not message.HasField("arbitration"):
                 self.dropped += 1
             else:
                 queue.put_nowait(message)
@@ -110,31 +109,33 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
             writer.cancel()
 
     def _stream_message(self, client: Client, message: p4r.StreamMessageRequest) -> None:
-        kind = message.WhichOneof("update")
-        if kind == "packet":
-            self._packet_out(client, message.packet)
-        else:
-            response = p4r.StreamMessageResponse()
-            response.error.canonical_code = errors.UNIMPLEMENTED
-            response.error.message = f"stream message {kind}"
-            client.send(response)
-
-    def _packet_out(self, client: Client, packet: p4r.PacketOut) -> None:
         try:
-            self._device.packet_out(self._frame(client, packet))
+            self._obey(client, message)
         except EntityError as error:
             response = p4r.StreamMessageResponse()
             response.error.canonical_code = error.code
             response.error.message = str(error)
-            response.error.packet_out.packet_out.CopyFrom(packet)
+            if message.HasField("packet"):
+                response.error.packet_out.packet_out.CopyFrom(message.packet)
+            elif message.HasField("digest_ack"):
+                response.error.digest_list_ack.digest_list_ack.CopyFrom(message.digest_ack)
+            elif message.HasField("other"):
+                response.error.other.other.CopyFrom(message.other)
             client.send(response)
 
-    def _frame(self, client: Client, packet: p4r.PacketOut) -> bytes:
+    def _obey(self, client: Client, message: p4r.StreamMessageRequest) -> None:
+        kind = message.WhichOneof("update")
+        if kind not in {"packet", "digest_ack"}:
+            raise unimplemented(f"stream message {kind}")
         if not self._arbitration.client_is_primary(client):
-            raise EntityError(errors.PERMISSION_DENIED, "packet-out: only the primary may send packets")
-        if self._device.pipeline is None:
-            raise EntityError(errors.FAILED_PRECONDITION, f"packet-out: {NO_PIPELINE}")
-        return self._device.pipeline.packet_io.from_controller(packet)
+            raise EntityError(errors.PERMISSION_DENIED, f"{kind}: only the primary may send it")
+        pipeline = self._device.pipeline
+        if pipeline is None:
+            raise EntityError(errors.FAILED_PRECONDITION, f"{kind}: {NO_PIPELINE}")
+        if kind == "packet":
+            self._device.packet_out(pipeline.packet_io.from_controller(message.packet))
+        else:
+            pipeline.acknowledge(message.digest_ack)
 
     # -- unary ---------------------------------------------------------------------------------------------------------
 
@@ -151,31 +152,10 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
     ) -> p4r.SetForwardingPipelineConfigResponse:
         """Verify, save or commit a pipeline."""
         await self._check(request, context, writes=True)
-        action = request.action
-        if action == p4r.SetForwardingPipelineConfigRequest.COMMIT:
-            if self._saved is None:
-                await _abort(context, errors.FAILED_PRECONDITION, "there is no saved pipeline to commit")
-            self._device.commit(self._saved)
-            self._saved = None
-            return p4r.SetForwardingPipelineConfigResponse()
-        if action not in {
-            p4r.SetForwardingPipelineConfigRequest.VERIFY,
-            p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_SAVE,
-            p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
-        }:
-            known = p4r.SetForwardingPipelineConfigRequest.Action.Name(action)
-            await _abort(context, errors.UNIMPLEMENTED, f"the pipeline action {known}")
         try:
-            pipeline = await asyncio.to_thread(self._device.build, request.config)
-        except UnsupportedError as error:
-            await _abort(context, errors.UNIMPLEMENTED, str(error))
-        except ArtefactError as error:
-            await _abort(context, errors.INVALID_ARGUMENT, str(error))
-        if action == p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_SAVE:
-            self._saved = pipeline
-        elif action == p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT:
-            async with self._write_lock:
-                self._device.commit(pipeline)
+            await self._configuration.apply(request)
+        except EntityError as error:
+            await _abort(context, error.code, str(error))
         return p4r.SetForwardingPipelineConfigResponse()
 
     async def GetForwardingPipelineConfig(  # noqa: N802
@@ -183,7 +163,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
     ) -> p4r.GetForwardingPipelineConfigResponse:
         """The pipeline in force, or the parts of it that are asked for."""
         await self._check(request, context, writes=False)
-        pipeline = self._device.pipeline
+        pipeline = self._configuration.current
         response = p4r.GetForwardingPipelineConfigResponse()
         if pipeline is None:
             await _abort(context, errors.FAILED_PRECONDITION, NO_PIPELINE)
@@ -206,7 +186,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         if request.atomicity != p4r.WriteRequest.CONTINUE_ON_ERROR:
             name = p4r.WriteRequest.Atomicity.Name(request.atomicity)
             await _abort(context, errors.UNIMPLEMENTED, f"the atomicity {name}; use CONTINUE_ON_ERROR")
-        if self._device.pipeline is None:
+        if self._configuration.current is None:
             await _abort(context, errors.FAILED_PRECONDITION, NO_PIPELINE)
         # A batch that has started is finished, even when its client goes away meanwhile.
         task = asyncio.create_task(self._apply(request), name="p4runtime write")
@@ -222,7 +202,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         """Try every update of a batch; give back what failed, by position."""
         failures: dict[int, EntityError] = {}
         async with self._write_lock:
-            pipeline = self._device.pipeline
+            pipeline = self._configuration.current
             if pipeline is None:
                 raise AssertionError("a pipeline is replaced, never taken away")
             self._require_primary(request)  # it may have lost that while it waited for its turn
@@ -238,7 +218,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
     async def Read(self, request: p4r.ReadRequest, context: _Context) -> AsyncIterator[p4r.ReadResponse]:  # noqa: N802
         """Answer in messages of `CHUNK` entities, letting packets through in between."""
         await self._check(request, context, writes=False)
-        pipeline = self._device.pipeline
+        pipeline = self._configuration.current
         if pipeline is None:
             await _abort(context, errors.FAILED_PRECONDITION, NO_PIPELINE)
         response = p4r.ReadResponse()

@@ -1,5 +1,6 @@
 """The embedded switch: ports, a pipeline, and P4Runtime, on one event loop."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from testbed.softswitch.pipeline import ForwardingPipeline, parse_p4info
 from testbed.softswitch.ports import Port, PortError, Receiver, Tap
 from testbed.softswitch.server import P4RuntimeService, make_server
 
+TICK = 0.05
+"""Seconds between two looks at timeouts."""
 GRACE = 0.5
 """Seconds that running calls get at a stop."""
 
@@ -61,6 +64,7 @@ class SoftSwitch:
         self._taps: dict[int, Tap] = {}
         self._service: P4RuntimeService | None = None
         self._server: grpc.aio.Server | None = None
+        self._ticker: asyncio.Task[None] | None = None
 
     @property
     def undelivered(self) -> int:
@@ -99,7 +103,19 @@ class SoftSwitch:
 
     def commit(self, pipeline: ForwardingPipeline) -> None:
         """Put a compiled pipeline in force."""
+        pipeline.send = self._notify
         self.pipeline = pipeline
+
+    def _notify(self, message: p4r.StreamMessageResponse) -> None:
+        if self._service is not None:
+            self._service.notify(message)
+
+    async def _tick(self) -> None:
+        """Let what goes by time in the pipeline take its course."""
+        while True:
+            await asyncio.sleep(TICK)
+            if self.pipeline is not None:
+                self.pipeline.tick()
 
     # -- ports ---------------------------------------------------------------------------------------------------------
 
@@ -198,6 +214,7 @@ class SoftSwitch:
             for port in self._ports.values():
                 await port.open()
             await self._server.start()
+            self._ticker = asyncio.create_task(self._tick(), name="softswitch tick")
         except BaseException:
             await self.stop()
             raise
@@ -205,6 +222,10 @@ class SoftSwitch:
 
     async def stop(self) -> None:
         """Stop serving and close the ports; no effect when it is not running."""
+        ticker, self._ticker = self._ticker, None
+        if ticker is not None:
+            ticker.cancel()
+            await asyncio.wait([ticker])
         server, self._server = self._server, None
         if server is not None:
             await server.stop(GRACE)

@@ -33,7 +33,21 @@ Identity: TypeAlias = tuple[Match, int]
 class Entry:
     """What a look-up gives: the action to run, and the entry's own counters and meter."""
 
-    __slots__ = ("action", "args", "bytes", "hit", "match", "metadata", "meter", "packets", "priority", "target")
+    __slots__ = (
+        "action",
+        "args",
+        "bytes",
+        "hit",
+        "last_hit",
+        "match",
+        "metadata",
+        "meter",
+        "packets",
+        "priority",
+        "target",
+        "timeout_ns",
+        "timer",
+    )
 
     def __init__(self, action: int, args: Args, match: Match = (), priority: int = 0, *, hit: bool = True) -> None:
         self.action = action
@@ -47,6 +61,11 @@ class Entry:
         self.bytes = 0
         self.meter: Meter | None = None
         self.metadata = b""
+        self.last_hit = 0.0
+        """Seconds; kept up to date in tables with idle timeouts."""
+        self.timeout_ns = 0
+        """Idle timeout; 0: none."""
+        self.timer = 0
         self.target: Target | None = None
         """In a table with an action profile: the member or group that has the action."""
 
@@ -193,6 +212,48 @@ class MaskedTable(Table):
             del self._groups[masks]
             self._order.remove(group)
         self._cache.clear()
+
+
+class ValueSet:
+    """A parser value set: keys that a select compares with. Empty at first.
+
+    Args:
+        name: as in the program.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.widths: tuple[int, ...] | None = None
+        """Bits of each part of the key, as the parser has it; None while no select uses the set."""
+        self.kinds: tuple[str, ...] = ()
+        """The match kind of each part."""
+        self.members: list[Match] = []
+        self._exact: set[Args] = set()
+        self._others: list[Match] = []
+
+    def replace(self, members: list[Match]) -> None:
+        """Exchange all members."""
+        full = tuple((1 << width) - 1 for width in self.widths or ())
+        ranges = [kind == "range" for kind in self.kinds]
+        self.members = members
+        self._exact = {
+            tuple(part.value for part in match)
+            for match in members
+            if tuple(p.mask for p in match) == full and not any(ranges)
+        }
+        self._others = [
+            match for match in members if tuple(part.value for part in match) not in self._exact or any(ranges)
+        ]
+
+    def contains(self, *values: int) -> bool:
+        """Whether a key matches one of the members."""
+        return values in self._exact or any(
+            all(
+                part.value <= value <= part.mask if kind == "range" else value & part.mask == part.value
+                for kind, part, value in zip(self.kinds, match, values, strict=True)
+            )
+            for match in self._others
+        )
 
 
 def make_table(name: str, kinds: tuple[str, ...], size: int, default: Entry) -> ExactTable | MaskedTable:

@@ -1,33 +1,17 @@
-"""P4Runtime's byte strings, FieldMatch and Action messages, to and from integers."""
+"""P4Runtime's FieldMatch, Action and MeterConfig messages, to and from what the tables hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from finsy.proto import p4r
 
+from testbed.softswitch.bytestrings import decode, encode
 from testbed.softswitch.errors import invalid
+from testbed.softswitch.meters import MeterConfig
 from testbed.softswitch.schema import ActionRef, MatchField
-from testbed.softswitch.tables import Args, Part
+from testbed.softswitch.tables import Args, Match, Part
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
-
-
-def decode(data: bytes, width: int, what: str) -> int:
-    """A byte string as an integer; leading zeros are allowed, P4Runtime section "Bytestrings".
-
-    Raises:
-        EntityError: empty, or does not fit into the width.
-    """
-    if not data:
-        raise invalid(f"{what}: the value is an empty byte string")
-    value = int.from_bytes(data)
-    if value >> width:
-        raise invalid(f"{what}: {value:#x} does not fit into {width} bits")
-    return value
-
-
-def encode(value: int) -> bytes:
-    """The canonical byte string: the shortest one, at least one byte."""
-    return value.to_bytes((value.bit_length() + 7) // 8 or 1)
 
 
 def wildcard(field: MatchField) -> Part:
@@ -35,13 +19,13 @@ def wildcard(field: MatchField) -> Part:
     return Part(0, (1 << field.width) - 1) if field.kind == "range" else Part(0, 0)
 
 
-def decode_match(field: MatchField, match: p4r.FieldMatch, table: str) -> Part:
+def decode_match(field: MatchField, match: p4r.FieldMatch, where: str) -> Part:
     """One FieldMatch as value and mask (range: low and high).
 
     Raises:
         EntityError: of another kind than the field, a "don't care" that must be omitted, bits outside of the mask.
     """
-    what = f"table {table}, field {field.name}"
+    what = f"{where}, field {field.name}"
     if match.WhichOneof("field_match_type") != field.kind:
         raise invalid(f"{what}: the match must be of kind {field.kind}, not {match.WhichOneof('field_match_type')}")
     full = (1 << field.width) - 1
@@ -51,6 +35,31 @@ def decode_match(field: MatchField, match: p4r.FieldMatch, table: str) -> Part:
     if field.kind == "range":
         return _range(match.range, field.width, what)
     return _masked(field, match, what)
+
+
+def decode_key(given: Iterable[p4r.FieldMatch], fields: Iterable[MatchField], where: str) -> Match:
+    """A whole key, in the order of the fields; what is omitted is a wildcard.
+
+    Raises:
+        EntityError: a field that is unknown, given twice, or exact and missing; or as `decode_match`.
+    """
+    known: dict[int, p4r.FieldMatch] = {}
+    for match in given:
+        if match.field_id in known:
+            raise invalid(f"{where}: the match field {match.field_id} is given twice")
+        known[match.field_id] = match
+    parts = []
+    for field in fields:
+        match = known.pop(field.id, None)
+        if match is not None:
+            parts.append(decode_match(field, match, where))
+        elif field.kind == "exact":
+            raise invalid(f"{where}: the exact field {field.name} is missing")
+        else:
+            parts.append(wildcard(field))
+    if known:
+        raise invalid(f"{where}: no match field with id {min(known)}")
+    return tuple(parts)
 
 
 def _range(match: p4r.FieldMatch.Range, width: int, what: str) -> Part:
@@ -92,6 +101,13 @@ def encode_match(field: MatchField, part: Part, match: p4r.FieldMatch) -> None:
         match.ternary.value, match.ternary.mask = encode(part.value), encode(part.mask)
 
 
+def encode_key(messages: Any, fields: Iterable[MatchField], match: Match) -> None:  # noqa: ANN401 - a repeated field has no public type
+    """The reverse of `decode_key`, into a repeated field; wildcards are left out."""
+    for field, part in zip(fields, match, strict=True):
+        if field.kind == "exact" or part != wildcard(field):
+            encode_match(field, part, messages.add())
+
+
 def decode_action(message: p4r.Action, offered: Mapping[int, ActionRef], where: str) -> tuple[ActionRef, Args]:
     """An action that a table or a profile offers, with its arguments in order.
 
@@ -119,3 +135,24 @@ def encode_action(message: p4r.Action, ref: ActionRef, args: Args) -> None:
     message.action_id = ref.id
     for param, value in zip(ref.params, args, strict=True):
         message.params.add(param_id=param.id, value=encode(value))
+
+
+def meter_config(message: p4r.MeterConfig) -> MeterConfig:
+    """A two-rate meter's configuration.
+
+    Raises:
+        EntityError: a negative number, a peak rate below the committed rate, or an excess burst.
+    """
+    if min(message.cir, message.cburst, message.pir, message.pburst) < 0:
+        raise invalid("meter: rates and bursts cannot be negative")
+    if message.eburst:
+        raise invalid("meter: a two-rate meter has no excess burst")
+    if message.pir < message.cir:
+        raise invalid(f"meter: the peak rate {message.pir} is below the committed rate {message.cir}")
+    return MeterConfig(message.cir, message.cburst, message.pir, message.pburst)
+
+
+def fill_meter(message: p4r.MeterConfig, config: MeterConfig | None) -> None:
+    """The reverse of `meter_config`."""
+    if config is not None:
+        message.cir, message.cburst, message.pir, message.pburst = config.cir, config.cburst, config.pir, config.pburst

@@ -293,7 +293,7 @@ def test_replicas_are_checked() -> None:
 def test_entities_that_the_switch_does_not_have(bench: Bench) -> None:
     entity = p4r.Entity()
     entity.digest_entry.digest_id = 1
-    assert refused(bench, INSERT, entity) == errors.UNIMPLEMENTED
+    assert refused(bench, INSERT, entity) == errors.INVALID_ARGUMENT
     assert refused(bench, INSERT, p4r.Entity()) == errors.INVALID_ARGUMENT
     for wanted in (entity, p4r.Entity()):
         with pytest.raises(EntityError):
