@@ -1,6 +1,8 @@
 """Commands that the testbed adds to `mcoa`, found by the entry points of the group "mcoa.commands"."""
 
 from testbed.demo.cli import demo
+from testbed.node.cli import app as node
+from testbed.scenarios.cli import scenario
 from testbed.softswitch.cli import switch
 
-__all__ = ["demo", "switch"]
+__all__ = ["demo", "node", "scenario", "switch"]

@@ -69,6 +69,19 @@ def read_policies(config: ConfigFile, folder: Path) -> tuple[Policies, list[Find
     return policies, findings
 
 
+def read_policy(node: NodeSection, folder: Path) -> tuple[SecurityPolicy, list[Finding]]:
+    """Return the security policy of one node, and what is wrong with its settings.
+
+    Args:
+        node: its section.
+        folder: where paths of key files start.
+    """
+    try:
+        return _policy(node, folder), []
+    except _Unusable as error:
+        return NO_SECURITY, [(("node", error.field), str(error))]
+
+
 def _policy(node: NodeSection, folder: Path) -> SecurityPolicy:
     for field in _ALL:
         if getattr(node, field) is not None and field not in _FIELDS[node.security]:

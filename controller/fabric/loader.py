@@ -95,7 +95,7 @@ def parse_topology(text: str, file: str = "<text>") -> Topology:
         topology = Topology.model_validate(data)
     except ValidationError as error:
         raise TopologyError([_problem(file, root, details) for details in error.errors()]) from error
-    found = [Problem(file, _line(root, place), _dotted(place), reason) for place, reason in check(topology)]
+    found = [Problem(file, line_of(root, place), _dotted(place), reason) for place, reason in check(topology)]
     if found:
         raise TopologyError(found)
     return topology
@@ -111,14 +111,14 @@ def _problem(file: str, root: yaml.Node, details: Any) -> Problem:  # noqa: ANN4
         reason = "unknown field: remove it or correct its spelling"
     elif details["type"] == "missing":
         reason = "required, but not there"
-    return Problem(file, _line(root, place), _dotted(place), reason)
+    return Problem(file, line_of(root, place), _dotted(place), reason)
 
 
 def _dotted(place: Location) -> str:
     return ".".join(map(str, place))
 
 
-def _line(root: yaml.Node, place: Location) -> int:
+def line_of(root: yaml.Node, place: Location) -> int:
     """Return the line of the deepest part of `place` that the document has, from 1."""
     node, line = root, root.start_mark.line
     for part in place:

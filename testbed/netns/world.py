@@ -1,0 +1,306 @@
+"""A running network out of real parts: switches, controller, air and node agents around namespaces that stand already."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import httpx
+
+from controller.fabric.topology import Topology
+from testbed.netns.agents import write_agent
+from testbed.netns.plan import NetPlan, make_plan
+from testbed.netns.processes import Namespaces, Process, ProcessError, enter, run_script
+from testbed.netns.scripts import METRIC, cable_script, core_script, host_script
+from testbed.node.control import ask_status
+from testbed.node.sockets import SocketError
+from testbed.settings import ControllerSettings, free_port, write_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SWITCHES: Final = ("embedded", "bmv2")
+CPU_PORT: Final = 510
+_POLL: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class WorldOptions:
+    """What may be said about a run."""
+
+    switch: str = "embedded"
+    """Kind of the P4 switches: one of `SWITCHES`."""
+    settings: ControllerSettings = field(default_factory=ControllerSettings)
+    agents: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """More settings of node agents, by node."""
+    rest_port: int = 0
+    """Of the controller's REST server on the loopback interface of the core; 0: any free one."""
+
+
+@contextmanager
+def namespaces(plan: NetPlan) -> "Iterator[dict[str, int]]":
+    """Make the namespaces and links of a plan around this process's own network, the core; yield their process ids.
+
+    Raises:
+        ProcessError: something could not be made.
+    """
+    with Namespaces([host.name for host in plan.hosts]) as pids:
+        run_script(None, cable_script(plan.cables, pids), "the links")
+        run_script(None, core_script(plan), "the core")
+        for host in plan.hosts:
+            run_script(pids[host.name], host_script(host), host.name)
+        yield pids
+
+
+class World:
+    """All processes of a run. Use it in an async with statement.
+
+    Args:
+        topology: the network; its namespaces stand already, and this process is in the core's.
+        pids: of a process in each node's namespace.
+        folder: for settings, logs and captures; it must exist.
+        options: the rest.
+    """
+
+    def __init__(self, topology: Topology, pids: Mapping[str, int], folder: Path, options: WorldOptions) -> None:
+        self.topology: Final = topology
+        self.plan: Final = make_plan(topology)
+        self.pids: Final = pids
+        self.folder: Final = folder
+        self.options: Final = options
+        self.processes: Final[dict[str, Process]] = {}
+        """By name: the switches, ``air``, ``controller``, and the nodes with an agent."""
+        self.rest_url = ""
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._stack = stack
+            await self._start()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        servers = {
+            device.name: self._start_switch(device.name) for device in self.plan.devices if device.kind == "switch"
+        }
+        self._start_air()
+        rest = f"127.0.0.1:{self.options.rest_port or free_port()}"
+        self.rest_url = f"http://{rest}"
+        self.client = await self._stack.enter_async_context(httpx.AsyncClient(base_url=self.rest_url, timeout=10.0))
+        topology = self.topology
+        if self.options.switch != "embedded":
+            nodes = {
+                name: node.model_copy(update={"target": self.options.switch}) if name in topology.switches else node
+                for name, node in topology.nodes.items()
+            }
+            topology = topology.model_copy(update={"nodes": nodes})
+        config = write_settings(self.folder, topology, servers, rest, self.options.settings)
+        self._add("controller", [sys.executable, "-m", "controller.cli", "run", "--config", str(config)])
+        for name in servers:
+            await self._switch_ready(name)
+        if "air" in self.processes:
+            await self.processes["air"].wait_line("ready")
+        self.processes["controller"].start()
+        await self.controller_ready()
+        for name in topology.mobile_nodes:
+            self._start_agent(name)
+        for name in topology.mobile_nodes:
+            await self.agent_ready(name)
+
+    def _add(self, name: str, command: Sequence[str], node: str | None = None) -> Process:
+        pid = None if node is None else self.pids[node]
+        process = Process(name, [*enter(pid), *command], self.folder / f"{name}.log")
+        self.processes[name] = process
+        self._stack.callback(process.stop)
+        return process
+
+    # Parts
+
+    def _start_switch(self, name: str) -> str:
+        device = next(device for device in self.plan.devices if device.name == name)
+        server = f"127.0.0.1:{free_port()}"
+        ports = [word for number, interface, _ in device.ports for word in ("-i", f"{number}@{interface}")]
+        if self.options.switch == "bmv2":
+            command = ["simple_switch_grpc", "--no-p4", *ports, "--device-id", str(device.device_id)]
+            command += ["--", "--grpc-server-addr", server, "--cpu-port", str(CPU_PORT)]
+        else:
+            command = [sys.executable, "-m", "controller.cli", "switch", *ports]
+            command += ["--grpc", server, "--device-id", str(device.device_id)]
+        self._add(name, command).start()
+        return server
+
+    async def _switch_ready(self, name: str) -> None:
+        if self.options.switch == "embedded":
+            await self.processes[name].wait_line("ready")
+
+    def _start_air(self) -> None:
+        if not self.plan.air_ports:
+            return
+        plan = self.folder / "plan.json"
+        plan.write_text(json.dumps(self.plan.to_json(), indent=1), encoding="utf-8")
+        command = [sys.executable, "-m", "testbed.netns.air", "--plan", str(plan), "--control", str(self._air_socket)]
+        self._add("air", command).start()
+
+    @property
+    def _air_socket(self) -> Path:
+        return self.folder / "air.sock"
+
+    def _start_agent(self, name: str) -> None:
+        policy = self.options.settings.credentials.get(name)
+        config = write_agent(self.folder / name, self.topology, name, policy, **self.options.agents.get(name, {}))
+        command = [sys.executable, "-m", "controller.cli", "node", "--config", str(config)]
+        self._add(name, command, node=name).start()
+
+    # Waiting
+
+    async def controller_ready(self, patience: float = 60.0) -> None:
+        """Wait until the controller says that every switch is in sync.
+
+        Raises:
+            ProcessError: it ended, or was not ready in time.
+        """
+        process = self.processes["controller"]
+        async with asyncio.timeout(patience):
+            while await self._health() != "ok":
+                if not process.alive:
+                    raise ProcessError(f"the controller ended too early:\n{process.last_lines()}")
+                await asyncio.sleep(_POLL)
+
+    async def _health(self) -> str:
+        try:
+            answer = await self.client.get("/health")
+        except httpx.TransportError:
+            return "no answer"
+        return str(answer.json().get("status")) if answer.status_code == httpx.codes.OK else "not ready"
+
+    def status(self, node: str) -> dict[str, Any]:
+        """Return what a node's agent says of itself.
+
+        Raises:
+            SocketError: it does not answer.
+        """
+        return ask_status(self.folder / node / "node.sock")
+
+    async def agent_ready(self, node: str, patience: float = 60.0) -> None:
+        """Wait until all interfaces of a node that have an address are registered.
+
+        Raises:
+            ProcessError: the agent ended, or it was not so in time.
+        """
+        process = self.processes[node]
+        await process.wait_line("ready", patience)
+        await process.wait_until(lambda: self.is_settled(node), "did not register", patience)
+
+    def is_settled(self, node: str) -> bool:
+        """Tell whether a node's home agent knows what the node wants it to know."""
+        try:
+            found = self.status(node)
+        except SocketError:  # it begins, or ends
+            return False
+        return bool(found["settled"]) and not any(one["state"] == "pending" for one in found["interfaces"])
+
+    async def restart(self, name: str) -> None:
+        """Start a process again that was killed, and wait until it can work.
+
+        Raises:
+            ProcessError: there is no such process, or it was not ready in time.
+        """
+        if name not in self.processes:
+            raise ProcessError(f"there is no process {name!r}: {', '.join(self.processes)}")
+        process = self.processes[name]
+        process.start()
+        if name == "controller":
+            await self.controller_ready()
+        elif name in self.topology.switches:
+            await self._switch_ready(name)
+        elif name in self.topology.mobile_nodes:
+            await self.agent_ready(name)
+
+    def home_link_of(self, node: str) -> str:
+        """Return the node that is the home link of a mobile node.
+
+        Raises:
+            ProcessError: its home network has none.
+        """
+        address = self.topology.mobile_nodes[node].home_address
+        for network in self.topology.home_networks:
+            if address in network.prefix and network.link is not None:
+                return network.link
+        raise ProcessError(f"{node} has no home link: its home network is virtual")
+
+    # Doing
+
+    async def run(self, node: str | None, *command: str, patience: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """Run a command in a node's namespace, None: in the core; return what came of it."""
+        pid = None if node is None else self.pids[node]
+        process = await asyncio.create_subprocess_exec(
+            *enter(pid), *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        try:
+            async with asyncio.timeout(patience):
+                output, _ = await process.communicate()
+        except BaseException:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            raise
+        return subprocess.CompletedProcess(command, process.returncode or 0, output.decode("utf-8", "replace"))
+
+    def spawn(self, name: str, node: str | None, *command: str) -> Process:
+        """Start a command in a node's namespace that runs on; it is stopped with the run."""
+        process = self._add(name, command, node)
+        process.start()
+        return process
+
+    async def air(self, **command: object) -> dict[str, Any]:
+        """Have the air do something (`testbed.netns.air`).
+
+        Raises:
+            ProcessError: it would not.
+        """
+        reader, writer = await asyncio.open_unix_connection(self._air_socket)
+        writer.write(json.dumps(command).encode() + b"\n")
+        answer: dict[str, Any] = json.loads(await reader.readline())
+        writer.close()
+        if not answer.pop("ok"):
+            raise ProcessError(f"the air: {answer['error']}")
+        return answer
+
+    async def give_address(self, node: str, interface: str, address: str, router: str) -> None:
+        """Give an interface of a node an address, as an access network would, and the way out there.
+
+        Args:
+            node: whose.
+            interface: which.
+            address: with prefix length.
+            router: the access router or home link, which has the gateway.
+        """
+        gateway, _ = self.plan.gateways[router]
+        script = f"ip address replace {address} dev {interface} nodad\n"
+        # A metric for each interface: otherwise the route of one would take the place of another's.
+        nics = next(host.nics for host in self.plan.hosts if host.name == node)
+        metric = METRIC + next(number for number, nic in enumerate(nics) if nic.name == interface)
+        script += f"ip -6 route replace ::/0 via {gateway} dev {interface} metric {metric} onlink\n"
+        await asyncio.to_thread(run_script, self.pids[node], script, f"{node}:{interface}")
+
+    async def deprecate_address(self, node: str, interface: str, address: str) -> None:
+        """Have an interface of a node use an address no longer for anything new; what comes for it is still taken."""
+        script = f"ip address change {address} dev {interface} preferred_lft 0\n"
+        await asyncio.to_thread(run_script, self.pids[node], script, f"{node}:{interface}")
+
+    async def take_address(self, node: str, interface: str, address: str) -> None:
+        """Take an address from an interface of a node."""
+        script = f"ip address del {address} dev {interface}\n"
+        await asyncio.to_thread(run_script, self.pids[node], script, f"{node}:{interface}")

@@ -1,0 +1,430 @@
+"""The node agent: a mobile node or mobile router on a Linux machine, or in a network namespace, without kernel Mobile IPv6.
+
+The kernel tells which addresses the interfaces have; the engine (`controller.mobility.mobile_node`) says what to tell the home
+agent; this carries the packets of both, and those of the tunnels.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from controller.mobility.address import Address, Prefix, format_address
+from controller.mobility.mobile_node import MobileNode, MobileNodeConfig
+from controller.mobility.node_events import AtHome, Ignored, NodeEvent
+from controller.mobility.security.policy import SecurityContext
+from controller.mobility.wire.codes import Protocol
+from controller.mobility.wire.errors import WireError
+from controller.mobility.wire.icmp import ALL_NODES, OVERRIDE, ROUTER, advertisement_packet
+from testbed.node.config import NodeFile
+from testbed.node.netlink import InterfaceState, Netlink
+from testbed.node.sockets import Arrivals, Departures, Tunnel
+from testbed.node.uplink import Uplinks
+
+if TYPE_CHECKING:
+    from controller.mobility.model import Binding
+
+LOG: Final = logging.getLogger(__name__)
+
+LINGER: Final = 2.0
+"""Seconds for which packets to an address that is gone are still taken: what is under way arrives."""
+FAREWELL: Final = 3.0
+"""Seconds that the deregistration at the end may take."""
+_EVERYTHING: Final = Prefix(Address(bytes(16)), 0)
+_KEPT_EVENTS: Final = 50
+
+
+class NodeAgent:
+    """One mobile node on this machine.
+
+    Args:
+        config: its settings.
+        engine: what the protocol engine is told.
+
+    Raises:
+        SocketError: a socket or the tunnel interface cannot be had.
+    """
+
+    def __init__(self, config: NodeFile, engine: MobileNodeConfig) -> None:
+        self._loop: Final = asyncio.get_running_loop()
+        self._config: Final = config
+        node = config.node
+        # The wall clock is read once: the loop's own does not jump.
+        self.engine: Final = MobileNode(engine, security=SecurityContext(time.time() - self._loop.time(), os.urandom))
+        self.counters: Final[Counter[str]] = Counter()
+        """Packets: sent and received through tunnels, and those that went nowhere, by reason."""
+        self._by_name: Final = {interface.name: interface for interface in config.interface}
+        self._name_of: Final = {interface.bid: interface.name for interface in config.interface}
+        self._home_prefix: Final = _prefix_of(node.home_address, node.home_prefix_length)
+        self._states: dict[str, InterfaceState] = {}
+        self._care_of: Final[dict[int, Address]] = {}
+        self._own: dict[Address, int] = {}
+        self._usable: set[Address] = set()
+        self._bindings: dict[int, Binding] = {}
+        self._home: str | None = None
+        self._settled_at_home = False
+        self._tunnel_index = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._events: Final[deque[dict[str, Any]]] = deque(maxlen=_KEPT_EVENTS)
+        self._changed: Final = asyncio.Event()
+        self._tasks: Final[set[asyncio.Task[None]]] = set()
+        self._uplinks: Final = Uplinks(follow=node.follow)
+        self._netlink: Final = Netlink()
+        self._departures: Final = Departures()
+        self._tunnel: Final = Tunnel(node.tunnel)
+        try:
+            self._arrivals: Final = Arrivals(self._arrived)
+        except OSError:
+            self._tunnel.close()
+            raise
+
+    # Running
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Be a mobile node until `stop` is set; then deregister."""
+        try:
+            async with self._netlink:
+                await self._begin()
+                watching = asyncio.create_task(self._watch(), name="netlink")
+                stopping = asyncio.create_task(stop.wait(), name="stop")
+                try:
+                    await asyncio.wait([watching, stopping], return_when=asyncio.FIRST_COMPLETED)
+                    if watching.done():
+                        watching.result()
+                    await self._farewell()
+                finally:
+                    for task in (watching, stopping):
+                        task.cancel()
+                    await asyncio.gather(watching, stopping, return_exceptions=True)
+                    await self._restore()
+        finally:
+            self._close()
+
+    async def _begin(self) -> None:
+        node = self._config.node
+        self._tunnel_index = await self._netlink.raise_tunnel(node.tunnel, node.mtu)
+        await self._netlink.add_address(self._tunnel_index, node.home_address, 128)
+        if node.default_route:
+            await self._netlink.add_route(self._tunnel_index, _EVERYTHING, node.home_address)
+        for flow in self._config.flow:
+            self.engine.bind_flow(flow.entry(), self._loop.time())
+        self._loop.add_reader(self._arrivals.fileno(), self._arrivals.read)
+        self._loop.add_reader(self._tunnel.fileno(), self._tunnel.read, self._left)
+        await self._scan()
+
+    async def _watch(self) -> None:
+        """Look again whenever the kernel says that something changed. Many changes at once are one."""
+        async for _ in self._netlink.changes():
+            await self._scan()
+
+    async def _farewell(self) -> None:
+        """Deregister, and wait for the answer as long as is decent."""
+        self.engine.deregister_all(self._loop.time())
+        self._pump()
+        try:
+            async with asyncio.timeout(FAREWELL):
+                while not self.engine.settled:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            LOG.warning("the home agent did not acknowledge the deregistration within %g s", FAREWELL)
+
+    async def _restore(self) -> None:
+        """Take back what does not go with the tunnel interface."""
+        state = self._states.get(self._home or "")
+        if state is not None:
+            await self._netlink.remove_address(state.index, self._config.node.home_address, 128)
+
+    def _close(self) -> None:
+        for file in (self._arrivals.fileno(), self._tunnel.fileno()):
+            self._loop.remove_reader(file)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._arrivals.close()
+        self._departures.close()
+        self._tunnel.close()
+
+    # Interfaces
+
+    async def _scan(self) -> None:
+        """Compare what the interfaces are with what was, and have the engine tell the home agent."""
+        before, self._states = self._states, await self._netlink.interfaces(self._by_name)
+        for name in before:
+            if name not in self._states or self._states[name].index != before[name].index:
+                self._departures.forget(name)
+        home = self._interface_at_home()
+        if self._config.node.at_home == "alone" and home is not None:
+            await self._be_at_home(home)
+        else:
+            if self._home is not None and home is None:
+                await self._leave_home()
+            self._attach(before, home)
+        self._pump()
+        if self._home is not None and not self._settled_at_home and self._config.node.at_home == "alone":
+            await self._settle_at_home()
+
+    def _interface_at_home(self) -> str | None:
+        """Return the interface that has an address of the home network, other than one that we gave it."""
+        for name, state in self._states.items():
+            own = (address for address in state.addresses if address != self._config.node.home_address)
+            if state.up and any(address in self._home_prefix for address in own):
+                return name
+        return None
+
+    def _attach(self, before: Mapping[str, InterfaceState], home: str | None) -> None:
+        now, news = self._loop.time(), False
+        held, self._own = self._own, {}
+        for name, interface in self._by_name.items():
+            state = self._states.get(name)
+            bid, usable = interface.bid, state.addresses if state is not None and state.up else ()
+            if name == home and state is not None:
+                if self._home != name:
+                    self._home = name
+                    self.engine.attach_home(bid, state.mac, interface.priority)
+                    self._care_of[bid], news = self._config.node.home_address, True
+                continue
+            self._own.update(dict.fromkeys(usable, bid))
+            known = before[name].addresses if name in before and before[name].up else ()
+            care_of = _best(usable, known, self._care_of.get(bid))
+            if care_of is None:
+                if self._care_of.pop(bid, None) is not None:
+                    LOG.info("%s has no usable address: BID %d is given up", name, bid)
+                    self.engine.deregister(bid, now)
+            elif care_of != self._care_of.get(bid):
+                LOG.info("%s has %s: BID %d", name, format_address(care_of), bid)
+                self._care_of[bid], news = care_of, True
+                self.engine.attach(bid, care_of, interface.priority)
+        self._hold(held)
+        if news:
+            self.engine.register(now)
+
+    def _hold(self, held: Mapping[Address, int]) -> None:
+        """Go on to take packets for addresses that are gone, for a while."""
+        usable = {address for state in self._states.values() for address in state.addresses}
+        for address, bid in held.items():
+            if address not in self._own and address != self._config.node.home_address:
+                self._own[address] = bid
+                self._loop.call_later(LINGER, self._let_go, address)
+        self._usable = usable
+
+    def _let_go(self, address: Address) -> None:
+        if address not in self._usable:
+            self._own.pop(address, None)
+
+    # Home
+
+    async def _be_at_home(self, name: str) -> None:
+        if self._home == name:
+            return
+        LOG.info("%s is on the home link: all bindings are given up", name)
+        self._home, self._settled_at_home = name, False
+        self._care_of.clear()
+        self._own = {self._config.node.home_address: self._by_name[name].bid}
+        self.engine.return_home(self._loop.time())
+
+    async def _settle_at_home(self) -> None:
+        """Once no binding is left, use the home address on the home link (RFC 6275 section 11.5.5)."""
+        if self._home is None or self._bindings or not self.engine.settled:
+            return
+        self._settled_at_home = True
+        node, state = self._config.node, self._states[self._home]
+        await self._netlink.remove_address(self._tunnel_index, node.home_address, 128)
+        if node.default_route:
+            await self._netlink.remove_route(self._tunnel_index, _EVERYTHING)
+        await self._netlink.add_address(state.index, node.home_address, 128)
+        self._advertise(self._home)
+        self._note({"event": "SettledAtHome", "interface": self._home})
+
+    def _advertise(self, name: str) -> None:
+        """Tell the neighbours that the home address is here now."""
+        node = self._config.node
+        flags = OVERRIDE | (ROUTER if node.mobile_router else 0)
+        mac = self._states[name].mac
+        packet = advertisement_packet(node.home_address, ALL_NODES, node.home_address, mac, flags)
+        self._departures.send(packet, name, ALL_NODES)
+
+    async def _leave_home(self) -> None:
+        node = self._config.node
+        LOG.info("%s has left the home link", self._home)
+        state = self._states.get(self._home or "")
+        if state is not None:
+            await self._netlink.remove_address(state.index, node.home_address, 128)
+            self._care_of.pop(self._by_name[self._home or ""].bid, None)
+        self._home = None
+        await self._netlink.add_address(self._tunnel_index, node.home_address, 128)
+        if node.default_route:
+            await self._netlink.add_route(self._tunnel_index, _EVERYTHING, node.home_address)
+
+    async def _answer_at_home(self, bid: int) -> None:
+        """Have the kernel answer neighbours for the home address, on a home link that is one of several links."""
+        name = self._name_of.get(bid, "")
+        state = self._states.get(name)
+        if state is not None:
+            await self._netlink.add_address(state.index, self._config.node.home_address, 128)
+            self._advertise(name)
+
+    # The engine
+
+    def _pump(self) -> None:
+        """Send what the engine wants sent, note what happened, and wake it when it wants to be woken."""
+        for packet in self.engine.outbox():
+            self._send_signalling(packet)
+        for event in self.engine.events():
+            self._heard(event)
+        self._bindings = {binding.bid: binding for binding in self.engine.bindings}
+        self._uplinks.set_ways((flow.entry() for flow in self._config.flow), self._bindings.values())
+        if self._timer is not None:
+            self._timer.cancel()
+        due = self.engine.next_timer()
+        self._timer = None if due is None else self._loop.call_at(due, self._wake)
+        self._changed.set()
+
+    def _send_signalling(self, packet: bytes) -> None:
+        source = Address(packet[8:24])
+        bid = self._own.get(source)
+        name = self._name_of.get(bid) if bid is not None else self._home
+        self.counters["binding_updates"] += 1
+        self.counters["signalling_octets"] += len(packet)
+        if name is None or not self._departures.send(packet, name, Address(packet[24:40])):
+            self.counters["signalling_unsent"] += 1
+
+    def _heard(self, event: NodeEvent) -> None:
+        if isinstance(event, Ignored):
+            self.counters["ignored"] += 1
+            LOG.debug("ignored: %s", event.detail)
+            return
+        told = {"event": type(event).__name__, **_plain(asdict(event))}
+        LOG.info("%s", json.dumps(told))
+        self._note(told)
+        if isinstance(event, AtHome) and event.answers_neighbours:
+            self._later(self._answer_at_home(event.bid))
+
+    def _note(self, event: dict[str, Any]) -> None:
+        self._events.append({"at": self._loop.time(), **event})
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _wake(self) -> None:
+        self.engine.handle_timer(self._loop.time())
+        self._pump()
+        self._after_signalling()
+
+    def _after_signalling(self) -> None:
+        if self._home is not None and not self._settled_at_home and self._config.node.at_home == "alone":
+            self._later(self._settle_at_home())
+
+    # Traffic
+
+    def _arrived(self, packet: bytes, interface: str) -> None:
+        """Take a packet that came by some interface of this machine."""
+        bid = self._own.get(Address(packet[24:40]))
+        if bid is None or self._name_of[bid] != interface:
+            return  # for somebody else on this machine
+        if packet[6] == Protocol.IPV6 and packet[46] != Protocol.MOBILITY:
+            self._take_off(packet, bid)
+            return
+        self.counters["signalling_octets"] += len(packet)
+        self.engine.receive(packet, self._loop.time())
+        self._pump()
+        self._after_signalling()
+
+    def _take_off(self, packet: bytes, bid: int) -> None:
+        try:
+            inner = self.engine.decapsulate(packet).inner
+        except WireError:
+            self.counters["refused"] += 1
+            return
+        self._uplinks.arrived(inner, bid)
+        self.counters["received" if self._tunnel.write(inner) else "not_taken"] += 1
+        self.counters[f"received_bid_{bid}"] += 1
+
+    def _left(self, packet: bytes) -> None:
+        """Take a packet that the kernel sends by the tunnel interface."""
+        if packet[0] >> 4 != 6 or packet[24] == 0xFF:
+            self.counters["not_ipv6_unicast"] += 1
+            return
+        bid = self._uplinks.choose(packet)
+        if bid is None:
+            self.counters["no_binding"] += 1
+            return
+        destination = Address(packet[24:40])
+        outer = packet
+        if not self._bindings[bid].at_home:
+            try:
+                outer = self.engine.encapsulate(packet, bid)
+            except WireError:  # from another address of this machine
+                self.counters["foreign_source"] += 1
+                return
+            destination = self._config.node.home_agent
+        sent = self._departures.send(outer, self._name_of[bid], destination)
+        self.counters["sent" if sent else "unsent"] += 1
+        self.counters[f"sent_bid_{bid}"] += 1
+
+    # Status
+
+    def status(self) -> dict[str, Any]:
+        """Return what `mcoa node status` shows."""
+        now, node = self._loop.time(), self._config.node
+        return {
+            "home_address": format_address(node.home_address),
+            "home_agent": format_address(node.home_agent),
+            "prefixes": [str(prefix) for prefix in node.prefixes],
+            "at_home": self._home,
+            "settled": self.engine.settled and (self._home is None or self._settled_at_home or bool(self._bindings)),
+            "now": now,
+            "interfaces": [
+                self._interface_status(interface.name, interface.bid, now) for interface in self._config.interface
+            ],
+            "counters": dict(self.counters),
+            "failed": dict(self._departures.failed),
+            "events": list(self._events),
+        }
+
+    def _interface_status(self, name: str, bid: int, now: float) -> dict[str, Any]:
+        binding, care_of = self._bindings.get(bid), self._care_of.get(bid)
+        if binding is not None and binding.care_of == care_of:
+            state = "registered"
+        else:
+            state = "down" if care_of is None else "pending"
+        return {
+            "name": name,
+            "bid": bid,
+            "priority": self._by_name[name].priority,
+            "care_of": None if care_of is None else format_address(care_of),
+            "state": state,
+            "expires_in": None if binding is None else round(binding.expires - now, 1),
+        }
+
+
+def _prefix_of(address: Address, length: int) -> Prefix:
+    shift = 128 - length
+    return Prefix(Address((int.from_bytes(address) >> shift << shift).to_bytes(16)), length)
+
+
+def _best(usable: tuple[Address, ...], known: tuple[Address, ...], current: Address | None) -> Address | None:
+    """Return the care-of address to use: one that is new, else the current one, else the newest."""
+    new = [address for address in usable if address not in known]
+    if new:
+        return new[0]
+    if current in usable:
+        return current
+    return usable[0] if usable else None
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  any field of an event
+    """Return a value as JSON can have it: addresses as text."""
+    if isinstance(value, bytes):
+        return format_address(Address(value)) if len(value) == 16 else value.hex()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value

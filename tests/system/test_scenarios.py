@@ -1,0 +1,51 @@
+"""Scenarios with real kernels, sockets and applications, in network namespaces that each run makes for itself."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_TOOLS = ("ip", "ethtool", "nsenter", "unshare", "curl", "ping", "iperf3")
+_MISSING = [tool for tool in _TOOLS if shutil.which(tool) is None]
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes network namespaces"),
+    pytest.mark.skipif(bool(_MISSING), reason=f"needs {', '.join(_MISSING)}"),
+    pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="needs /dev/net/tun"),
+    pytest.mark.timeout(180),
+]
+
+
+def run(folder: Path, *arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "controller.cli", "scenario", *arguments, "--out", str(folder / "out"), "--json"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=170)
+    assert done.stdout, f"{done.stderr}\n{_logs(folder / 'out')}"
+    document: dict[str, Any] = json.loads(done.stdout)
+    wrong = [check for check in document["checks"] if not check["ok"]]
+    assert not wrong, f"{wrong} {document['error']}\n{_logs(folder / 'out')}"
+    assert done.returncode == 0
+    assert document["error"] is None
+    return document
+
+
+def _logs(folder: Path) -> str:
+    parts = (f"== {log.name}\n{log.read_text(errors='replace')[-2000:]}" for log in sorted(folder.glob("*.log")))
+    return "\n".join(parts)
+
+
+def test_a_handover_under_traffic_loses_nothing(tmp_path: Path) -> None:
+    document = run(tmp_path, "handover")
+    assert (tmp_path / "out" / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    assert document == json.loads((tmp_path / "out" / "report.json").read_text())
+    assert document["metrics"]["page.octets"] == 2_000_000
+
+
+@pytest.mark.parametrize("scenario", ["path-loss", "controller-restart", "flash-crowd"])
+def test_the_scenario_passes(tmp_path: Path, scenario: str) -> None:
+    run(tmp_path, scenario)
