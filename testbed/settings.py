@@ -103,9 +103,7 @@ def write_settings(
         document["nodes"][name]["grpc"] = server
     (folder / "topology.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     for name, policy in settings.credentials.items():
-        for file, key in _key_files(name, policy):
-            (folder / file).touch(mode=_PRIVATE)
-            (folder / file).write_text(key.reveal().hex() + "\n", encoding="ascii")
+        write_keys(folder, name, policy)
     config = folder / "mcoa.toml"
     config.write_text("\n".join(_lines(topology, rest, settings)) + "\n", encoding="utf-8")
     return config
@@ -127,7 +125,7 @@ def _lines(topology: Topology, rest: str, settings: ControllerSettings) -> list[
         lines += ["", "[[node]]", f'home_address = "{format_address(node.home_address)}"']
         if node.prefixes:
             lines += ["mobile_router = true", f"prefixes = {json.dumps([str(prefix) for prefix in node.prefixes])}"]
-        lines += _proof(name, settings.credentials.get(name))
+        lines += proof_lines(name, settings.credentials.get(name))
     return [
         *lines,
         "",
@@ -140,6 +138,13 @@ def _lines(topology: Topology, rest: str, settings: ControllerSettings) -> list[
     ]
 
 
+def write_keys(folder: Path, name: str, policy: AuthPolicy | EspPolicy) -> None:
+    """Write the key files of a node into a folder, readable for the owner only."""
+    for file, key in _key_files(name, policy):
+        (folder / file).touch(mode=_PRIVATE)
+        (folder / file).write_text(key.reveal().hex() + "\n", encoding="ascii")
+
+
 def _key_files(name: str, policy: AuthPolicy | EspPolicy) -> list[tuple[str, Key]]:
     """Return the key files of a node, each with what it holds."""
     if isinstance(policy, AuthPolicy):
@@ -147,8 +152,8 @@ def _key_files(name: str, policy: AuthPolicy | EspPolicy) -> list[tuple[str, Key
     return [(f"{name}.key", policy.from_node.key), (f"{name}.reply.key", policy.to_node.key)]
 
 
-def _proof(name: str, policy: AuthPolicy | EspPolicy | None) -> list[str]:
-    """Return the lines of a node's section that say how it proves itself."""
+def proof_lines(name: str, policy: AuthPolicy | EspPolicy | None) -> list[str]:
+    """Return the lines of a node's section that say how it proves itself: the home agent's and the node's are the same."""
     if policy is None:
         return []
     files = [json.dumps(file) for file, _ in _key_files(name, policy)]

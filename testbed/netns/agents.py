@@ -5,14 +5,15 @@ from pathlib import Path
 
 from controller.fabric.topology import Kind, MobileNode, Station, Topology
 from controller.mobility.address import format_address
-from controller.mobility.security.policy import AuthPolicy
+from controller.mobility.security.policy import AuthPolicy, EspPolicy
 from testbed.netns.plan import PlanError
+from testbed.settings import proof_lines, write_keys
 
 CONFIG = "node.toml"
 
 
 def write_agent(
-    folder: Path, topology: Topology, name: str, policy: AuthPolicy | None = None, **overrides: object
+    folder: Path, topology: Topology, name: str, policy: AuthPolicy | EspPolicy | None = None, **overrides: object
 ) -> Path:
     """Write the settings of one mobile node into `folder`, which is made; return the file.
 
@@ -39,14 +40,10 @@ def write_agent(
     }
     if node.prefixes:
         values |= {"mobile_router": True, "prefixes": [str(prefix) for prefix in node.prefixes]}
-    if policy is not None:
-        key_file = folder / "node.key"
-        key_file.touch(mode=0o600)
-        key_file.write_text(policy.key.reveal().hex() + "\n", encoding="ascii")
-        values |= {"security": "auth", "spi": policy.spi, "key_file": key_file.name}
-        if policy.node_identifier is not None:
-            values["mn_id"] = policy.node_identifier.decode()
     lines = ["[node]", *(f"{key} = {json.dumps(value)}" for key, value in (values | overrides).items())]
+    if policy is not None:
+        write_keys(folder, name, policy)
+        lines += proof_lines(name, policy)
     lines += _interfaces(topology, name, node)
     path = folder / CONFIG
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -20,7 +20,7 @@ from testbed.netns.processes import Namespaces, Process, ProcessError, enter, ru
 from testbed.netns.scripts import METRIC, cable_script, core_script, host_script
 from testbed.node.control import ask_status
 from testbed.node.sockets import SocketError
-from testbed.settings import ControllerSettings, free_port, write_settings
+from testbed.settings import ControllerSettings, free_port, make_token, write_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,10 @@ class World:
         self._start_air()
         rest = f"127.0.0.1:{self.options.rest_port or free_port()}"
         self.rest_url = f"http://{rest}"
-        self.client = await self._stack.enter_async_context(httpx.AsyncClient(base_url=self.rest_url, timeout=10.0))
+        headers = {"Authorization": f"Bearer {make_token(self.folder)}"}
+        self.client = await self._stack.enter_async_context(
+            httpx.AsyncClient(base_url=self.rest_url, timeout=10.0, headers=headers, trust_env=False)
+        )
         topology = self.topology
         if self.options.switch != "embedded":
             nodes = {
