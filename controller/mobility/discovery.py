@@ -80,13 +80,17 @@ class HomeAgentsList(Part):
     """The home agents of each home link, from Router Advertisements, and the answers to those who look for one."""
 
     def __init__(self, config: HomeAgentConfig, outlet: Outlet, random_bytes: RandomBytes) -> None:
-        self._networks: Final = config.networks
         self._outlet: Final = outlet
         self._random: Final = random_bytes
-        self._mobile_routers: Final = any(node.mobile_router for node in config.nodes.values())
-        self._anycast: Final = {anycast_address(network.prefix): network for network in config.networks}
-        self._by_agent: Final = {network.home_agent: network for network in reversed(config.networks)}
         self._heard: Final[dict[Address, _Agent]] = {}
+        self.reconfigure(config)
+
+    def reconfigure(self, config: HomeAgentConfig) -> None:
+        """Answer by other rules from now on."""
+        self._networks = config.networks
+        self._mobile_routers = any(node.mobile_router for node in config.nodes.values())
+        self._anycast = {anycast_address(network.prefix): network for network in config.networks}
+        self._by_agent = {network.home_agent: network for network in reversed(config.networks)}
 
     def on_router_advertisement(self, inbound: Inbound) -> None:
         """Take note of another home agent (RFC 6275 section 10.5.1)."""

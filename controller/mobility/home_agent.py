@@ -12,8 +12,10 @@ from controller.mobility.cache import BindingCache
 from controller.mobility.correspondent import CorrespondentPart
 from controller.mobility.discovery import HomeAgentsList, PrefixDiscovery, no_randomness
 from controller.mobility.draining import Draining
+from controller.mobility.entitlement import Entitlements
 from controller.mobility.events import Event
 from controller.mobility.heartbeat import Heartbeats
+from controller.mobility.limits import Weight
 from controller.mobility.local import LocalDelivery
 from controller.mobility.model import NodeRecord, Transaction
 from controller.mobility.outlet import Outlet
@@ -46,7 +48,7 @@ class HomeAgent:
     """
 
     def __init__(self, config: HomeAgentConfig, *, security: SecurityContext | None = None) -> None:
-        self._config: Final = config
+        self._config = config
         self._outlet: Final = Outlet(config.error_rate, config.error_burst)
         self.counters: Final = self._outlet.counters
         self._times: Final = PrefixTimes(config.networks)
@@ -64,6 +66,9 @@ class HomeAgent:
         self._tunnels: Final = Tunnels(directory, outlet, record)
         self._local: Final = LocalDelivery(outlet, record)
         self._revocations: Final = Revocations(outlet, record, guard.protection, self._registrar.take_back)
+        self._entitlements: Final = Entitlements(
+            directory, record, self._revocations.begin, lambda address: guard.set(address, NO_SECURITY)
+        )
         self._correspondent: Final = (
             CorrespondentPart(outlet, random_bytes, config.max_bindings) if config.correspondent else None
         )
@@ -74,6 +79,7 @@ class HomeAgent:
 
     def _all_parts(self) -> Iterator[Part]:
         yield from (self._registrar.home_link, self._prefixes, self._tunnels, self._revocations, self._draining)
+        yield self._entitlements
         if self._correspondent is not None:
             yield self._correspondent
         if self._config.refresh_requests:
@@ -166,18 +172,66 @@ class HomeAgent:
         return self._revocations.begin(home_address, None if bids is None else frozenset(bids), trigger, now)
 
     def provision(self, node: NodeProvision) -> None:
-        """Serve a node from now on, or by other rules. What it has registered stays as it is: revoke what it may not keep.
+        """Serve a node from now on, or by other rules. What it has registered stays as it is: `review` takes back what may not.
 
         Raises:
             ValueError: another node uses the SPI of its security policy, or the engine has no `SecurityContext`; nothing changed.
         """
         self._guard.set(node.home_address, node.security)
+        self._entitlements.stay(node.home_address)
         self._directory.put(node)
 
     def unprovision(self, home_address: Address) -> None:
-        """Serve a node no more, unless its home network is open. What it has registered stays: revoke it."""
+        """Serve a node no more, unless its home network is open. What it has registered stays: `review` takes it back.
+
+        While it has bindings its security association stays too, so that it can be told.
+        """
         self._directory.remove(home_address)
-        self._guard.set(home_address, NO_SECURITY)
+        self._entitlements.leave(home_address)
+
+    def review(
+        self, now: float, home_addresses: Iterable[Address] | None = None, unproved: Collection[Address] = ()
+    ) -> dict[Address, frozenset[int]]:
+        """Take back what nodes have and could not register today (RFC 5846).
+
+        Args:
+            now: Seconds of the engine's clock.
+            home_addresses: Whom to look at; None: everybody.
+            unproved: Those of them of whom nothing may stay, as it was believed without proof.
+
+        Returns:
+            The BIDs that will go, by home address, unless the node renews them first. A `Revoked` event tells the end.
+        """
+        if home_addresses is None:
+            home_addresses = {record.home_address for record in self._cache} | self._registrar.in_flight
+        return self._entitlements.review(home_addresses, unproved, self._registrar.in_flight, now)
+
+    def reconfigure(self, config: HomeAgentConfig, now: float) -> None:
+        """Go by other limits, and by other rules of the home networks. Nodes are not touched: `provision` them, then `review`.
+
+        Which roles the home agent has (correspondent, heartbeat, prefix discovery, refresh requests) stays as it was.
+
+        Raises:
+            ValueError: the home networks are others, or on other links; nothing changed.
+        """
+        before = {(one.prefix, one.home_agent): one for one in self._config.networks}
+        after = {(one.prefix, one.home_agent): one for one in config.networks}
+        same = before.keys() == after.keys() and all(
+            (one.link, one.mac) == (before[key].link, before[key].mac) for key, one in after.items()
+        )
+        if not same:
+            raise ValueError("the home networks of a running home agent cannot change: start it again")
+        self._config = config
+        self._directory.set_networks(config.networks)
+        self._cache.load.limit(Weight(config.max_bindings, config.max_flows))
+        self._registrar.reconfigure(config)
+        self._reception.reconfigure(config)
+        self._agents.reconfigure(config)
+        self._outlet.limit_errors(config.error_rate, config.error_burst)
+        for key, one in after.items():
+            until = one.valid_until, one.preferred_until
+            if until != (before[key].valid_until, before[key].preferred_until):
+                self.set_prefix_lifetimes(one.prefix, *until, now)
 
     def drain(self, home_agents: Sequence[Address], now: float, time_left: float | None = None) -> None:
         """Ask all nodes to go to other home agents, best first, and prolong no binding from now on (RFC 5142).

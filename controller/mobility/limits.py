@@ -33,9 +33,13 @@ class Load:
     """
 
     def __init__(self, most: Weight) -> None:
-        self._most: Final = most
+        self._most = most
         self._bindings = 0
         self._flows = 0
+
+    def limit(self, most: Weight) -> None:
+        """Set another limit. What is beyond it stays, and nothing is added before there is room."""
+        self._most = most
 
     def room(self, before: NodeRecord | None) -> Weight:
         """Return what a node may weigh that has `before` now."""

@@ -20,11 +20,15 @@ class Outlet:
     """
 
     def __init__(self, error_rate: float, error_burst: int) -> None:
-        self._errors: Final = TokenBucket(error_rate, error_burst)
+        self._errors = TokenBucket(error_rate, error_burst)
         self._packets: list[bytes] = []
         self._link_packets: list[LinkPacket] = []
         self._events: deque[Event] = deque(maxlen=QUEUE_LIMIT)
         self.counters: Final[Counter[str]] = Counter()
+
+    def limit_errors(self, rate: float, burst: int) -> None:
+        """Let that many error messages a second leave, and at once."""
+        self._errors = TokenBucket(rate, burst)
 
     def send(self, packet: bytes) -> None:
         """Send an IPv6 packet by way of the routes."""

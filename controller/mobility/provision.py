@@ -1,6 +1,6 @@
 """Whom a home agent serves: its home networks, its mobile nodes, and its limits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -156,16 +156,20 @@ class Directory:
     def __init__(self, config: HomeAgentConfig) -> None:
         self._nodes: Final = dict(config.nodes)
         self._networks: Final[dict[tuple[int, int, Address], HomeNetwork]] = {}
-        for network in config.networks:
-            shift = 128 - network.prefix.length
-            key = (shift, int.from_bytes(network.prefix.network) >> shift, network.home_agent)
-            self._networks[key] = network
+        self.set_networks(config.networks)
         self._shifts: Final = tuple(sorted({key[0] for key in self._networks}))
         self.home_agents: Final = frozenset(network.home_agent for network in config.networks)
         """The addresses at which Binding Updates are taken."""
         self._ipv4: Final = {
             node.home_ipv4: home_address for home_address, node in config.nodes.items() if node.home_ipv4 is not None
         }
+
+    def set_networks(self, networks: Iterable[HomeNetwork]) -> None:
+        """Go by other rules for the same home networks."""
+        for network in networks:
+            shift = 128 - network.prefix.length
+            key = (shift, int.from_bytes(network.prefix.network) >> shift, network.home_agent)
+            self._networks[key] = network
 
     def put(self, node: NodeProvision) -> None:
         """Serve a node from now on, or by other rules; what it has registered stays as it is."""

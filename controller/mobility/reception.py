@@ -52,12 +52,22 @@ class Reception:
     def __init__(
         self, config: HomeAgentConfig, directory: Directory, outlet: Outlet, guard: HomeGuard, desks: Desks
     ) -> None:
-        self._config: Final = config
+        self._config = config
         self._directory: Final = directory
         self._outlet: Final = outlet
         self._guard: Final = guard
         self._desks: Final = desks
-        self._sources: Final = SourceLimiter(config.source_rate, config.source_burst, config.max_sources)
+        self._sources = SourceLimiter(config.source_rate, config.source_burst, config.max_sources)
+
+    def reconfigure(self, config: HomeAgentConfig) -> None:
+        """Go by other limits from now on. When the rate for each source changes, all start with a full bucket."""
+        old, self._config = self._config, config
+        if (old.source_rate, old.source_burst, old.max_sources) != (
+            config.source_rate,
+            config.source_burst,
+            config.max_sources,
+        ):
+            self._sources = SourceLimiter(config.source_rate, config.source_burst, config.max_sources)
 
     def receive(self, packet: bytes, now: float, link: LinkInfo | None) -> None:
         """Take an IPv6 packet."""

@@ -20,6 +20,7 @@ What a Binding Update does to the record is another table: `decide.ACTIONS`.
 
 from collections import deque
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -83,7 +84,7 @@ class Registrar:
         outlet: Outlet,
         draining: Draining,
     ) -> None:
-        self._config: Final = config
+        self._config = config
         self._directory: Final = directory
         self._cache: Final = cache
         self._times: Final = times
@@ -101,6 +102,15 @@ class Registrar:
     def tell(self, parts: Iterable[Part]) -> None:
         """Name the parts that hear of every change of a record."""
         self._parts = tuple(parts)
+
+    def reconfigure(self, config: HomeAgentConfig) -> None:
+        """Go by other limits from now on."""
+        self._config = config
+
+    @property
+    def in_flight(self) -> AbstractSet[Address]:
+        """The home addresses that have a transaction under way."""
+        return self._in_flight.keys()
 
     def __len__(self) -> int:
         """Return how many home addresses have a transaction under way."""
