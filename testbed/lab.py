@@ -89,12 +89,12 @@ class Lab:
             self._stack.callback(self.capture.close)
         servers = {name: await self._start_switch(name) for name in self.topology.switches}
         rest = f"127.0.0.1:{free_port()}"
-        config = write_settings(self._folder, self.topology, servers, rest, self._settings)
+        self.config = write_settings(self._folder, self.topology, servers, rest, self._settings)
         self.token = make_token(self._folder)
         self.rest = await self._stack.enter_async_context(Rest(f"http://{rest}", self.token))
         device_id = self.topology.switches[self.anchor].device_id
         self.reader = await self._stack.enter_async_context(TableReader(servers[self.anchor], device_id))
-        self.controller = ControllerProcess(config, f"http://{rest}", self._folder / "controller.log")
+        self.controller = ControllerProcess(self.config, f"http://{rest}", self._folder / "controller.log")
         await self.controller.start()
         self._stack.push_async_callback(self.controller.stop)
         await self.controller.wait_ready()

@@ -1,6 +1,7 @@
 """Runs the controller as a process of its own: started, killed and started again by its process id."""
 
 import asyncio
+import signal
 import sys
 import time
 from pathlib import Path
@@ -76,6 +77,11 @@ class ControllerProcess:
                     return time.monotonic() - began
             await asyncio.sleep(_POLL)
         raise ControllerError(f"the controller was not ready after {timeout:g} s ({found}):\n{self.last_lines()}")
+
+    def reload(self) -> None:
+        """Have the process read its configuration file again (SIGHUP)."""
+        if self._process is not None and self.pid is not None:
+            self._process.send_signal(signal.SIGHUP)
 
     async def kill(self) -> None:
         """End the process without a word to it (SIGKILL) and wait until it is gone."""

@@ -189,6 +189,10 @@ class HomeAgent:
         self._directory.remove(home_address)
         self._entitlements.leave(home_address)
 
+    def spi_owner(self, spi: int) -> Address | None:
+        """Return which node sends ESP under an SPI; None: nobody."""
+        return self._guard.spi_owner(spi)
+
     def review(
         self, now: float, home_addresses: Iterable[Address] | None = None, unproved: Collection[Address] = ()
     ) -> dict[Address, frozenset[int]]:

@@ -179,6 +179,20 @@ class Health:
     """What an operator should look at, beside switches that are not ready; empty when all is well."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What reading the configuration file again has done."""
+
+    added: int
+    """Nodes."""
+    changed: int
+    removed: int
+    revoked: int
+    """Bindings that are being taken back, because their nodes could not register them today."""
+    at_next_start: tuple[str, ...]
+    """Paths of changed fields that take effect when the controller is started again, as in ``northbound.listen``."""
+
+
 class Control(Protocol):
     """What the northbound may ask of the service. Everything runs in the service's event loop.
 
@@ -238,6 +252,13 @@ class Control(Protocol):
         Raises:
             UnknownNodeError: no such node.
             UnavailableError: the removal could not be made durable; nothing was changed.
+        """
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration file again and bring into force what can be.
+
+        Raises:
+            RefusedError: it has an error; everything is as it was.
         """
 
     def signalling(self) -> Mapping[str, int]:

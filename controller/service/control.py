@@ -28,6 +28,7 @@ from controller.northbound.control import (
     PolicyState,
     PolicyView,
     RefusedError,
+    Reloaded,
     SwitchState,
     SwitchView,
     TableUsage,
@@ -38,6 +39,7 @@ from controller.northbound.control import (
 from controller.service.anchors import Anchors
 from controller.service.committer import Committer
 from controller.service.jobs import PolicyJob
+from controller.service.reload import Reloader
 from controller.service.revoker import Revoker
 from controller.southbound.errors import SouthboundError
 from controller.southbound.session import SwitchSession
@@ -70,7 +72,7 @@ class ServiceControl:
 
     def __init__(
         self,
-        settings: Settings,
+        reloader: Reloader,
         *,
         engine: HomeAgent,
         desired: DesiredState,
@@ -80,7 +82,7 @@ class ServiceControl:
         in_store_thread: StoreThread,
         revoker: Revoker,
     ) -> None:
-        self._settings = settings
+        self._reloader = reloader
         self._engine = engine
         self._desired = desired
         self._anchors = anchors
@@ -88,10 +90,19 @@ class ServiceControl:
         self._store = store
         self._in_store_thread = in_store_thread
         self._revoker = revoker
-        self._provisioned = {node.home_address for node in settings.nodes}
+        reloader.on_change(self._reconfigured)
+        self._reconfigured(reloader.settings)
         self._policies: dict[Address, dict[str, FlowPolicy]] = {}
         self._policy_lock = asyncio.Lock()
         self._started = asyncio.get_running_loop().time()
+
+    def _reconfigured(self, settings: Settings) -> None:
+        self._settings = settings
+        self._provisioned = {node.home_address for node in settings.nodes}
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration file again and bring into force what can be."""
+        return await self._reloader.reload()
 
     def restore_policies(self, policies: Sequence[FlowPolicy]) -> None:
         """Take over the policies that the store had."""

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import groupby
 from typing import Any, Final, TypeVar
@@ -15,11 +16,12 @@ from controller.config import Settings
 from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import Rate
 from controller.fabric.paths import NoPathError, home_doors, switch_entries
-from controller.mobility.address import format_address
+from controller.mobility.address import Address, format_address
+from controller.mobility.entitlement import excess
 from controller.mobility.events import Revoked
 from controller.mobility.home_agent import HomeAgent
 from controller.mobility.model import Transaction
-from controller.mobility.provision import Directory
+from controller.mobility.provision import Directory, HomeAgentConfig
 from controller.mobility.security.policy import SecurityContext
 from controller.northbound import (
     Access,
@@ -30,12 +32,14 @@ from controller.northbound import (
     TokenFile,
     create_app,
 )
+from controller.northbound.control import ControlError
 from controller.service.anchors import Anchors
 from controller.service.committer import Committer
 from controller.service.control import ServiceControl
 from controller.service.event_log import EventLog
 from controller.service.home_links import HomeLinks
 from controller.service.jobs import TransactionJob
+from controller.service.reload import Reloader
 from controller.service.revoker import Revoker
 from controller.southbound.artefacts import ArtefactError, Artefacts, load
 from controller.southbound.options import SessionOptions
@@ -50,6 +54,8 @@ ETHERNET_OCTETS: Final = 14
 MAX_WAITING: Final = 10_000
 """Changes that may wait for store and switches; further registrations get status 130 at once."""
 
+REVIEW_INTERVAL: Final = 0.1
+"""Seconds between two looks whether a switch is in service."""
 _STARTS: Final = ("counter", "starts")
 """Kind and key of the store's document that counts the controller's starts."""
 
@@ -86,8 +92,11 @@ class Service:
         self._store = store
         # The wall clock is read once: the engine's own does not jump.
         security = SecurityContext(time.time() - self._loop.time(), os.urandom)
-        self._engine_config: Final = settings.home_agent_config(security.clock_offset, restarts)
-        self._engine = HomeAgent(self._engine_config, security=security)
+
+        def engine_config(settings: Settings) -> HomeAgentConfig:
+            return settings.home_agent_config(security.clock_offset, restarts)
+
+        self._engine = HomeAgent(engine_config(settings), security=security)
         self._event_log = EventLog()
         self._desired = DesiredState()
         self._anchors = Anchors(
@@ -104,8 +113,9 @@ class Service:
         )
         self._home_links = HomeLinks(settings.topology, self._anchors.sessions, self._anchors)
         self._revoker = Revoker(self._engine, self._pump)
+        self._reloader = Reloader(settings, self._engine, engine_config, self._pump)
         self._control = ServiceControl(
-            settings,
+            self._reloader,
             engine=self._engine,
             desired=self._desired,
             anchors=self._anchors,
@@ -118,7 +128,8 @@ class Service:
         app = create_app(self._control, _access(settings))
         self.northbound: Final = NorthboundServer(app, listen.host, listen.port, settings.tls)
         self._timer: asyncio.TimerHandle | None = None
-        self._restore(state)
+        self._reloading: set[asyncio.Task[None]] = set()
+        self._suspects = self._restore(Directory(engine_config(settings)), state)
 
     # Beginning
 
@@ -152,22 +163,24 @@ class Service:
         """Keep an election id before it is used (`southbound.session.ElectionIds`)."""
         await self._in_store_thread(lambda: self._store.save_election_id(switch, election_id))
 
-    def _restore(self, state: StoredState) -> None:
-        """Take over what was stored; leave out what the configuration no longer allows."""
-        directory = Directory(self._engine_config)
+    def _restore(self, directory: Directory, state: StoredState) -> list[Address]:
+        """Take over what was stored; return whose bindings the configuration may no longer allow."""
         policies = {
             home_address: list(group)
             for home_address, group in groupby(state.policies, lambda policy: policy.home_address)
         }
         gone: list[Change] = []
         kept: list[StoredNode] = []
+        suspects: list[Address] = []
         for node in state.nodes:
             record = node.record
             network = directory.network(record.home_address, record.home_agent)
-            if directory.authorise(record.home_address, network) is None:
-                LOG.warning("%s is not served any more: its bindings are removed", format_address(record.home_address))
+            if network is None:
+                LOG.warning("%s has no home network any more: its bindings go", format_address(record.home_address))
                 gone.append(Change(record.home_address, None))
                 continue
+            if excess(record, directory.authorise(record.home_address, network), network):
+                suspects.append(record.home_address)
             self._desired.restore(record, node.node_id, node.path_ids, policies.pop(record.home_address, ()))
             kept.append(node)
         for home_address, rest in policies.items():
@@ -179,6 +192,7 @@ class Service:
         for expired in state.expired:
             LOG.info("BID %d of %s ended meanwhile", expired.binding.bid, format_address(expired.home_address))
         LOG.info("restored %d nodes, %d policies", len(kept), len(state.policies))
+        return suspects
 
     # Running
 
@@ -193,6 +207,7 @@ class Service:
         sessions = [asyncio.create_task(one.run(), name=one.name) for one in self._anchors.sessions.values()]
         committing = asyncio.create_task(self._committer.run(), name="commit")
         self._pump()
+        reviewing = asyncio.create_task(self._review_suspects(), name="review")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         tasks = [*sessions, committing]
         # None of them ends by itself: one that does has failed, and a controller without it would lie about its work.
@@ -200,14 +215,33 @@ class Service:
         failed = [task for task in tasks if task.done()]
         self._committer.stop()
         await asyncio.wait([committing])
-        for task in (*sessions, stopping):
+        for task in (*sessions, stopping, reviewing, *self._reloading):
             task.cancel()
-        await asyncio.gather(*sessions, stopping, return_exceptions=True)
+        await asyncio.gather(*sessions, stopping, reviewing, *self._reloading, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
         await self.northbound.stop()
         for task in failed:
             task.result()
+
+    async def _review_suspects(self) -> None:
+        """Take back what the configuration no longer allows, once there is a switch that can carry the word of it."""
+        while self._suspects and not self._anchors.in_service():  # noqa: ASYNC110 - sessions announce nothing
+            await asyncio.sleep(REVIEW_INTERVAL)
+        for home_address, bids in self._engine.review(self._loop.time(), self._suspects).items():
+            LOG.warning("%s may not keep BIDs %s: they are revoked", format_address(home_address), sorted(bids))
+        self._pump()
+
+    def reload(self) -> None:
+        """Begin to read the configuration file again; the log says what comes of it."""
+
+        async def reload() -> None:
+            with suppress(ControlError):  # the log has it
+                await self._reloader.reload()
+
+        task = asyncio.create_task(reload(), name="reload")
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
 
     def _packet_in(self, switch: str, packet: PacketIn) -> None:
         link = self._home_links.link_of(switch, packet)
@@ -279,7 +313,7 @@ def _count_start(store: SqliteStore, state: StoredState) -> int:
 
 
 async def run(settings: Settings) -> None:
-    """Run the controller until SIGINT or SIGTERM.
+    """Run the controller until SIGINT or SIGTERM; SIGHUP has it read its configuration file again.
 
     Raises:
         ServiceError: it cannot start; the text is one line for the operator.
@@ -297,7 +331,9 @@ async def run(settings: Settings) -> None:
         try:
             state = await loop.run_in_executor(thread, store.load, loop.time())
             restarts = await loop.run_in_executor(thread, _count_start, store, state)
-            await Service(settings, artefacts, thread, store, state, restarts).run(stop)
+            service = Service(settings, artefacts, thread, store, state, restarts)
+            loop.add_signal_handler(signal.SIGHUP, service.reload)
+            await service.run(stop)
         except (StoreError, ServerError) as error:
             raise ServiceError(str(error)) from error
         finally:

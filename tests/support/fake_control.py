@@ -20,6 +20,7 @@ from controller.northbound.control import (
     PolicyState,
     PolicyView,
     RefusedError,
+    Reloaded,
     SwitchState,
     SwitchView,
     TableUsage,
@@ -132,6 +133,11 @@ class FakeControl:
         if self.failure is not None:
             raise self.failure
         return self.kept.pop((home_address, name), None) is not None
+
+    async def reload(self) -> Reloaded:
+        if self.failure is not None:
+            raise self.failure
+        return Reloaded(1, 2, 3, 4, ("northbound.listen",))
 
     def signalling(self) -> Mapping[str, int]:
         return {"received": 5, "refused_146": 2}

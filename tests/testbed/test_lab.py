@@ -1,7 +1,7 @@
 """The lab as a whole: wires, stations, the embedded switch and the real controller as a process of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,61 @@ async def test_register_hand_over_restart_deregister_without_loss(lab: Lab) -> N
     assert await lab.rest.bindings(_HOME) == {}
     assert lab.capture is not None
     assert (lab.capture.wrong_checksums, lab.capture.mobility) == (0, 3 + 3)
+
+
+async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = condition()
+            if found if isinstance(found, bool) else await found:
+                return
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.timeout(90)
+async def test_a_node_that_leaves_the_configuration_is_told_and_the_others_stay(lab: Lab, tmp_path: Path) -> None:
+    node, router = lab.network.mobile_nodes["mn"], lab.network.mobile_nodes["mr"]
+    assert (await node.register(within=10)).status == 0
+    assert (await router.register(within=10)).status == 0
+    log, good = tmp_path / "controller.log", lab.config.read_text()
+
+    lab.config.write_text(good.replace("[controller]", "[controler]"))
+    lab.controller.reload()
+    await until(lambda: "the configuration stays as it is" in log.read_text())
+    assert "controler: unknown key" in log.read_text()
+    assert len(await lab.rest.bindings(_HOME)) == 3
+
+    sections = good.split("[[node]]")
+    lab.config.write_text("[[node]]".join((sections[0], *sections[2:])))
+    lab.controller.reload()
+    await until(lambda: "nodes 0 added, 0 changed, 1 removed; 3 bindings are revoked" in log.read_text())
+    # The node hears of it, acknowledges, and asks no more.
+    await until(lambda: node.engine.bindings == ())
+    await until(lambda: "revoked 2001:db8:0:1::100: bindings [1, 2, 3], answer 0" in log.read_text())
+    assert await lab.rest.bindings(router.home_address)
+    rows = await lab.rows("home_addresses")
+    assert [row.key for row in rows] == [(int.from_bytes(router.home_address),)]
+    assert (await node.register(within=10)).status == 133
+
+    lab.config.write_text(good)
+    lab.controller.reload()
+    await until(lambda: "nodes 1 added" in log.read_text())
+    assert (await node.register(within=10)).status == 0
+
+
+@pytest.mark.timeout(90)
+async def test_a_node_that_left_while_the_controller_was_down_is_told_too(lab: Lab, tmp_path: Path) -> None:
+    node = lab.network.mobile_nodes["mn"]
+    assert (await node.register(within=10)).status == 0
+    await lab.controller.kill()
+    sections = lab.config.read_text().split("[[node]]")
+    lab.config.write_text("[[node]]".join((sections[0], *sections[2:])))
+    await lab.controller.start()
+    await lab.controller.wait_ready()
+    await until(lambda: node.engine.bindings == ())
+    await until(lambda: "revoked 2001:db8:0:1::100" in (tmp_path / "controller.log").read_text())
+    assert not await lab.rows("home_addresses")
 
 
 @pytest.mark.timeout(60)

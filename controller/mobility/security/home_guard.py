@@ -131,6 +131,11 @@ class HomeGuard:
             self._add_esp(home_address, policy, self._context)
         self._policies[home_address] = policy
 
+    def spi_owner(self, spi: int) -> Address | None:
+        """Return which node sends ESP under an SPI; None: nobody."""
+        node = self._inbound.get(spi)
+        return None if node is None else node.home_address
+
     def _forget(self, home_address: Address) -> None:
         policy = self._policies.pop(home_address, None)
         self._nodes.pop(home_address, None)
