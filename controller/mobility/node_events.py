@@ -81,6 +81,30 @@ class Revoked:
 
 
 @dataclass(frozen=True, slots=True)
+class HomeAgentChanged:
+    """The node registers with this home agent from now on; what another one holds runs out."""
+
+    home_agent: Address
+
+
+@dataclass(frozen=True, slots=True)
+class RouteOptimised:
+    """A correspondent sends packets for the home address straight to a care-of address (RFC 6275 section 11.7.2)."""
+
+    correspondent: Address
+    binding: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLost:
+    """A correspondent's packets come by way of the home agent again, of all links or of these."""
+
+    correspondent: Address
+    reason: str
+    bids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchAdvised:
     """The home agent sends the node away (RFC 5142); its bindings are being removed."""
 
@@ -99,4 +123,7 @@ NodeEvent = (
     | AtHome
     | PrefixesAdvertised
     | Ignored
+    | HomeAgentChanged
+    | RouteOptimised
+    | RouteLost
 )

@@ -19,7 +19,8 @@ class MobileNodeConfig:
     """All that a `MobileNode` is told before it starts."""
 
     home_address: Address
-    home_agent: Address
+    home_agent: Address | None
+    """Where to register; None: with one that is found by `home_prefix` (RFC 6275 section 11.4.1)."""
     lifetime: int = 240
     """What to ask for, in seconds, 4 to 262 140, a multiple of 4."""
     prefixes: tuple[Prefix, ...] = ()
@@ -38,8 +39,14 @@ class MobileNodeConfig:
     """The number before the first sequence number, 0 to 65535."""
     security: SecurityPolicy = NO_SECURITY
     """How it proves that the home address is its own."""
+    other_home_agents: tuple[Address, ...] = ()
+    """Where to register when the home agent is silent or refuses, in this order."""
+    home_prefix: Prefix | None = None
+    """Whose home agents are asked for when none is known, or all are silent or refuse; None: never."""
 
     def __post_init__(self) -> None:
+        if self.home_agent is None and self.home_prefix is None:
+            raise ValueError("there is no home agent, and no home prefix to find one by: set home_agent or home_prefix")
         if self.lifetime % LIFETIME_UNIT or not LIFETIME_UNIT <= self.lifetime <= 0xFFFF * LIFETIME_UNIT:
             raise ValueError(f"lifetime is {self.lifetime} s; it has to be a multiple of 4 from 4 to 262140")
         if not 0 < self.refresh_after < 1:

@@ -56,7 +56,7 @@ class Inbound:
     @property
     def upper(self) -> bytes:
         """The upper-layer message, without what follows the IPv6 payload."""
-        return self.octets[self.packet.payload : 40 + int.from_bytes(self.octets[4:6])]
+        return self.packet.upper(self.octets)
 
     @property
     def is_prefix_solicitation(self) -> bool:

@@ -72,7 +72,6 @@ class MobileNodeHost:
         self.security = SecurityContext(time.time() - clock.time(), os.urandom)
         self.engine = MobileNode(config, security=self.security)
         self.home_address = config.home_address
-        self.home_agent = config.home_agent
         self.uplinks: dict[int, Uplink] = {}
         """By BID."""
         self.counters: Counter[str] = Counter()
@@ -89,6 +88,17 @@ class MobileNodeHost:
         self._timers: set[TimerHandle] = set()
         self._engine_timer: TimerHandle | None = None
         self._waiting: asyncio.Future[None] | None = None
+
+    @property
+    def home_agent(self) -> Address:
+        """Where the node registers.
+
+        Raises:
+            NoAnswerError: it has found no home agent yet.
+        """
+        if self.engine.home_agent is None:
+            raise NoAnswerError("no home agent is known yet")
+        return self.engine.home_agent
 
     # Building
 

@@ -10,6 +10,7 @@ from controller.mobility.address import Address, Prefix, parse_address
 from controller.mobility.mobile_node import Link, MobileNode, MobileNodeConfig
 from controller.mobility.node_events import Ignored, LinkRefused, Registered, RegistrationRefused, Removed
 from controller.mobility.wire import (
+    AcknowledgementFlag,
     BindingAcknowledgement,
     BindingError,
     BindingIdentifier,
@@ -18,6 +19,7 @@ from controller.mobility.wire import (
     Message,
     NetworkPrefix,
     Packet,
+    UpdateFlag,
     WireError,
     decode_packet,
     encapsulate,
@@ -64,7 +66,8 @@ class Pen:
             if isinstance(option, BindingIdentifier)
         )
         granted = update.lifetime_units if lifetime is None else lifetime
-        self.deliver(BindingAcknowledgement(status, update.sequence, granted, 0, options))
+        flags = AcknowledgementFlag.MOBILE_ROUTER if update.flags & UpdateFlag.MOBILE_ROUTER else 0
+        self.deliver(BindingAcknowledgement(status, update.sequence, granted, flags, options))
 
     def until_timer(self) -> None:
         when = self.node.next_timer()

@@ -10,7 +10,6 @@
 """
 
 import hmac
-from dataclasses import dataclass
 from typing import Final
 
 from controller.mobility.address import Address
@@ -40,26 +39,20 @@ class UnprovedError(Exception):
     """A packet that did not come from the home agent, or came before. Its text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeEnds:
-    """Between whom a mobile node's signalling goes."""
-
-    home_address: Address
-    home_agent: Address
-
-
 class NodeGuard:
     """Proves and checks what a mobile node exchanges with its home agent.
+
+    The policy belongs to the home address: whichever home agent of the home network serves the node has the same keys.
 
     Raises:
         ValueError: there is a policy, but no `context`.
     """
 
-    def __init__(self, policy: SecurityPolicy, ends: NodeEnds, context: SecurityContext | None) -> None:
+    def __init__(self, policy: SecurityPolicy, home_address: Address, context: SecurityContext | None) -> None:
         if context is None and not isinstance(policy, NoSecurity):
             raise ValueError("a security policy needs a SecurityContext with clock and randomness")
         self._policy: Final = policy
-        self._ends: Final = ends
+        self._home_address: Final = home_address
         self._offset = context.clock_offset if context is not None else 0.0
         self._last_timestamp = 0
         self._sender: EspSender | None = None
@@ -70,15 +63,15 @@ class NodeGuard:
 
     # Out
 
-    def encode(self, update: BindingUpdate, care_of: Address, now: float) -> bytes:
+    def encode(self, update: BindingUpdate, care_of: Address, home_agent: Address, now: float) -> bytes:
         """Return the packet of a Binding Update from a care-of address.
 
         Raises:
             SequenceExhaustedError: the association is used up.
         """
-        home_agent, home_address = self._ends.home_agent, self._ends.home_address
+        home_address = self._home_address
         if isinstance(self._policy, AuthPolicy):
-            header = self._sign(self._policy, update, care_of, now)
+            header = self._sign(self._policy, update, care_of, home_agent, now)
             return wrap_upper(care_of, home_agent, Protocol.MOBILITY, header, home_address=home_address)
         if self._sender is not None:
             named = any(isinstance(option, BindingIdentifier | AlternateCareOf) for option in update.options)
@@ -89,15 +82,17 @@ class NodeGuard:
             return seal_packet(self._sender, packet, now + self._offset)
         return encode_packet(care_of, home_agent, update, home_address=home_address)
 
-    def encode_answer(self, message: RevocationAcknowledgement, care_of: Address, now: float) -> bytes:
+    def encode_answer(
+        self, message: RevocationAcknowledgement, care_of: Address, home_agent: Address, now: float
+    ) -> bytes:
         """Return the packet of a Binding Revocation Acknowledgement from a care-of address (RFC 5846 section 8).
 
         Raises:
             SequenceExhaustedError: the association is used up.
         """
-        home_agent, home_address = self._ends.home_agent, self._ends.home_address
+        home_address = self._home_address
         if isinstance(self._policy, AuthPolicy):
-            header = self._sign(self._policy, message, care_of, now)
+            header = self._sign(self._policy, message, care_of, home_agent, now)
             return wrap_upper(care_of, home_agent, Protocol.MOBILITY, header, home_address=home_address)
         return self.seal(encode_packet(care_of, home_agent, message, home_address=home_address), now)
 
@@ -109,7 +104,7 @@ class NodeGuard:
         """
         return packet if self._sender is None else seal_packet(self._sender, packet, now + self._offset)
 
-    def _sign(self, policy: AuthPolicy, update: Signable, care_of: Address, now: float) -> bytes:
+    def _sign(self, policy: AuthPolicy, update: Signable, care_of: Address, home_agent: Address, now: float) -> bytes:
         if policy.node_identifier is not None:
             kind = IdentifierSubtype.NETWORK_ACCESS_IDENTIFIER
             update = with_options(update, MobileNodeIdentifier(kind, policy.node_identifier))
@@ -122,8 +117,8 @@ class NodeGuard:
             policy.key,
             policy.spi,
             care_of,
-            self._ends.home_address,
-            self._ends.home_agent,
+            self._home_address,
+            home_agent,
             from_home_agent=False,
             aaa_key=policy.aaa_key,
         )
@@ -166,7 +161,7 @@ class NodeGuard:
         mine = next((one for one in found or () if one.option.subtype == AuthenticationSubtype.HOME_AGENT), None)
         if mine is None or mine.option.spi != policy.spi:
             raise UnprovedError("no authenticator under our SPI")
-        care_of, home_address = packet.destination, self._ends.home_address
+        care_of, home_address = packet.destination, self._home_address
         expected = home_agent_authenticator(policy.key, header, mine.covered, care_of, home_address)
         if not hmac.compare_digest(expected, mine.option.authenticator):
             raise UnprovedError("a wrong authenticator")

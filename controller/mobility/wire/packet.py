@@ -44,6 +44,10 @@ class Packet:
     message: Message | None
     """The Mobility Header message, when the protocol is 135."""
 
+    def upper(self, octets: bytes) -> bytes:
+        """Return the upper-layer message of the packet, which is `octets`, without what follows the IPv6 payload."""
+        return octets[self.payload : HEADER_LENGTH + int.from_bytes(octets[4:6])]
+
 
 def decode_packet(packet: bytes) -> Packet:
     """Return what an IPv6 packet says, with its Mobility Header decoded and verified.
