@@ -8,19 +8,23 @@ confirmed it; only then does its owner hear of it.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from controller.dataplane.desired import DesiredState
-from controller.dataplane.entries import EntryKey
 from controller.dataplane.plans import Plan, Stage, Stages, Step, merge
 from controller.mobility.address import Address, format_address
+from controller.service.anchors import Outcome
 from controller.store import Change, StoreError
 
 LOG: Final = logging.getLogger(__name__)
 
 
+MAX_WAITING: Final = 10_000
+"""Changes that may wait for store and switches: more get status 130 at once."""
+MAX_DELAY: Final = 5.0
+"""Seconds that the first of them may have waited: a node that is answered later has asked again meanwhile."""
 MAX_OVERDUE: Final = 1.0
 """Seconds for which the end of a grace period may wait for a quiet moment."""
 
@@ -28,12 +32,15 @@ MAX_OVERDUE: Final = 1.0
 class Writer(Protocol):
     """The anchors in service, as one."""
 
-    async def write(self, stage: Stage) -> Mapping[EntryKey, str]:
+    async def write(self, stage: Stage) -> Outcome:
         """Write one stage to every anchor in service; return what was refused, each with the switch's reason.
 
         An anchor that goes out of service meanwhile refuses nothing: before it is in service again it is read back and brought
         to what is desired, this stage included.
         """
+
+    def shortfall(self) -> str | None:
+        """Return why too few anchors are in service for a registration; None: there are enough."""
 
     def resync(self, reason: str) -> None:
         """Read every anchor back and bring it to what is desired: a write that must not fail did."""
@@ -45,6 +52,10 @@ class Job(Protocol):
     @property
     def home_address(self) -> Address:
         """Whose change it is. Two changes of one node never travel in one batch."""
+
+    @property
+    def refusable(self) -> bool:
+        """Whether it asks for something new: it may be refused where there is no room or no quorum. What ends may not."""
 
     def plan(self, desired: DesiredState) -> Plan:
         """Enter the change into the desired state.
@@ -109,7 +120,9 @@ class Committer:
         self._grace_period = grace_period
         self._batch_limit = batch_limit
         self._batch_window = batch_window
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[tuple[float, Job]] = deque()
+        self.refused = 0
+        """Changes that were refused because store or switches do not keep up."""
         self._wake = asyncio.Event()
         self._breaks: deque[tuple[float, Plan]] = deque()
         self._stopping = False
@@ -118,9 +131,20 @@ class Committer:
         return len(self._waiting)
 
     def submit(self, job: Job) -> None:
-        """Queue a change."""
-        self._waiting.append(job)
+        """Queue a change; one that may be refused is, at once, while others wait for too long already."""
+        now = asyncio.get_running_loop().time()
+        if job.refusable and (why := self._overload(now)) is not None:
+            self.refused += 1
+            job.failed(why)
+            return
+        self._waiting.append((now, job))
         self._wake.set()
+
+    def _overload(self, now: float) -> str | None:
+        if len(self._waiting) >= MAX_WAITING:
+            return f"{len(self._waiting)} changes wait for store and switches"
+        waited = now - self._waiting[0][0] if self._waiting else 0.0
+        return f"changes have waited for {waited:.1f} s for store and switches" if waited > MAX_DELAY else None
 
     async def run(self) -> None:
         """Carry changes out until `stop`."""
@@ -151,12 +175,12 @@ class Committer:
     def _take_batch(self) -> list[Job]:
         """Take the next jobs, at most one of each node; the others keep their order."""
         batch: list[Job] = []
-        later: list[Job] = []
+        later: list[tuple[float, Job]] = []
         nodes: set[Address] = set()
         while self._waiting and len(batch) < self._batch_limit:
-            job = self._waiting.popleft()
+            since, job = self._waiting.popleft()
             if job.home_address in nodes or self._desired.is_pending(job.home_address):
-                later.append(job)
+                later.append((since, job))
             else:
                 nodes.add(job.home_address)
                 batch.append(job)
@@ -182,6 +206,9 @@ class Committer:
             await self._undo(bad, stored=fault is None)
 
     def _enter(self, job: Job) -> _Flight | None:
+        if job.refusable and (why := self._writer.shortfall()) is not None:
+            job.failed(why)
+            return None
         try:
             plan = job.plan(self._desired)
         except ValueError as error:
@@ -208,12 +235,16 @@ class Committer:
             stage = merge([flight.plan for flight in going]).now[step] if going else ()
             if not stage:
                 continue
-            refused = await self._writer.write(stage)
-            if refused:
-                for flight in going:
-                    own = [reason for key, reason in refused.items() if flight.plan.touches((key,))]
-                    if own:
-                        flight.refusal = own[0]
+            outcome = await self._writer.write(stage)
+            for flight in going:
+                flight.refusal = self._refusal(flight, step, outcome)
+
+    @staticmethod
+    def _refusal(flight: _Flight, step: Step, outcome: Outcome) -> str | None:
+        """Return why a job that had a part in a stage goes no further; None: it does."""
+        if outcome.shortfall is not None and flight.job.refusable and flight.plan.now[step]:
+            return outcome.shortfall
+        return next((why for key, why in outcome.refused.items() if flight.plan.touches((key,))), None)
 
     async def _undo(self, flights: Sequence[_Flight], *, stored: bool) -> None:
         for flight in flights:
@@ -247,7 +278,7 @@ class Committer:
     async def _write_all(self, stages: Stages, fault: str) -> None:
         """Write what has to succeed; when it does not, have the tables compared."""
         for stage in stages:
-            refused = await self._writer.write(stage)
+            refused = (await self._writer.write(stage)).refused
             if refused:
                 LOG.error("%s: %s", fault, next(iter(refused.values())))
                 self._writer.resync(fault)

@@ -8,7 +8,7 @@ from controller.dataplane.desired import DesiredState
 from controller.dataplane.plans import Plan
 from controller.mobility.address import Address
 from controller.mobility.flows import FlowPolicy
-from controller.mobility.model import NodeRecord, Transaction
+from controller.mobility.model import Cause, NodeRecord, Transaction
 from controller.store import Change, StoredNode
 
 
@@ -31,6 +31,12 @@ class TransactionJob:
     def home_address(self) -> Address:
         """Whose change it is."""
         return self.transaction.home_address
+
+    @property
+    def refusable(self) -> bool:
+        """Whether it registers something: what ends, by itself or by request, is never refused."""
+        after = self.transaction.after
+        return self.transaction.cause is Cause.REGISTRATION and after is not None and bool(after.bindings)
 
     def plan(self, desired: DesiredState) -> Plan:
         """Enter the transaction into the desired state."""
@@ -59,6 +65,11 @@ class PolicyJob:
     policies: tuple[FlowPolicy, ...]
     outcome: Future[str | None]
     """Set to None when in force, else to why not."""
+
+    @property
+    def refusable(self) -> bool:
+        """It comes into force with the next anchor that comes into service."""
+        return False
 
     def plan(self, desired: DesiredState) -> Plan:
         """Enter the policies into the desired state."""

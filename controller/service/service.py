@@ -51,8 +51,6 @@ from controller.store import Change, Document, SqliteStore, StoredNode, StoredSt
 LOG: Final = logging.getLogger(__name__)
 
 ETHERNET_OCTETS: Final = 14
-MAX_WAITING: Final = 10_000
-"""Changes that may wait for store and switches; further registrations get status 130 at once."""
 
 REVIEW_INTERVAL: Final = 0.1
 """Seconds between two looks whether a switch is in service."""
@@ -251,10 +249,7 @@ class Service:
     def _pump(self) -> None:
         """Carry on what the engine has decided: changes to the committer, packets to a switch, events to the log."""
         for transaction in self._engine.transactions():
-            if len(self._committer) >= MAX_WAITING:
-                self._engine.abort(transaction.number, self._loop.time())
-            else:
-                self._committer.submit(TransactionJob(transaction, self._done, self._failed))
+            self._committer.submit(TransactionJob(transaction, self._done, self._failed))
         for packet in self._engine.outbox():
             self._anchors.send(packet)
         for link_packet in self._engine.link_outbox():

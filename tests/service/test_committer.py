@@ -1,7 +1,7 @@
 """What becomes of a change between the engine's decision and its acknowledgement, whatever store and switches do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -14,6 +14,8 @@ from controller.dataplane.plans import Stage
 from controller.mobility.address import Address, parse_address
 from controller.mobility.flows import FlowPolicy, Steer, TrafficSelector
 from controller.mobility.model import Binding, Cause, NodeRecord, Transaction
+from controller.service import committer
+from controller.service.anchors import Outcome
 from controller.service.committer import Committer
 from controller.service.jobs import PolicyJob, TransactionJob
 from controller.store import Change, StoreError
@@ -40,12 +42,22 @@ class Bench:
     committer: Committer = field(init=False)
     desired: DesiredState = field(default_factory=DesiredState)
     failures: list[str] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is clear, the switch does not answer."""
     numbers: int = 0
     refuse_deletions: bool = False
     resyncs: list[str] = field(default_factory=list)
+    short: str | None = None
+    """Why there is no quorum before a write."""
+    short_after: str | None = None
+    """Why there was none after it."""
 
-    async def write(self, stage: Stage) -> Mapping[EntryKey, str]:
+    def shortfall(self) -> str | None:
+        return self.short
+
+    async def write(self, stage: Stage) -> Outcome:
         await asyncio.sleep(0)
+        await self.gate.wait()
         self.stages.append(stage)
         refused: dict[EntryKey, str] = {}
         for op, entry in stage:
@@ -58,7 +70,7 @@ class Bench:
             else:
                 self.tables[entry.key] = entry
         self.log.append("write")
-        return refused
+        return Outcome(refused, self.short_after)
 
     def resync(self, reason: str) -> None:
         self.resyncs.append(reason)
@@ -71,11 +83,13 @@ class Bench:
             self.stored[change.home_address] = change
         self.log.append("store")
 
-    def change(self, before: NodeRecord | None, after: NodeRecord | None) -> TransactionJob:
+    def change(
+        self, before: NodeRecord | None, after: NodeRecord | None, cause: Cause = Cause.REGISTRATION
+    ) -> TransactionJob:
         self.numbers += 1
         known = after or before
         assert known is not None
-        transaction = Transaction(self.numbers, known.home_address, before, after, Cause.REGISTRATION)
+        transaction = Transaction(self.numbers, known.home_address, before, after, cause)
         return TransactionJob(
             transaction,
             lambda done: self.log.append(f"done {done.number}"),
@@ -97,6 +111,7 @@ class Bench:
 @asynccontextmanager
 async def running() -> AsyncIterator[Bench]:
     bench = Bench()
+    bench.gate.set()
     bench.committer = Committer(bench.desired, bench, bench.store, grace_period=GRACE, batch_limit=10)
     task = asyncio.create_task(bench.committer.run())
     try:
@@ -268,3 +283,35 @@ async def test_a_deletion_that_is_refused_has_the_tables_compared() -> None:
         await asyncio.sleep(2 * GRACE)
         await bench.settle()
         assert set(bench.resyncs) == {"a deletion was refused"}
+
+
+@pytest.mark.parametrize("when", ["short", "short_after"])
+async def test_a_registration_without_quorum_is_refused_and_an_end_is_not(when: str) -> None:
+    async with running() as bench:
+        before = record(NODE, 1, b1=WIFI)
+        bench.committer.submit(bench.change(None, before))
+        await bench.settle()
+        setattr(bench, when, "1 of 3 anchors, majority needs 2")
+        bench.committer.submit(bench.change(before, record(NODE, 2, b1=CELL)))
+        await bench.settle()
+        assert bench.failures == ["2: 1 of 3 anchors, majority needs 2"]
+        assert bench.agree()
+        assert {entry.params[1] for entry in bench.of(p.TUNNELS)} == {int.from_bytes(WIFI)}
+        bench.committer.submit(bench.change(before, None, Cause.DEREGISTRATION))
+        await bench.settle()
+        assert bench.log[-1] == "done 3"
+        assert bench.of(p.TUNNELS) == []
+
+
+async def test_what_waits_too_long_is_refused_at_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committer, "MAX_DELAY", 0.02)
+    async with running() as bench:
+        bench.gate.clear()
+        for number in range(3):
+            bench.committer.submit(bench.change(None, record(Address(bytes(15) + bytes([number])), 1, b1=WIFI)))
+            await asyncio.sleep(0.03)
+        assert len(bench.failures) == 1
+        assert "have waited for" in bench.failures[0]
+        bench.gate.set()
+        await bench.settle()
+        assert [line for line in bench.log if line.startswith("done")] == ["done 1", "done 2"]
