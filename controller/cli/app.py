@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from controller.cli import control, policy, show, token
+from controller.cli import audit, control, policy, replay, shell, show, token
 from controller.cli.extensions import ExtensibleGroup
 
 app = typer.Typer(
@@ -41,5 +41,8 @@ app.command()(show.bindings)
 app.command()(show.nodes)
 app.command()(show.switches)
 app.command()(show.health)
+app.command()(audit.audit)
+app.command()(replay.replay)
+app.command()(shell.shell)
 app.add_typer(policy.app, name="policy")
 app.add_typer(token.app, name="token")

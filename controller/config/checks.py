@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import TypeAlias
 
-from controller.config.model import ConfigFile, NetworkSection, NorthboundSection
+from controller.config.model import ConfigFile, NetworkSection, NorthboundSection, SwitchSection
 from controller.config.switches import controlled_switches
 from controller.fabric.checks import overlap
 from controller.fabric.paths import home_ports
@@ -43,6 +43,7 @@ def check(config: ConfigFile) -> Iterator[Finding]:
         names.setdefault(switch.name, position)
         if switch.address is not None and switch.address.port == 0:
             yield ("switch", position, "address"), "port 0: name the port that the switch listens on"
+        yield from _tls(switch, position)
     yield from _northbound(config.northbound)
 
 
@@ -64,6 +65,12 @@ def _network(place: Location, network: NetworkSection) -> Iterator[Finding]:
     valid, preferred = network.valid_until, network.preferred_until
     if valid is not None and preferred is not None and preferred > valid:
         yield (*place, "preferred_until"), f"{preferred} is later than the end of the prefix, valid_until = {valid}"
+
+
+def _tls(switch: SwitchSection, position: int) -> Iterator[Finding]:
+    for given, missing in (("certificate", "private_key"), ("private_key", "certificate"), ("certificate", "ca")):
+        if getattr(switch, given) is not None and getattr(switch, missing) is None:
+            yield ("switch", position, given), f"TLS needs {missing} too"
 
 
 def _nodes(config: ConfigFile) -> Iterator[Finding]:

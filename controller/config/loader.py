@@ -59,6 +59,8 @@ class Settings:
 
     file: Path
     state: Path
+    journal: Path | None
+    """The ring file of updates, if there is to be one."""
     controller: ControllerSection
     home_agent: HomeAgentSection
     nodes: tuple[NodeSection, ...]
@@ -203,10 +205,11 @@ def parse_settings(text: str, path: Path) -> Settings:
     return Settings(
         file=path,
         state=path.parent / config.controller.state,
+        journal=None if config.controller.journal is None else path.parent / config.controller.journal,
         controller=config.controller,
         home_agent=config.home_agent,
         nodes=tuple(config.node),
-        switches=controlled_switches(config, topology),
+        switches=controlled_switches(config, topology, path.parent),
         topology_file=topology_file,
         topology=topology,
         northbound=config.northbound,

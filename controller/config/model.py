@@ -58,6 +58,16 @@ class ControllerSection(_Section):
     """How long a registration may wait for others to be stored and programmed with it, in seconds; 0: never on purpose."""
     batch_limit: Annotated[int, Field(ge=1, le=1000)] = 256
     """At most so many registrations are stored and programmed together."""
+    quorum: Literal["all", "majority", "any"] = "all"
+    """Which anchors have to confirm a registration before it is acknowledged: every one in service, more than half of those that
+    are configured, or one. With too few in service registrations get status 130."""
+    audit_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    """Seconds between two comparisons of a switch's tables with what they should hold; what differs is repaired. 0: only when a
+    switch connects, and after a repair."""
+    journal: str | None = None
+    """Path of a ring file, relative to this file, that keeps the updates sent to switches, for `mcoa replay`. None: kept nowhere."""
+    journal_mib: Annotated[int, Field(ge=1, le=65_536)] = 64
+    """Size of that file in MiB; the oldest updates make room for new ones."""
 
 
 class NetworkSection(_Section):
@@ -195,6 +205,19 @@ class SwitchSection(_Section):
     """Its P4Runtime device id."""
     target: Target | None = None
     """Its kind."""
+    role: Annotated[str, Field(max_length=64)] = ""
+    """P4Runtime role to ask for; empty: full access. Only where the target knows roles."""
+    takeover: bool = True
+    """Bid higher than another controller that is primary when we connect; otherwise stand by until there is none."""
+    foreign: Literal["remove", "adopt"] = "remove"
+    """What becomes of entries that somebody else put there. Adopted entries stay and are reported; in tables that bindings are
+    in, foreign entries are removed in any case."""
+    ca: str | None = None
+    """PEM file, relative to this file, of the authority that signed the switch's certificate: TLS. None: no encryption."""
+    certificate: str | None = None
+    """PEM file of the controller's own certificate, for a switch that asks for one; with `private_key`."""
+    private_key: str | None = None
+    """PEM file of the key of `certificate`."""
 
 
 class TopologySection(_Section):

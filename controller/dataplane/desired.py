@@ -13,12 +13,14 @@ one after the other. Updates are meant to be written leniently (an INSERT of wha
 is fine), and a switch that was away catches up by `diff`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
 from controller.dataplane import pipeline as p
+from controller.dataplane.counted import CountedEntries
 from controller.dataplane.doors import Doors, localise, localise_stage
 from controller.dataplane.entries import Entry, EntryKey, Op, Update
 from controller.dataplane.flows import PolicyError, validate_policy
@@ -28,6 +30,10 @@ from controller.dataplane.plans import DELETE_STEPS, Plan, Stage, Stages, Step, 
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import NodeRecord, Transaction
+
+
+class CapacityError(ValueError):
+    """A change wants more entries than a table has room for."""
 
 
 class ConflictError(ValueError):
@@ -83,17 +89,21 @@ class DesiredState:
         self._static: dict[str, dict[EntryKey, Entry]] = {}
         self._doors: dict[str, Doors] = {}
         self._transit: set[str] = set()
-        self._wanted: dict[EntryKey, Entry] = {}
+        self._wanted: CountedEntries[Entry] = CountedEntries()
         self._sharers: dict[EntryKey, set[Address]] = {}
         # Shared entries that are known to be in force. The others are inserted by every plan that needs them, so that a
         # node does not depend on a neighbour's plan, which may yet fail.
         self._confirmed: set[EntryKey] = set()
-        self._lingering: dict[EntryKey, _Lingering] = {}
+        self._lingering: CountedEntries[_Lingering] = CountedEntries()
+        self._capacity: dict[str, int] = {}
+        # Entries that pending changes delete at once: they take room until that is done.
+        self._leaving: Counter[str] = Counter()
         self._pending: dict[int, _Change] = {}
         self._breaking: dict[int, _Change] = {}
         # Entries that came back to a change when another one was undone, and changes whose deletions are being written.
         self._inherited: dict[int, list[EntryKey]] = {}
         self._taken: set[int] = set()
+        self._going: set[EntryKey] = set()
         self._busy: set[Address] = set()
         self._numbers = count(1)
 
@@ -114,6 +124,23 @@ class DesiredState:
     def localised(self, switch: str, stage: Stage) -> Stage:
         """Return a stage of a plan as it is to be written to one switch."""
         return localise_stage(stage, self._doors.get(switch, {}))
+
+    def in_flight(self) -> set[EntryKey]:
+        """Return the keys of what changes are about to write: there a switch may be behind, or ahead."""
+        pending = (update.entry.key for change in self._pending.values() for update in change.plan.updates())
+        return set(pending) | self._going
+
+    def static_counts(self, switch: str) -> Counter[str]:
+        """Return how many static entries each table of a switch has."""
+        return Counter(key[0] for key in self._static.get(switch, {}))
+
+    def set_capacity(self, capacity: Mapping[str, int]) -> None:
+        """Say how many entries of nodes each table has room for on every anchor; a table that is not named has no limit."""
+        self._capacity = dict(capacity)
+
+    def used(self, table: str) -> int:
+        """Return how many entries of nodes a table has, those that are about to be deleted included."""
+        return self._wanted.count(table) + self._lingering.count(table) + self._leaving[table]
 
     def record(self, home_address: Address) -> NodeRecord | None:
         """Return the record whose entries are wanted."""
@@ -219,6 +246,7 @@ class DesiredState:
             if change is None:
                 continue
             self._busy.discard(change.home_address)
+            self._leaving.subtract(change.plan.deletions())
             entries = self._nodes.get(change.home_address, _NOBODY).entries
             self._confirmed.update(filter(_is_shared, entries))
             if change.plan.break_:
@@ -243,6 +271,7 @@ class DesiredState:
         """
         (number,) = failed.numbers
         change = self._pending.pop(number)
+        self._leaving.subtract(change.plan.deletions())
         self._inherited.pop(number, None)
         unwritten = {update.entry.key for stage in failed.now[reached + 1 :] for update in stage}
         inserted = {update.entry.key for stage in failed.now for update in stage if update.op is Op.INSERT}
@@ -277,12 +306,15 @@ class DesiredState:
         self._taken.update(done.numbers)
         for stage in stages:
             for update in stage:
-                self._lingering.pop(update.entry.key, None)
+                self._lingering.take(update.entry.key)
+                self._going.add(update.entry.key)
         return tuple(tuple(dict.fromkeys(stage)) for stage in stages if stage)
 
     def finish_break(self, done: Plan) -> None:
         """Take note that the deletions from `take_break` are in force: the numbers in them are free for others now."""
         self._taken.difference_update(done.numbers)
+        if not self._taken:
+            self._going.clear()
         for number in done.numbers:
             if (change := self._breaking.pop(number, None)) is not None:
                 self._let_go(number, change)
@@ -348,6 +380,8 @@ class DesiredState:
                 self.ids.paths.hold(path, home_address)
             entries = node_entries(to.record, self.ids, to.policies)
             self._refuse_conflicts(home_address, old, entries)
+            if grace:  # What goes back to how it was has had the room.
+                self._refuse_overflow(entries)
         except ValueError:
             self._drop_holds(home_address, to, old)
             raise
@@ -363,6 +397,7 @@ class DesiredState:
         if to.record is None and not to.policies:
             del self._nodes[home_address]
         self._drop_holds(home_address, old, to)
+        self._leaving.update(change.deletions())
         self._pending[number] = _Change(home_address, old, change, tuple(old_paths))
         self._busy.add(home_address)
         return change
@@ -392,6 +427,14 @@ class DesiredState:
             ):
                 raise ConflictError(f"{who} wants {key[0]} {key[1]}, which another node may yet get back")
 
+    def _refuse_overflow(self, entries: Mapping[EntryKey, Entry]) -> None:
+        """Refuse what would not fit: new entries come before old ones go."""
+        new = Counter(key[0] for key in entries if key not in self._wanted and key not in self._lingering)
+        for table, count_ in new.items():
+            room = self._capacity.get(table)
+            if room is not None and self.used(table) + count_ > room:
+                raise CapacityError(f"table {table} is full: {self.used(table)} of {room} entries are taken")
+
     def _compare(
         self, home_address: Address, old: Mapping[EntryKey, Entry], new: Mapping[EntryKey, Entry]
     ) -> tuple[dict[EntryKey, Entry], dict[EntryKey, Entry]]:
@@ -403,7 +446,7 @@ class DesiredState:
                 if self._sharers[key]:
                     del before[key]
         for key in new:
-            if (kept := self._lingering.pop(key, None)) is not None:
+            if (kept := self._lingering.take(key)) is not None:
                 before[key] = kept.entry
                 if _is_shared(key):
                     self._confirmed.add(key)
@@ -419,7 +462,7 @@ class DesiredState:
                 del self._wanted[key]
                 self._confirmed.discard(key)
                 self._sharers.pop(key, None)
-        self._wanted.update(new)
+        self._wanted.add(new)
         (number,) = change.numbers
         for stage in change.later:
             for update in stage:

@@ -15,6 +15,7 @@ with the decapsulation of that end: a handover is one Write. Should the switch c
 the new path a moment before its own may; it sends none that way before the acknowledgement, which waits for both.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -103,6 +104,10 @@ class Plan:
         for stages in (self.now, self.later):
             for stage in stages:
                 yield from stage
+
+    def deletions(self) -> Counter[str]:
+        """Return how many entries of each table are deleted now."""
+        return Counter(update.entry.table for stage in self.now for update in stage if update.op is Op.DELETE)
 
     def touches(self, keys: Iterable[EntryKey]) -> bool:
         """Tell whether any of these entries is one that the plan writes now: whose plan was it that a switch refused?"""

@@ -149,6 +149,50 @@ class SwitchView:
     """Dropped packets by the name of the reason; empty while the switch cannot be read."""
     last_error: str | None = None
     """Why the session last failed; None when it never did."""
+    repaired: int = 0
+    """Entries that were not as wanted while it was ready, and were put right, since the start."""
+    adopted: int = 0
+    """Entries of somebody else's that are left alone."""
+    suspicions: tuple[str, ...] = ()
+    """What it said lately that cannot be true, the oldest first."""
+
+
+class DriftKind(StrEnum):
+    """How an entry of a switch differs from what is wanted."""
+
+    MISSING = "missing"
+    DIFFERENT = "different"
+    FOREIGN = "foreign"
+    """There, but nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One entry that is not as it should be, in words."""
+
+    kind: DriftKind
+    table: str
+    key: str
+    actual: str | None
+    """The action that it has; None: it is missing."""
+    wanted: str | None
+    """The action that it should have; None: it should not be there."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditView:
+    """A switch's tables beside what they should hold."""
+
+    switch: str
+    problem: str | None = None
+    """Why nothing could be compared; None: it was."""
+    entries: int = 0
+    """How many the switch has."""
+    drift: int = 0
+    """How many differ."""
+    adopted: int = 0
+    differences: tuple[Difference, ...] = ()
+    """The first of those that differ."""
 
 
 class PolicyState(StrEnum):
@@ -232,6 +276,9 @@ class Control(Protocol):
 
     async def switch(self, name: str) -> SwitchView | None:
         """Return the switch of that name; None: there is none."""
+
+    async def audit(self, name: str) -> AuditView | None:
+        """Compare the tables of a switch with what they should hold, and repair nothing; None: there is no such switch."""
 
     def policies(self, home_address: Address | None = None) -> Sequence[PolicyView]:
         """Return policies, of one node or of all, in ascending order of home address, then priority."""

@@ -64,7 +64,15 @@ def _switches(switches: Sequence[SwitchView]) -> Iterable[Metric]:
     sizes = GaugeMetricFamily("mcoa_table_size", "Entries a table was made for.", labels=["switch", "table"])
     packets = CounterMetricFamily("mcoa_dropped_packets", "Dropped packets.", labels=["switch", "reason"])
     octets = CounterMetricFamily("mcoa_dropped_bytes", "Bytes of dropped packets.", labels=["switch", "reason"])
+    repaired = CounterMetricFamily(
+        "mcoa_repaired_entries", "Entries that had drifted and were put right.", labels=["switch"]
+    )
+    suspicions = GaugeMetricFamily(
+        "mcoa_switch_suspicions", "Things it said lately that cannot be true.", labels=["switch"]
+    )
     for switch in switches:
+        repaired.add_metric([switch.name], switch.repaired)
+        suspicions.add_metric([switch.name], len(switch.suspicions))
         ready.add_metric([switch.name], switch.state is SwitchState.READY)
         in_sync.add_metric([switch.name], switch.in_sync)
         for table in switch.tables:
@@ -73,4 +81,4 @@ def _switches(switches: Sequence[SwitchView]) -> Iterable[Metric]:
         for reason, traffic in switch.drops.items():
             packets.add_metric([switch.name, reason], traffic.packets)
             octets.add_metric([switch.name, reason], traffic.bytes)
-    yield from (ready, in_sync, entries, sizes, packets, octets)
+    yield from (ready, in_sync, entries, sizes, packets, octets, repaired, suspicions)

@@ -8,9 +8,11 @@ from controller.mobility.address import Address, Prefix, format_address
 from controller.mobility.flows import FlowPolicy, Steer, TrafficSelector
 from controller.northbound import fields
 from controller.northbound.control import (
+    AuditView,
     BindingState,
     BindingTraffic,
     BindingView,
+    DriftKind,
     Health,
     NodeState,
     NodeView,
@@ -250,6 +252,9 @@ class SwitchResource(_Resource):
     tables: list[TableResource]
     drops: dict[str, TrafficCount] = Field(description="Dropped packets by reason; empty while it cannot be read.")
     last_error: str | None
+    repaired: int = Field(description="Entries that were not as wanted while it was ready, and were put right.")
+    adopted: int = Field(description="Entries of somebody else's that are left alone.")
+    suspicions: list[str] = Field(description="What it said lately that cannot be true.")
 
     @classmethod
     def of(cls, view: SwitchView) -> Self:
@@ -264,6 +269,45 @@ class SwitchResource(_Resource):
             tables=[TableResource(name=name, entries=entries, size=size) for name, entries, size in view.tables],
             drops={reason: TrafficCount.of(traffic) for reason, traffic in view.drops.items()},
             last_error=view.last_error,
+            repaired=view.repaired,
+            adopted=view.adopted,
+            suspicions=list(view.suspicions),
+        )
+
+
+class DifferenceResource(_Resource):
+    """An entry that is not as it should be."""
+
+    kind: DriftKind
+    table: str
+    key: str = Field(examples=["node_id=1 bid=2"])
+    actual: str | None = Field(description="The action that it has; null: it is missing.")
+    wanted: str | None = Field(description="The action that it should have; null: it should not be there.")
+
+
+class AuditResource(_Resource):
+    """A switch's tables beside what they should hold."""
+
+    switch: str
+    problem: str | None = Field(description="Why nothing could be compared; null: it was.")
+    entries: int = Field(description="How many the switch has.")
+    drift: int = Field(description="How many differ.")
+    adopted: int
+    differences: list[DifferenceResource] = Field(description="The first of those that differ.")
+
+    @classmethod
+    def of(cls, view: AuditView) -> Self:
+        """Return the resource of an audit."""
+        return cls(
+            switch=view.switch,
+            problem=view.problem,
+            entries=view.entries,
+            drift=view.drift,
+            adopted=view.adopted,
+            differences=[
+                DifferenceResource(kind=one.kind, table=one.table, key=one.key, actual=one.actual, wanted=one.wanted)
+                for one in view.differences
+            ],
         )
 
 

@@ -14,6 +14,7 @@ from controller.northbound.control import BindingKey, BindingTraffic, Control, N
 from controller.northbound.fields import BidPath, HomeAddressPath, PolicyNamePath, SwitchNamePath
 from controller.northbound.guard import needs
 from controller.northbound.models import (
+    AuditResource,
     BindingResource,
     HealthResource,
     Items,
@@ -180,6 +181,15 @@ async def get_switch(control: ControlDependency, name: SwitchNamePath) -> Switch
     if view is None:
         raise NotFoundError(f"no switch is named {name!r}: GET /v1/switches lists those there are")
     return SwitchResource.of(view)
+
+
+@router.get("/v1/switches/{name}/audit", tags=["switches"], responses=_fails(404))
+async def audit_switch(control: ControlDependency, name: SwitchNamePath) -> AuditResource:
+    """Read a switch's tables back and compare them with what they should hold. Nothing is repaired."""
+    view = await control.audit(name)
+    if view is None:
+        raise NotFoundError(f"no switch is named {name!r}: GET /v1/switches lists those there are")
+    return AuditResource.of(view)
 
 
 @router.get("/v1/policies", tags=["policies"])

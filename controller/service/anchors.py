@@ -96,6 +96,21 @@ class Anchors:
         """Return the sessions whose switch is as it should be and takes updates."""
         return [session for session in self.sessions.values() if session.state is SessionState.READY]
 
+    def capacity(self, static_counts: Callable[[str], Mapping[str, int]]) -> dict[str, int]:
+        """Return how many entries of nodes each table has room for on every anchor.
+
+        Args:
+            static_counts: gives how many static entries each table of an anchor, by name, has.
+        """
+        room: dict[str, int] = {}
+        for session in self._anchors:
+            static = static_counts(session.name)
+            for table, size in session.table_sizes.items():
+                if size:
+                    free = size - static.get(table, 0)
+                    room[table] = min(room.get(table, free), free)
+        return room
+
     def shortfall(self) -> str | None:
         """Return why no quorum can be reached now; None: it can."""
         there = sum(session.state is SessionState.READY for session in self._anchors)

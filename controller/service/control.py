@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, Protocol
 
 from controller.config import Settings
@@ -12,16 +13,20 @@ from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import EntryKey
 from controller.dataplane.flows import PolicyError, validate_policy
 from controller.dataplane.planner import binding_counters
+from controller.dataplane.text import format_action, format_key
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.home_agent import HomeAgent
 from controller.mobility.model import NodeRecord
 from controller.northbound.control import (
+    AuditView,
     BindingKey,
     BindingState,
     BindingTraffic,
     BindingView,
     ConflictError,
+    Difference,
+    DriftKind,
     Health,
     NodeState,
     NodeView,
@@ -42,6 +47,7 @@ from controller.service.jobs import PolicyJob
 from controller.service.reload import Reloader
 from controller.service.revoker import Revoker
 from controller.southbound.errors import SouthboundError
+from controller.southbound.readback import Drift
 from controller.southbound.session import SwitchSession
 from controller.southbound.states import SessionState
 from controller.store import Store, StoreError
@@ -50,6 +56,9 @@ LOG: Final = logging.getLogger(__name__)
 
 _COUNTED: Final = (p.TUNNELS, p.HOST_SOURCES, p.NETWORK_SOURCES)
 """Tables whose direct counters count a binding's packets."""
+
+MAX_SHOWN: Final = 1000
+"""Differences that an audit lists; it counts all."""
 
 _STATES: Final = {
     SessionState.STOPPED: SwitchState.CONNECTING,
@@ -215,6 +224,22 @@ class ServiceControl:
             tables,
             drops,
             session.last_error,
+            session.repaired,
+            len(session.drift.adopted),
+            tuple(session.suspicions),
+        )
+
+    async def audit(self, name: str) -> AuditView | None:
+        """Compare the tables of a switch with what they should hold; None when there is none of that name."""
+        session = self._anchors.sessions.get(name)
+        if session is None:
+            return None
+        try:
+            drift = await session.audit(repair=False)
+        except SouthboundError as error:
+            return AuditView(name, str(error))
+        return AuditView(
+            name, None, drift.entries, len(drift), len(drift.adopted), tuple(islice(_differences(drift), MAX_SHOWN))
         )
 
     def signalling(self) -> Mapping[str, int]:
@@ -301,6 +326,16 @@ class ServiceControl:
         """Return the controller's state in brief."""
         uptime = asyncio.get_running_loop().time() - self._started
         return Health(uptime, {name: _STATES[session.state] for name, session in self._anchors.sessions.items()})
+
+
+def _differences(drift: Drift) -> Iterator[Difference]:
+    for entry in drift.missing:
+        yield Difference(DriftKind.MISSING, entry.table, format_key(entry), None, format_action(entry))
+    for actual, wanted in drift.different:
+        key, is_, should = format_key(actual), format_action(actual), format_action(wanted)
+        yield Difference(DriftKind.DIFFERENT, actual.table, key, is_, should)
+    for entry in drift.foreign:
+        yield Difference(DriftKind.FOREIGN, entry.table, format_key(entry), format_action(entry), None)
 
 
 def _sum(counted: Sequence[Mapping[EntryKey, tuple[int, int]]], keys: Sequence[EntryKey]) -> Traffic:

@@ -33,7 +33,7 @@ from controller.northbound import (
     create_app,
 )
 from controller.northbound.control import ControlError
-from controller.service.anchors import Anchors
+from controller.service.anchors import Anchors, Quorum
 from controller.service.committer import Committer
 from controller.service.control import ServiceControl
 from controller.service.event_log import EventLog
@@ -42,7 +42,8 @@ from controller.service.jobs import TransactionJob
 from controller.service.reload import Reloader
 from controller.service.revoker import Revoker
 from controller.southbound.artefacts import ArtefactError, Artefacts, load
-from controller.southbound.options import SessionOptions
+from controller.southbound.journal import Journal, JournalError
+from controller.southbound.options import Foreign, SessionOptions, TlsFiles
 from controller.southbound.session import SwitchSession
 from controller.southbound.stream import PacketIn
 from controller.southbound.targets import target
@@ -74,6 +75,7 @@ class Service:
         store: the durable binding cache.
         state: what was in it.
         restarts: how often a controller was started on this store, this time included.
+        journal: keeps what is written to switches.
     """
 
     def __init__(
@@ -84,10 +86,13 @@ class Service:
         store: SqliteStore,
         state: StoredState,
         restarts: int = 0,
+        *,
+        journal: Journal | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._store_thread = store_thread
         self._store = store
+        self._journal = journal
         # The wall clock is read once: the engine's own does not jump.
         security = SecurityContext(time.time() - self._loop.time(), os.urandom)
 
@@ -100,7 +105,10 @@ class Service:
         self._anchors = Anchors(
             (self._session(settings, artefacts, name) for name in self._switch_names(settings)),
             self._desired.localised,
+            anchors=settings.topology.anchors,
+            quorum=Quorum(settings.controller.quorum),
         )
+        self._desired.set_capacity(self._anchors.capacity(self._desired.static_counts))
         self._committer = Committer(
             self._desired,
             self._anchors,
@@ -145,11 +153,24 @@ class Service:
 
     def _session(self, settings: Settings, artefacts: Artefacts, name: str) -> SwitchSession:
         switch = next(switch for switch in settings.switches if switch.name == name)
+        options = SessionOptions(
+            name,
+            str(switch.address),
+            switch.device_id,
+            target(switch.target),
+            switch.role,
+            None if switch.ca is None else TlsFiles(switch.ca, switch.certificate, switch.private_key),
+            switch.takeover,
+            Foreign(switch.foreign),
+            settings.controller.audit_interval_s,
+            journal=self._journal,
+        )
         return SwitchSession(
-            SessionOptions(name, str(switch.address), switch.device_id, target(switch.target)),
+            options,
             artefacts,
             desired=lambda: self._desired.desired(name),
             election_ids=self,
+            in_flight=self._desired.in_flight,
             on_packet=partial(self._packet_in, name),
         )
 
@@ -318,15 +339,18 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     with ThreadPoolExecutor(1, thread_name_prefix="store") as thread:
+        journal: Journal | None = None
         try:
             artefacts = load()
+            if settings.journal is not None:
+                journal = Journal(settings.journal, settings.controller.journal_mib << 20, artefacts.cookie)
             store = await loop.run_in_executor(thread, SqliteStore, settings.state)
-        except (ArtefactError, StoreError) as error:
+        except (ArtefactError, JournalError, StoreError) as error:
             raise ServiceError(str(error)) from error
         try:
             state = await loop.run_in_executor(thread, store.load, loop.time())
             restarts = await loop.run_in_executor(thread, _count_start, store, state)
-            service = Service(settings, artefacts, thread, store, state, restarts)
+            service = Service(settings, artefacts, thread, store, state, restarts, journal=journal)
             loop.add_signal_handler(signal.SIGHUP, service.reload)
             await service.run(stop)
         except (StoreError, ServerError) as error:
@@ -334,3 +358,5 @@ async def run(settings: Settings) -> None:
         finally:
             closing: Callable[..., Any] = store.close
             await loop.run_in_executor(thread, closing)
+            if journal is not None:
+                journal.close()

@@ -345,6 +345,15 @@ class SwitchSession:
             ConnectionLostError: it did not answer.
             DistrustError: what it says cannot be true.
         """
+        try:
+            return await self._audit(repair=repair)
+        except DistrustError as error:
+            self._suspect(error)
+            if self._stream is not None:
+                self._stream.fail(error)
+            raise
+
+    async def _audit(self, *, repair: bool) -> Drift:
         calls = self._reachable()
         drift = await self._reconciler.compare(calls)
         if drift and self.state is SessionState.READY:

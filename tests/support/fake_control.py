@@ -8,6 +8,7 @@ from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import Binding
 from controller.northbound import Access, Role
 from controller.northbound.control import (
+    AuditView,
     BindingKey,
     BindingState,
     BindingTraffic,
@@ -84,6 +85,7 @@ class FakeControl:
     counted: dict[BindingKey, BindingTraffic] = field(
         default_factory=lambda: {(NODE, 1): BindingTraffic(Traffic(10, 1000), Traffic(7, 700))}
     )
+    audits: dict[str, AuditView] = field(default_factory=lambda: {"s1": AuditView("s1", entries=20)})
     failure: Exception | None = None
     problems: tuple[str, ...] = ()
 
@@ -107,6 +109,9 @@ class FakeControl:
 
     async def switches(self) -> Sequence[SwitchView]:
         return self.known_switches
+
+    async def audit(self, name: str) -> AuditView | None:
+        return self.audits.get(name)
 
     async def switch(self, name: str) -> SwitchView | None:
         return next((switch for switch in self.known_switches if switch.name == name), None)

@@ -1,0 +1,52 @@
+"""Table entries as people read them: names, and addresses where there are addresses."""
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.entries import Entry, Lpm, Match, Range, Ternary
+from controller.mobility.address import Address, format_address
+
+_ADDRESS_BITS = 128
+
+
+def _number(value: int, width: int) -> str:
+    return format_address(Address(value.to_bytes(16))) if width == _ADDRESS_BITS else str(value)
+
+
+def _value(match: Match, width: int) -> str:
+    match match:
+        case None:
+            return "any"
+        case Lpm(value, length):
+            return f"{_number(value, width)}/{length}"
+        case Ternary(value, mask):
+            whole = mask == (1 << width) - 1
+            return _number(value, width) if whole else f"{_number(value, width)} & {mask:#x}"
+        case Range(low, high):
+            return str(low) if low == high else f"{low}-{high}"
+    return _number(match, width)
+
+
+def format_key(entry: Entry) -> str:
+    """Return an entry's key: the name and value of each field that is given, and the priority if it has one."""
+    table = p.TABLES[entry.table]
+    parts = [
+        f"{field.name}={_value(match, field.width)}"
+        for field, match in zip(table.fields, entry.match, strict=True)
+        if match is not None
+    ]
+    if entry.priority:
+        parts.append(f"priority={entry.priority}")
+    return " ".join(parts) or "any"
+
+
+def format_action(entry: Entry) -> str:
+    """Return an entry's action with the names and values of its parameters, and its rate if it has one."""
+    action = next((one for one in p.TABLES[entry.table].actions if one.name == entry.action), None)
+    if action is None or len(action.params) != len(entry.params):
+        text = f"{entry.action}{entry.params}"
+    else:
+        params = (
+            f"{param.name}={_number(value, param.width)}"
+            for param, value in zip(action.params, entry.params, strict=True)
+        )
+        text = f"{entry.action}({', '.join(params)})"
+    return text if entry.rate is None else f"{text} at {entry.rate.per_second}/s burst {entry.rate.burst}"

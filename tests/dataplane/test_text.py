@@ -1,0 +1,44 @@
+import pytest
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.entries import Entry, Lpm, Range, Rate, Ternary
+from controller.dataplane.text import format_action, format_key
+
+ADDRESS = 0x20010DB8 << 96 | 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "key", "action"),
+    [
+        (
+            Entry(p.TUNNELS, (7, 2), p.ENCAP_IPV6, (ADDRESS, ADDRESS + 1)),
+            "node_id=7 bid=2",
+            "encap_ipv6(source=2001:db8::1, destination=2001:db8::2)",
+        ),
+        (
+            Entry(p.ROUTES, (Lpm(0x20010DB8 << 96, 32),), p.NEXT_HOP, (3,)),
+            "destination=2001:db8::/32",
+            "next_hop(next_hop_id=3)",
+        ),
+        (Entry(p.ROUTES, (None,), p.NEXT_HOP, (3,)), "any", "next_hop(next_hop_id=3)"),
+        (
+            Entry(
+                p.FLOW_BINDINGS,
+                (1, None, None, Ternary(17, 255), Range(5, 9), Range(7, 7), Ternary(4, 252), None, None),
+                p.STEER_FLOW,
+                (2,),
+                9,
+            ),
+            "node_id=1 protocol=17 source_port=5-9 destination_port=7 traffic_class=4 & 0xfc priority=9",
+            "steer_flow(bid=2)",
+        ),
+        (
+            Entry(p.SIGNALLING, (Ternary(ADDRESS, 2**128 - 1), *(None,) * 4), p.PUNT, (1,), 100, Rate(50, 5)),
+            "destination=2001:db8::1 priority=100",
+            "punt(reason=1) at 50/s burst 5",
+        ),
+        (Entry(p.TUNNELS, (7, 2), "no_such_action", (1,)), "node_id=7 bid=2", "no_such_action(1,)"),
+    ],
+)
+def test_entries_read_well(entry: Entry, key: str, action: str) -> None:
+    assert (format_key(entry), format_action(entry)) == (key, action)
