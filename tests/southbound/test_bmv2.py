@@ -34,6 +34,15 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
+async def options_of(program: str) -> str:
+    """Return what it says of its options: some depend on what it was built with."""
+    process = await asyncio.create_subprocess_exec(
+        program, "--help", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    told, _ = await process.communicate()
+    return told.decode(errors="replace")
+
+
 @pytest.fixture
 async def bmv2(tmp_path: Path) -> AsyncIterator[str]:
     """A running simple_switch_grpc without a program, and the address of its server."""
@@ -46,9 +55,9 @@ async def bmv2(tmp_path: Path) -> AsyncIterator[str]:
         "--no-p4",
         "--thrift-port",
         str(thrift),
-        "--notifications-addr",
-        f"ipc://{tmp_path}/n",
     ]
+    if "--notifications-addr" in await options_of(PROGRAM):
+        arguments += ["--notifications-addr", f"ipc://{tmp_path}/n"]
     arguments += ["--", "--grpc-server-addr", f"127.0.0.1:{port}", "--cpu-port", "510"]
     process = await asyncio.create_subprocess_exec(
         PROGRAM, *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
