@@ -118,8 +118,9 @@ class HomeAgents:
         return self._choose()
 
     def leads_on(self, home_agents: Sequence[Address]) -> bool:
-        """Tell whether the node would know where to go when it is sent away to those."""
-        return any(one != self.current and is_routable_unicast(one) for one in home_agents) or self._prefix is not None
+        """Tell whether the node would know where to go when it is sent away to those; none: to any other."""
+        others = home_agents or [one for one in self._known if one not in self._refused]
+        return any(one != self.current and is_routable_unicast(one) for one in others) or self._prefix is not None
 
     def _choose(self) -> bool:
         out = self._tried | self._refused
