@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.mobility.address import Address, parse_address
+from controller.mobility.address import Address, Prefix, parse_address
 from controller.mobility.discovery import anycast_address
 from controller.mobility.mobile_node import MobileNode, MobileNodeConfig, Phase
 from controller.mobility.node_events import HomeAgentChanged, RegistrationRefused, SwitchAdvised
@@ -292,9 +292,8 @@ def test_a_node_that_is_sent_away_registers_where_it_is_sent(named: tuple[Addres
 
 def test_a_home_agent_that_serves_no_routers_is_left() -> None:
     """RFC 3963 section 5.3: the node has to leave it before it asks another."""
-    world = RouteWorld(
-        agents=(HA, HA2), other_home_agents=(HA2,), mobile_router=True, provision={"mobile_router": True}
-    )
+    router = {"mobile_router": True, "prefixes": (Prefix.parse("2001:db8:1:2::/64"),)}
+    world = RouteWorld(agents=(HA, HA2), other_home_agents=(HA2,), mobile_router=True, provision=router)
     world.node.attach(1, COA[1])
     world.node.register(world.now)
     # A home agent that knows nothing of RFC 3963 takes the Binding Update and answers without R.
