@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from testbed.softswitch.calculations import hash_of
 from testbed.softswitch.errors import ArtefactError, UnsupportedError
-from testbed.softswitch.expressions import Expressions, Text, store
+from testbed.softswitch.expressions import Expressions, Text, literal, store
 from testbed.softswitch.program import Action, Field, Json
 from testbed.softswitch.scope import Scope
 from testbed.softswitch.source import Source
@@ -324,7 +324,14 @@ class Body:
     def _modify_field_with_hash_based_offset(self, target: Json, base: Json, calculation: Json, size: Json) -> None:
         self._source.lines(hash_of(self._scope, calculation["value"], self._where))
         low, limit = self._expressions.value(base), self._expressions.value(size)
-        text = Text(f"(digest % ({limit.code} or 1) + {low.code})", None)
+        known = literal(limit)
+        if known is None:
+            code, bits = f"digest % ({limit.code} or 1)", limit.bits
+        elif known > 1 and known & (known - 1) == 0:
+            code, bits = f"digest & {known - 1:#x}", known.bit_length() - 1
+        else:
+            code, bits = f"digest % {known or 1}", known.bit_length()
+        text = Text(f"({code})", bits) if literal(low) == 0 else Text(f"({code}) + {low.code}", None)
         self._set(target, lambda field: store(field, text))
 
     def _modify_field_rng_uniform(self, target: Json, low: Json, high: Json) -> None:

@@ -1,6 +1,7 @@
 """Source text for hashes and checksums over lists of fields."""
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from testbed.softswitch.errors import UnsupportedError
 from testbed.softswitch.expressions import Expressions, store
@@ -22,22 +23,44 @@ def hash_over(scope: Scope, algorithm: str, inputs: Iterable[Json], where: str) 
     """The same for an algorithm and its inputs, as a selector has them."""
     if algorithm not in HASHES:
         raise UnsupportedError(f"the hash algorithm {algorithm!r}", where)
-    lines = ["acc = width = 0"]
-    payload = False
-    for item in inputs:
-        if item["type"] == "payload":
-            payload = True
-            continue
-        lines += _append(scope, item, where)
+    inputs = list(inputs)
+    payload = any(item["type"] == "payload" for item in inputs)
+    items = [part for item in inputs if item["type"] != "payload" for part in _parts(scope, item, where)]
     tail = " + p[o:]" if payload else ""
+    if all(part.valid == "1" and isinstance(part.width, int) for part in items):
+        return [f"digest = hash_{algorithm}({_concatenate(items)}{tail})"]
+    lines = ["acc = width = 0"]
+    for part in items:
+        text = f"acc = acc << {part.width} | {part.code}; width += {part.width}"
+        lines.append(text if part.valid == "1" else f"if {part.valid}: {text}")
     lines.append(f"digest = hash_{algorithm}((acc << -width % 8).to_bytes((width + 7) // 8){tail})")
     return lines
 
 
-def _append(scope: Scope, item: Json, where: str) -> Iterator[str]:
+class _Part(NamedTuple):
+    """A piece of what is hashed."""
+
+    code: str
+    width: int | str
+    """Bits, or an expression for them."""
+    valid: str
+    """Whether it is there: a variable, or 1."""
+
+
+def _concatenate(items: list[_Part]) -> str:
+    """The bytes of pieces that are always there, with zeros behind."""
+    width = sum(int(part.width) for part in items)
+    rest = -width % 8
+    shift, terms = width + rest, []
+    for part in items:
+        shift -= int(part.width)
+        terms.append(f"{part.code} << {shift}" if shift else part.code)
+    return f"({' | '.join(terms) or '0'}).to_bytes({(width + rest) // 8})"
+
+
+def _parts(scope: Scope, item: Json, where: str) -> Iterator[_Part]:
     if item["type"] == "hexstr":
-        width = whole(item["bitwidth"])
-        yield f"acc = acc << {width} | {int(item['value'], 16):#x}; width += {width}"
+        yield _Part(hex(int(item["value"], 16)), whole(item["bitwidth"]), "1")
         return
     if item["type"] == "field":
         pairs = [scope.field(item["value"][0], item["value"][1], where)]
@@ -49,12 +72,10 @@ def _append(scope: Scope, item: Json, where: str) -> Iterator[str]:
         raise UnsupportedError(f"the calculation input {item['type']!r}", where)
     for name, field in pairs:
         if field.variable:
-            text = f"acc = acc << 8 * len({name}) | from_bytes({name}); width += 8 * len({name})"
-            yield text if scope.program.headers[header].metadata else f"if {scope.valid(header)}: {text}"
-            continue
-        value = f"({name} & {(1 << field.width) - 1:#x})" if field.signed else name
-        text = f"acc = acc << {field.width} | {value}; width += {field.width}"
-        yield text if scope.program.headers[header].metadata else f"if {scope.valid(header)}: {text}"
+            yield _Part(f"from_bytes({name})", f"8 * len({name})", scope.valid(header))
+        else:
+            code = f"({name} & {(1 << field.width) - 1:#x})" if field.signed else name
+            yield _Part(code, field.width, scope.valid(header))
 
 
 def checksum(scope: Scope, item: Json, *, update: bool) -> list[str]:

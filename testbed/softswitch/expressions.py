@@ -162,7 +162,7 @@ class Expressions:
 
     def _op_shift_left(self, node: Json) -> Text:
         left, right = self.value(node["left"]), self.value(node["right"])
-        amount = _number(right)
+        amount = literal(right)
         if amount is not None and amount < SHIFT_LIMIT:
             return Text(f"({left.code} << {amount})", None if left.bits is None else left.bits + amount)
         return Text(f"shift_left({left.code}, {right.code})", None)
@@ -171,7 +171,7 @@ class Expressions:
         left, right = self.value(node["left"]), self.value(node["right"])
         if right.bits is None:
             return Text(f"shift_right({left.code}, {right.code})", left.bits)
-        amount = _number(right)
+        amount = literal(right)
         if left.bits is not None and amount is not None:
             return Text(f"({left.code} >> {amount})", max(left.bits - amount, 0))
         return Text(f"({left.code} >> {right.code})", left.bits)
@@ -272,19 +272,19 @@ def store(field: Field, text: Text) -> str:
         return f"(({text.code} + {half:#x}) & {mask:#x}) - {half:#x}"
     if text.bits is not None and text.bits <= field.width:
         return text.code
-    number = _number(text)
-    if number is not None:
-        return hex(number & mask)
+    value = literal(text)
+    if value is not None:
+        return hex(value & mask)
     return f"{text.code} & {mask:#x}"
 
 
 def _covers(mask: Text, text: Text) -> bool:
     """Whether a mask is a literal that leaves every bit of the text as it is."""
-    number = _number(mask)
-    return number is not None and text.bits is not None and number + 1 >= 1 << text.bits and number & (number + 1) == 0
+    value = literal(mask)
+    return value is not None and text.bits is not None and value + 1 >= 1 << text.bits and value & (value + 1) == 0
 
 
-def _number(text: Text) -> int | None:
+def literal(text: Text) -> int | None:
     """The value of a literal; None when the text is anything else."""
     return int(text.code, 0) if text.code.isdigit() or text.code.startswith(("0x", "-0x")) else None
 

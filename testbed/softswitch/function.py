@@ -82,8 +82,11 @@ class FunctionWriter:
         Raises:
             UnsupportedError: a construct that this switch does not run.
         """
-        more = ", kind=0, kept_list=0, kept=(), copies=(), passes=0" if self._around else ""
-        with self._source.block(f"def process(p, ingress_port{more}):"):
+        more = ["kind=0", "kept_list=0", "kept=()", "copies=()", "passes=0"] if self._around else []
+        # Defaults of parameters are the fastest way to give many local variables a value.
+        varbits = set(self._scope.varbits())
+        more += [f'{name}=b""' if name in varbits else f"{name}=0" for name in self._scope.variables()]
+        with self._source.block(f"def process({', '.join(['p', 'ingress_port', *more])}):"):
             self._begin()
             ParserWriter(self._scope, self._source, self._environment, self._value_sets).write()
             self._after_parser()
@@ -232,10 +235,6 @@ class FunctionWriter:
     def _begin(self) -> None:
         scope, source = self._scope, self._source
         source.line("size = end = length = len(p)")
-        names = scope.variables()
-        for first in range(0, len(names), 40):
-            source.line(f"{' = '.join(names[first : first + 40])} = 0")
-        source.lines(f'{name} = b""' for name in scope.varbits())
         source.line("o = 0")
         source.line("cut = bad_checksum = None")
         source.line(f"error = {self._program.errors.get('NoError', 0)}")

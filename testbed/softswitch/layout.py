@@ -100,7 +100,10 @@ class Layout:
             if whole:
                 continue
             if chunk.size not in _WHOLE:
-                after.append(f"{item} = from_bytes({item})")
+                alone = len(chunk.fields) == 1 and not live[0].signed
+                after.append(f"{self._live[live[0].name] if alone else item} = from_bytes({item})")
+                if alone:
+                    continue
             after += self._split(chunk, item)
         if not targets:
             return []

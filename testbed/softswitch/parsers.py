@@ -41,6 +41,8 @@ class ParserWriter:
         self._order = self._topological()
         self._number = {name: index + 1 for index, name in enumerate(self._order)}
         self._labelled: set[str] = set()
+        self._returns = any(scope.program.start in self._targets(state) for state in scope.program.states.values())
+        """Whether a transition leads back to the first state."""
 
     def write(self) -> None:
         """Write the whole parser.
@@ -99,7 +101,10 @@ class ParserWriter:
 
     def _state(self, state: State, depth: int) -> None:
         where = f"parser state {state.name}"
-        for op in state.ops:
+        entered_once = state.name == self._scope.program.start and not self._returns
+        for position, op in enumerate(state.ops):
+            if entered_once and _removes(op) and all(_removes(before) for before in state.ops[:position]):
+                continue  # p4c removes all headers where the parser starts: none is there yet
             self._op(op, where)
         self._select(state, where, depth)
 
@@ -261,6 +266,10 @@ class ParserWriter:
         if item["type"] == "field":
             return self._scope.field(item["value"][0], item["value"][1], where)[1].width
         raise UnsupportedError(f"a transition key of type {item['type']!r}", where)
+
+
+def _removes(op: Json) -> bool:
+    return bool(op["op"] == "primitive" and op["parameters"][0]["op"] == "remove_header")
 
 
 def _matches(keys: list[str], widths: list[int], transition: Json) -> str:
