@@ -71,6 +71,6 @@ def _notification(found: list[tuple[TableSchema, Entry]]) -> p4r.StreamMessageRe
     for table, entry in found:
         item = message.idle_timeout_notification.table_entry.add()
         item.table_id, item.priority, item.metadata = table.id, entry.priority, entry.metadata
-        item.idle_timeout_ns = entry.timeout_ns
+        item.idle_timeout_ns, item.controller_metadata = entry.timeout_ns, entry.cookie
         encode_key(item.match, table.fields, entry.match)
     return message

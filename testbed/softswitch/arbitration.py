@@ -106,6 +106,10 @@ class Arbitration:
         known = self._roles.get(role)
         return known is not None and known.primary is not None and known.primary.election_id == election_id
 
+    def knows(self, role: str) -> bool:
+        """Whether a client has ever had the role; the default role is always there."""
+        return not role or role in self._roles
+
     def client_is_primary(self, client: Client) -> bool:
         """Whether a stream is the primary's."""
         return client.role is not None and self._roles[client.role].primary is client

@@ -11,6 +11,7 @@ from testbed.softswitch.replication import Copy, Replication
 from testbed.softswitch.values import DELETE, INSERT
 
 PORT_BITS = 9
+INSTANCE_BITS = 16
 MAX_SESSION = 0x7FFF
 
 
@@ -19,6 +20,8 @@ class ReplicationEntries:
 
     def __init__(self, replication: Replication) -> None:
         self._replication = replication
+        self._metadata: dict[int, bytes] = {}
+        """What the controller has attached to multicast groups."""
 
     def write(self, kind: int, message: p4r.PacketReplicationEngineEntry) -> None:
         """Apply one update.
@@ -31,15 +34,18 @@ class ReplicationEntries:
             group = message.multicast_group_entry
             if not 0 < group.multicast_group_id < 1 << 16:
                 raise invalid(f"the multicast group {group.multicast_group_id} is not in 1 to 65535")
-            copies = _copies(group.replicas, None)
+            copies = () if kind == DELETE else _copies(group.replicas, None)
             self._store(kind, self._replication.groups, group.multicast_group_id, copies, "multicast group")
+            self._metadata[group.multicast_group_id] = group.metadata
+            if kind == DELETE:
+                del self._metadata[group.multicast_group_id]
         elif which == "clone_session_entry":
             session = message.clone_session_entry
             if not 0 < session.session_id <= MAX_SESSION:
                 raise invalid(f"the clone session {session.session_id} is not in 1 to {MAX_SESSION}")
-            if session.class_of_service:
+            if session.class_of_service and kind != DELETE:
                 raise unimplemented("a clone session with a class of service")
-            copies = _copies(session.replicas, session.packet_length_bytes or None)
+            copies = () if kind == DELETE else _copies(session.replicas, session.packet_length_bytes or None)
             self._store(kind, self._replication.sessions, session.session_id, copies, "clone session")
         else:
             raise invalid("the replication entry is neither a multicast group nor a clone session")
@@ -69,7 +75,7 @@ class ReplicationEntries:
             for number, copies in _select(self._replication.groups, wanted, "multicast group"):
                 entity = p4r.Entity()
                 group = entity.packet_replication_engine_entry.multicast_group_entry
-                group.multicast_group_id = number
+                group.multicast_group_id, group.metadata = number, self._metadata[number]
                 for copy in copies:
                     group.replicas.add(port=encode(copy.port), instance=copy.instance)
                 yield entity
@@ -104,6 +110,8 @@ def _copies(replicas: Iterable[p4r.Replica], length: int | None) -> tuple[Copy, 
         port = replica.egress_port if which == "egress_port" else decode(replica.port, PORT_BITS, "replica port")
         if port >> PORT_BITS:
             raise invalid(f"the replica's port {port} does not fit into {PORT_BITS} bits")
+        if replica.instance >> INSTANCE_BITS:
+            raise invalid(f"the replica's instance {replica.instance} does not fit into {INSTANCE_BITS} bits")
         copies.append(Copy(port, replica.instance, length))
     if len({(copy.port, copy.instance) for copy in copies}) != len(copies):
         raise invalid("two replicas have the same port and instance")

@@ -50,10 +50,15 @@ class TableEntries:
             EntityError: the update is not valid or cannot be done; nothing is changed.
         """
         table = self._table(message)
-        _refuse_extras(message, table)
+        if message.is_const:
+            raise invalid(f"table {table.name}: only the program makes entries constant")
+        if kind != DELETE:  # which looks at the key and at nothing else
+            _refuse_extras(message, table)
         if message.is_default_action:
             self._write_default(kind, message, table)
             return
+        if not table.fields:
+            raise invalid(f"table {table.name}: it has no key, so no entries but the default entry")
         match, priority = self._identity(message, table)
         entry = table.table.entries.get((match, priority))
         if table.constant and (kind != MODIFY or message.HasField("action")):
@@ -107,7 +112,7 @@ class TableEntries:
 
     def _attach(self, message: p4r.TableEntry, table: TableSchema, entry: Entry, config: MeterConfig | None) -> None:
         """Metadata, counter and meter that come with an entry; a meter without configuration goes back to green."""
-        entry.metadata = message.metadata
+        entry.metadata, entry.cookie = message.metadata, message.controller_metadata
         self._ageing.watch(table, entry, message.idle_timeout_ns)
         if message.HasField("counter_data"):
             entry.packets, entry.bytes = message.counter_data.packet_count, message.counter_data.byte_count
@@ -135,7 +140,7 @@ class TableEntries:
             table.table.set_default(table.table.initial)
             return
         entry = Entry(*_action(message, table, default=True), hit=False)
-        entry.metadata = message.metadata
+        entry.metadata, entry.cookie = message.metadata, message.controller_metadata
         table.table.set_default(entry)
 
     def write_direct_counter(self, kind: int, message: p4r.DirectCounterEntry) -> None:
@@ -187,7 +192,7 @@ class TableEntries:
         for table, entry in self._select(message):
             if message.HasField("action") and not _same_action(message, table, entry):
                 continue
-            if message.metadata and message.metadata != entry.metadata:
+            if message.metadata not in {b"", entry.metadata} or message.controller_metadata not in {0, entry.cookie}:
                 continue
             entity = p4r.Entity()
             self._fill(entity.table_entry, table, entry)
@@ -274,7 +279,7 @@ class TableEntries:
             message.is_const = table.constant
         else:
             message.is_default_action = True
-        message.metadata = entry.metadata
+        message.metadata, message.controller_metadata = entry.metadata, entry.cookie
         if with_action and table.profile is not None and entry.hit:
             self._profiles.fill(message.action, table.profile, entry)
         elif with_action and entry.action in table.by_index:

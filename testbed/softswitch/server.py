@@ -17,7 +17,7 @@ from testbed.softswitch import errors
 from testbed.softswitch.arbitration import Arbitration, Client
 from testbed.softswitch.configuration import Configuration
 from testbed.softswitch.configuration import Device as Configurable
-from testbed.softswitch.errors import EntityError, unimplemented
+from testbed.softswitch.errors import EntityError, not_found, unimplemented
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -256,6 +256,8 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
                 await _abort(context, error.code, str(error))
 
     def _require_primary(self, request: p4r.WriteRequest | p4r.SetForwardingPipelineConfigRequest) -> None:
+        if not self._arbitration.knows(request.role):
+            raise not_found(f"no client has the role {request.role!r}")
         election = request.election_id.high << 64 | request.election_id.low
         if not election or not self._arbitration.is_primary(request.role, election):
             raise EntityError(errors.PERMISSION_DENIED, f"the election id {election} is not the primary's")

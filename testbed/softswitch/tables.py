@@ -37,6 +37,7 @@ class Entry:
         "action",
         "args",
         "bytes",
+        "cookie",
         "hit",
         "last_hit",
         "match",
@@ -61,6 +62,8 @@ class Entry:
         self.bytes = 0
         self.meter: Meter | None = None
         self.metadata = b""
+        self.cookie = 0
+        """P4Runtime's controller_metadata."""
         self.last_hit = 0.0
         """Seconds; kept up to date in tables with idle timeouts."""
         self.timeout_ns = 0

@@ -130,6 +130,9 @@ def test_constant_entries_can_be_read_but_not_changed(bench: Bench) -> None:
     entries = bench.read(lambda e: e.table_entry.CopyFrom(p4r.TableEntry(table_id=table)))
     assert [e.table_entry.is_const for e in entries] == [True] * 3
     for entity in entries:
+        for kind in (INSERT, MODIFY, DELETE):
+            assert refused(bench, kind, entity) == errors.INVALID_ARGUMENT  # nobody writes is_const
+        entity.table_entry.is_const = False
         assert refused(bench, DELETE, entity) == errors.PERMISSION_DENIED
         assert refused(bench, MODIFY, entity) == errors.PERMISSION_DENIED
 
