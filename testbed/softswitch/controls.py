@@ -184,7 +184,7 @@ class ControlWriter:
             self._unless_ended(next(iter(table.next.values())), guarded=guarded)
 
     def _target(self, profile: ActionProfile, name: str, table: Table) -> None:
-        """Leave in `x` the member that an entry refers to, or that the selector takes from its group; an empty group: NoAction."""
+        """Leave in `x` the member that an entry refers to, or that the selector takes from its group; an empty group is a miss."""
         self._source.line("x = x.target")
         if profile.algorithm is None:
             return

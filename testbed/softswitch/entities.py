@@ -282,6 +282,8 @@ class TableEntries:
         message.metadata, message.controller_metadata = entry.metadata, entry.cookie
         if with_action and table.profile is not None and entry.hit:
             self._profiles.fill(message.action, table.profile, entry)
+        elif with_action and table.profile is not None:
+            message.action.action.action_id = next((a.id for a in table.actions.values() if a.name == "NoAction"), 0)
         elif with_action and entry.action in table.by_index:
             encode_action(message.action.action, table.by_index[entry.action], entry.args)
 

@@ -41,6 +41,7 @@ RESOURCE_EXHAUSTED = 8
 FAILED_PRECONDITION = 9
 OUT_OF_RANGE = 11
 UNIMPLEMENTED = 12
+UNAVAILABLE = 14
 
 
 def invalid(message: str) -> EntityError:

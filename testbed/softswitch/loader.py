@@ -6,7 +6,7 @@ from typing import Any
 
 from testbed.softswitch.errors import ArtefactError, UnsupportedError
 from testbed.softswitch.program import (
-    NO_ACTION,
+    MISS,
     Action,
     ActionProfile,
     Array,
@@ -221,7 +221,7 @@ def _table(
     if profile is not None:
         chosen, default = _indirect(chosen, default, where), None
         if not {"__HIT__", "__MISS__"} & following.keys():
-            following.setdefault(NO_ACTION, data.get("base_default_next"))
+            following[MISS] = data.get("base_default_next")
     elif default is None:
         raise UnsupportedError("a table without default entry", where)
     elif default["action_id"] not in data["action_ids"]:
@@ -234,7 +234,7 @@ def _table(
         actions=chosen,
         next=following,
         size=whole(data["max_size"]),
-        default=names.index(NO_ACTION) if default is None else ids.index(default["action_id"]),
+        default=names.index(MISS) if default is None else ids.index(default["action_id"]),
         default_args=() if default is None else tuple(int(value, 16) for value in default.get("action_data", ())),
         default_const=default is None or bool(default.get("action_const")),
         counters=data["with_counters"],
@@ -248,13 +248,12 @@ def _table(
 def _indirect(actions: tuple[Action, ...], default: Json | None, where: str) -> tuple[Action, ...]:
     """The actions of a table with an action profile: by name, so that a member means the same in every table that shares the profile.
 
-    What a miss runs is NoAction: P4Runtime has no other default for such tables, and BMv2 neither.
+    A miss does nothing: P4Runtime has no other default for such tables, and BMv2 neither. It has a node of its own to go on at, which is
+    not that of NoAction: in a `switch`, BMv2 takes no branch then, not even the default branch.
     """
     if default is not None:
         raise UnsupportedError("a default action in a table with an action profile", where)
-    if not any(action.name == NO_ACTION for action in actions):
-        actions = (*actions, Action(-1, NO_ACTION, (), ()))
-    return tuple(sorted(actions, key=lambda action: action.name))
+    return (*sorted(actions, key=lambda action: action.name), Action(-1, MISS, (), ()))
 
 
 def _key(data: Json, headers: Mapping[str, Header], where: str) -> Key:

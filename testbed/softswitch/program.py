@@ -12,7 +12,8 @@ from testbed.softswitch.errors import ArtefactError
 
 Json: TypeAlias = dict[str, Any]
 
-NO_ACTION = "NoAction"
+MISS = "$miss"
+"""Name of what a table with an action profile does when nothing matches."""
 
 
 @dataclass(frozen=True, slots=True)

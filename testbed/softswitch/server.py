@@ -24,6 +24,7 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 API_VERSION = "1.5.0"
 NO_PIPELINE = "No forwarding pipeline config set for this device"
 """In the words of BMv2 and Stratum: clients recognise this case by its text."""
+STOPPING = "the switch is stopping"
 SLICE = 64
 """Updates after which a write lets packets through."""
 CHUNK = 256
@@ -55,6 +56,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         self._device = device
         self._arbitration = Arbitration(device.device_id)
         self._write_lock = asyncio.Lock()
+        self._closing = asyncio.Event()
         self._configuration = Configuration(device, self._write_lock)
         self.dropped = 0
         """Packets and other messages for the controller that nobody took: no primary, or a client too slow."""
@@ -94,19 +96,37 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
                 queue.put_nowait(message)
 
         client = Client(send, context.peer())
-        writer = asyncio.create_task(_drain(queue, context), name=f"p4runtime stream {client.name}")
+        tasks = [
+            asyncio.create_task(_drain(queue, context), name=f"p4runtime stream {client.name}, out"),
+            asyncio.create_task(self._receive(client, request_iterator), name=f"p4runtime stream {client.name}, in"),
+            asyncio.create_task(self._closing.wait(), name=f"p4runtime stream {client.name}, end"),
+        ]
         try:
-            async for message in request_iterator:
-                if message.HasField("arbitration"):
-                    async with self._write_lock:  # a new primary comes in after the writes that have started
-                        self._arbitration.update(client, message.arbitration)
-                else:
-                    self._stream_message(client, message)
+            # A stream ends when the client says so, when it breaks a rule, or when the switch stops.
+            await asyncio.wait(tasks[1:], return_when=asyncio.FIRST_COMPLETED)
+            if tasks[1].done():
+                tasks[1].result()
+            else:
+                context.set_code(grpc.StatusCode.UNAVAILABLE)
+                context.set_details(STOPPING)
         except EntityError as error:
             await context.abort(_CODES[error.code], str(error))
         finally:
             self._arbitration.leave(client)
-            writer.cancel()
+            for task in tasks:
+                task.cancel()
+
+    async def _receive(self, client: Client, messages: AsyncIterator[p4r.StreamMessageRequest]) -> None:
+        async for message in messages:
+            if message.HasField("arbitration"):
+                async with self._write_lock:  # a new primary comes in after the writes that have started
+                    self._arbitration.update(client, message.arbitration)
+            else:
+                self._stream_message(client, message)
+
+    def close(self) -> None:
+        """End all streams and long reads: what gRPC would otherwise have to cancel."""
+        self._closing.set()
 
     def _stream_message(self, client: Client, message: p4r.StreamMessageRequest) -> None:
         try:
@@ -230,6 +250,8 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
                         yield response
                         response = p4r.ReadResponse()
                         await asyncio.sleep(0)
+                        if self._closing.is_set():
+                            await _abort(context, errors.UNAVAILABLE, STOPPING)
         except EntityError as error:
             await _abort(context, error.code, str(error))
         if response.entities:

@@ -228,6 +228,8 @@ class SoftSwitch:
             await asyncio.wait([ticker])
         server, self._server = self._server, None
         if server is not None:
+            if self._service is not None:
+                self._service.close()
             await server.stop(GRACE)
         for port in self._ports.values():
             port.close()

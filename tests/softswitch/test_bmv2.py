@@ -177,7 +177,7 @@ def members_and_groups() -> list[p4r.Update]:
         for group in (1, 2, 3):
             bench.refer(INSERT, table, group=group, tag=group, priority=priority)
         bench.refer(INSERT, table, member=3, tag=9, priority=priority)
-    bench.member(INSERT, bench.profile, 2, "forward", 6, 1)
+    bench.member(INSERT, bench.profile, 2, "forward", 3, 1)
     bench.refer(INSERT, "plain", member=2, tag=1)
     return updates
 
@@ -196,7 +196,7 @@ def action_sets() -> list[p4r.Update]:
 @pytest.mark.parametrize("updates", [members_and_groups(), action_sets()], ids=["members", "action sets"])
 def test_selectors(reference: Reference, updates: list[p4r.Update]) -> None:
     packets = [
-        struct.pack(">BBIHBB", what, tag, source, 7 * source % 65536, 0, 0)
+        struct.pack(">BBIHBB", what, tag, source, 7 * source % 65536, 0, 0) + b"payload"
         for what in (1, 2, 3)
         for tag in (1, 2, 3, 9, 11)
         for source in range(0, 400, 17)
