@@ -239,6 +239,16 @@ class DesiredState:
         checked = self._checked(home_address, policies)
         return self._move(home_address, _Node(self.record(home_address), checked), grace=True)
 
+    def preview_policies(self, home_address: Address, policies: Iterable[FlowPolicy]) -> tuple[Update, ...]:
+        """Return the updates that `set_policies` would plan, and change nothing. None without a binding.
+
+        Raises:
+            PolicyError: one of them cannot be carried out, or two have one name or priority.
+        """
+        node = self._nodes.get(home_address, _NOBODY)
+        entries = node_entries(node.record, self.ids, self._checked(home_address, policies))
+        return tuple(plan(node.entries, entries, grace=False).updates())
+
     def confirm(self, done: Plan) -> None:
         """Take note that `Plan.stages` of a plan, or of several merged ones, are in force on the anchors."""
         for number in done.numbers:

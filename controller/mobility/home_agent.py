@@ -4,7 +4,7 @@ A Binding Update that is accepted becomes a `Transaction`. Whoever drives the en
 then the Binding Acknowledgement is in the outbox. While that is under way the record in force is the old one.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from controller.mobility.address import Address, Prefix
@@ -12,7 +12,7 @@ from controller.mobility.cache import BindingCache
 from controller.mobility.correspondent import CorrespondentPart
 from controller.mobility.discovery import HomeAgentsList, PrefixDiscovery, no_randomness
 from controller.mobility.draining import Draining
-from controller.mobility.entitlement import Entitlements
+from controller.mobility.entitlement import Entitlements, excess
 from controller.mobility.events import Event
 from controller.mobility.heartbeat import Heartbeats
 from controller.mobility.limits import Weight
@@ -42,12 +42,23 @@ class HomeAgent:
 
     All times are seconds of one clock that the caller chooses, and never run backwards.
 
+    Args:
+        config: Whom it serves, and how.
+        security: Clock and randomness for security policies; not needed without any.
+        on_decoded: Called between the decoding of a packet and what is decided about it: who measures may look at a clock.
+
     Attributes:
         counters: how often each thing happened: `received`, `accepted`, `committed`, `aborted`, `refused_<status>`, and
             `dropped_<reason>` for each `DropReason`.
     """
 
-    def __init__(self, config: HomeAgentConfig, *, security: SecurityContext | None = None) -> None:
+    def __init__(
+        self,
+        config: HomeAgentConfig,
+        *,
+        security: SecurityContext | None = None,
+        on_decoded: Callable[[], None] | None = None,
+    ) -> None:
         self._config = config
         self._outlet: Final = Outlet(config.error_rate, config.error_burst)
         self.counters: Final = self._outlet.counters
@@ -75,7 +86,7 @@ class HomeAgent:
         self._parts: Final = tuple(self._all_parts())
         self._registrar.tell(self._parts)
         desks = Desks(self._handlers(), self._overheard(), self._tunnels, self._local, self._registrar.reject_unproved)
-        self._reception: Final = Reception(config, directory, outlet, guard, desks)
+        self._reception: Final = Reception(config, directory, outlet, guard, desks, on_decoded)
 
     def _all_parts(self) -> Iterator[Part]:
         yield from (self._registrar.home_link, self._prefixes, self._tunnels, self._revocations, self._draining)
@@ -180,6 +191,13 @@ class HomeAgent:
         self._guard.set(node.home_address, node.security)
         self._entitlements.stay(node.home_address)
         self._directory.put(node)
+
+    def excess(self, record: NodeRecord) -> frozenset[int] | None:
+        """Return the BIDs of a record that its node could not register today; None: it has no home network any more."""
+        network = self._directory.network(record.home_address, record.home_agent)
+        if network is None:
+            return None
+        return excess(record, self._directory.authorise(record.home_address, network), network)
 
     def unprovision(self, home_address: Address) -> None:
         """Serve a node no more, unless its home network is open. What it has registered stays: `review` takes it back.

@@ -50,13 +50,20 @@ class Reception:
     """Takes packets apart and hands them over."""
 
     def __init__(
-        self, config: HomeAgentConfig, directory: Directory, outlet: Outlet, guard: HomeGuard, desks: Desks
+        self,
+        config: HomeAgentConfig,
+        directory: Directory,
+        outlet: Outlet,
+        guard: HomeGuard,
+        desks: Desks,
+        on_decoded: Callable[[], None] | None = None,
     ) -> None:
         self._config = config
         self._directory: Final = directory
         self._outlet: Final = outlet
         self._guard: Final = guard
         self._desks: Final = desks
+        self._on_decoded: Final = on_decoded
         self._sources = SourceLimiter(config.source_rate, config.source_burst, config.max_sources)
 
     def reconfigure(self, config: HomeAgentConfig) -> None:
@@ -78,6 +85,8 @@ class Reception:
         except WireError as error:
             self._refuse_malformed(packet, error, now)
             return
+        if self._on_decoded is not None:
+            self._on_decoded()
         if not self._sources.admits(decoded.source, now):
             outlet.drop(DropReason.SOURCE_RATE, decoded.source)
         elif decoded.destination in self._directory.home_agents:

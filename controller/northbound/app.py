@@ -1,5 +1,6 @@
 """The application: resources, limits, failures as problems, and the OpenAPI document with its page."""
 
+import asyncio
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,7 +13,7 @@ from controller.northbound.access import Access
 from controller.northbound.control import Control
 from controller.northbound.guard import OPEN, Guard
 from controller.northbound.limits import BodyLimit
-from controller.northbound.resources import router
+from controller.northbound.routes import bindings, bulk, events, network, nodes, policies, system
 from controller.northbound.version import mcoa_version
 
 _DESCRIPTION = (
@@ -38,8 +39,9 @@ class Northbound(FastAPI):
                         operation["security"] = [{"token": []}]
                     for status, response in operation["responses"].items():
                         content = response.get("content", {})
-                        if int(status) >= 400 and "application/json" in content:
-                            content[problems.MEDIA_TYPE] = content.pop("application/json")
+                        if int(status) >= 400 and content:
+                            (schema,) = content.values()
+                            response["content"] = {problems.MEDIA_TYPE: schema}
             self.openapi_schema = document
         return self.openapi_schema
 
@@ -65,7 +67,12 @@ def create_app(control: Control, access: Access) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.control = control
-    app.include_router(router)
+    app.state.access = access
+    app.state.changing = asyncio.Lock()
+    app.state.streams = 0
+    for part in (nodes, bindings, policies, network, events, bulk, system):
+        app.include_router(part.router)
+    app.include_router(system.open_router)
     app.add_middleware(BodyLimit)
     app.add_middleware(Guard, access=access)
     problems.install(app)

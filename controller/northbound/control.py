@@ -3,7 +3,7 @@
 The northbound imports no engine and knows no switch session. Views are values of one moment; they may be kept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeAlias
@@ -11,6 +11,21 @@ from typing import NamedTuple, Protocol, TypeAlias
 from controller.mobility.address import Address, Prefix
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import Binding
+from controller.mobility.provision import NodeProvision
+from controller.northbound.events import EventFeed
+from controller.northbound.schedule import Schedule
+from controller.northbound.views import (
+    Census,
+    Change,
+    DrainView,
+    DrillView,
+    FlowView,
+    HomeNetworkView,
+    ProvisionView,
+    Stages,
+    TableUpdate,
+    TopologyView,
+)
 
 
 class ControlError(Exception):
@@ -149,6 +164,10 @@ class SwitchView:
     """Dropped packets by the name of the reason; empty while the switch cannot be read."""
     last_error: str | None = None
     """Why the session last failed; None when it never did."""
+    drift: int = 0
+    """Entries that were not as desired when tables and desired state were last compared."""
+    queue_drops: int = 0
+    """Packets to or from the switch that found a queue full."""
     repaired: int = 0
     """Entries that were not as wanted while it was ready, and were put right, since the start."""
     adopted: int = 0
@@ -201,7 +220,9 @@ class PolicyState(StrEnum):
     ACTIVE = "active"
     """Its BID is registered; flows are steered by it."""
     INACTIVE = "inactive"
-    """Its BID is not registered: its flows take the preferred binding (RFC 6089 section 5.3.4)."""
+    """None of its BIDs is registered: its flows take the preferred binding (RFC 6089 section 5.3.4)."""
+    WAITING = "waiting"
+    """Its schedule says that it is not in force now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +231,8 @@ class PolicyView:
 
     policy: FlowPolicy
     state: PolicyState
+    schedule: Schedule | None = None
+    """When it is in force; None: always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +267,17 @@ class Control(Protocol):
     read takes nothing down: its counters are left out.
     """
 
-    def nodes(self) -> Sequence[NodeView]:
-        """Return every known node, provisioned or registered, in ascending order of home address."""
+    @property
+    def feed(self) -> EventFeed:
+        """What happens."""
+
+    # Nodes
+
+    def addresses(self) -> Sequence[Address]:
+        """Return every known home address, provisioned or registered, in ascending order. It must not be changed."""
+
+    def census(self) -> Census:
+        """Return how many of everything there are."""
 
     def node(self, home_address: Address) -> NodeView | None:
         """Return the node of a home address.
@@ -253,6 +285,33 @@ class Control(Protocol):
         An address inside an open home network that never registered is known too (state "provisioned", `provisioned` false)
         if policies for it would be accepted. None: unknown.
         """
+
+    def provision(self, home_address: Address) -> ProvisionView | None:
+        """Return what a node may do; None: it is not provisioned, or unknown."""
+
+    def check_provision(self, node: NodeProvision) -> None:
+        """Check a node without changing anything; raises as `put_provision` does."""
+
+    async def put_provision(self, node: NodeProvision) -> bool:
+        """Serve a node from now on, durably; tell whether it is new. Bindings that it may not keep are revoked.
+
+        Raises:
+            ConflictError: the configuration file has it, or another node has its prefix, key or SPI.
+            RefusedError: it cannot be served, such as outside of every home network.
+            UnavailableError: it could not be made durable; nothing was changed.
+        """
+
+    async def delete_provision(self, home_address: Address) -> None:
+        """Serve a node no more, and revoke its bindings.
+
+        Raises:
+            NotFoundError: it is not provisioned.
+            ConflictError: the configuration file has it.
+            UnavailableError: it could not be made durable; nothing was changed.
+        """
+
+    def flows(self, home_address: Address) -> Sequence[FlowView]:
+        """Return the flow bindings that a node signalled, first priority first."""
 
     async def revoke(self, home_address: Address, bid: int | None = None) -> None:
         """Take one binding of a node back, or all of them (RFC 5846), and wait until that is in force.
@@ -268,8 +327,28 @@ class Control(Protocol):
             UnavailableError: it is under way and takes longer.
         """
 
-    async def traffic(self, home_address: Address | None = None) -> Mapping[BindingKey, BindingTraffic]:
-        """Return counters by home address and BID, of one node or of all; without those that cannot be read now."""
+    def revoke_all(self) -> int:
+        """Begin to take all bindings of all nodes back; return of how many nodes. Events tell the rest."""
+
+    async def traffic(self, home_addresses: Collection[Address]) -> Mapping[BindingKey, BindingTraffic]:
+        """Return counters by home address and BID, of some nodes; without those that cannot be read now."""
+
+    async def drill(self, home_address: Address, bid: int, seconds: float) -> DrillView:
+        """Take a path away in a controlled way, as if its binding had ended, and give it back after a while.
+
+        Args:
+            home_address: Whose path.
+            bid: Which.
+            seconds: for how long.
+
+        Raises:
+            UnknownNodeError: no such node.
+            NotFoundError: there is no such binding.
+            ConflictError: it is the node's only one, or a drill of the node is under way.
+            RefusedError: a switch refused the change; it was undone.
+        """
+
+    # Switches and the network
 
     async def switches(self) -> Sequence[SwitchView]:
         """Return every configured switch, in the order of the configuration."""
@@ -280,10 +359,21 @@ class Control(Protocol):
     async def audit(self, name: str) -> AuditView | None:
         """Compare the tables of a switch with what they should hold, and repair nothing; None: there is no such switch."""
 
+    def topology(self, home_addresses: Collection[Address]) -> TopologyView:
+        """Return the network, with the paths of some nodes' bindings."""
+
+    def home_networks(self) -> Sequence[HomeNetworkView]:
+        """Return the home networks, in the order of the configuration."""
+
+    # Policies
+
     def policies(self, home_address: Address | None = None) -> Sequence[PolicyView]:
         """Return policies, of one node or of all, in ascending order of home address, then priority."""
 
-    async def put_policy(self, policy: FlowPolicy) -> bool:
+    def preview_policy(self, policy: FlowPolicy) -> Sequence[TableUpdate]:
+        """Return what putting a policy would write to each anchor now, and change nothing; raises as `put_policy` does."""
+
+    async def put_policy(self, policy: FlowPolicy, schedule: Schedule | None = None) -> bool:
         """Make a policy durable and bring it into force; tell whether it is new.
 
         Raises:
@@ -308,8 +398,44 @@ class Control(Protocol):
             RefusedError: it has an error; everything is as it was.
         """
 
+    # The controller
+
+    def drain(self) -> DrainView | None:
+        """Return how the draining stands; None: nothing is drained."""
+
+    async def begin_drain(self, home_agents: Sequence[Address], seconds_left: float | None) -> None:
+        """Ask all nodes to go to other home agents, and prolong no binding from now on (RFC 5142), durably.
+
+        Args:
+            home_agents: Where to, best first; empty: each finds one by itself.
+            seconds_left: For how long this one will still be there; None: it is not said.
+
+        Raises:
+            RefusedError: more addresses than fit into a message.
+            UnavailableError: it could not be made durable; nothing was changed.
+        """
+
+    async def end_drain(self) -> bool:
+        """Serve as before; tell whether anything was drained."""
+
+    async def record_change(self, change: Change) -> None:
+        """Write to the audit log. It does not fail: the change has been made already; the log says so when it cannot be written."""
+
+    async def changes(self, limit: int, before: int | None = None) -> Sequence[Change]:
+        """Return changes from the audit log, newest first, of numbers below `before`.
+
+        Raises:
+            UnavailableError: it cannot be read.
+        """
+
     def signalling(self) -> Mapping[str, int]:
         """Return what became of signalling since the controller was started: how often each thing happened, by name."""
+
+    def stages(self) -> Stages:
+        """Return how long registrations spent in each stage."""
+
+    def gauges(self) -> Mapping[str, float]:
+        """Return the lengths of queues and the like, by name."""
 
     def health(self) -> Health:
         """Return the controller's state in brief."""

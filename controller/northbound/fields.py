@@ -12,7 +12,8 @@ PROTOCOLS: Final = {"tcp": 6, "udp": 17, "esp": 50, "icmpv6": 58}
 """Upper-layer protocols that may be given by name."""
 PROTOCOL_NAMES: Final = {number: name for name, number in PROTOCOLS.items()}
 
-_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+"""Pattern of a policy's name."""
 
 
 def home_address(text: object) -> Address:
@@ -94,7 +95,7 @@ BidPath = Annotated[
 PolicyNamePath = Annotated[
     str,
     Path(
-        pattern=_NAME,
+        pattern=NAME,
         description="Name of the policy: letters, digits, dot, dash, underscore; at most 63.",
         examples=["video"],
     ),

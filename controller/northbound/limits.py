@@ -10,6 +10,10 @@ from controller.northbound.problems import problem
 
 MAX_BODY: Final = 64 * 1024
 """Octets; a policy takes a few hundred."""
+MAX_BULK: Final = 4 * 1024 * 1024
+"""Octets of a body with many of them."""
+BULK: Final = "/v1/bulk"
+"""Path that takes it."""
 BODY_TIMEOUT: Final = 10.0
 """Seconds in which a body must have arrived as a whole."""
 
@@ -21,10 +25,14 @@ class BodyLimit:
         app: the application that gets the request with its body complete.
         max_body: octets.
         timeout: seconds.
+        max_bulk: octets of a bulk upload.
     """
 
-    def __init__(self, app: ASGIApp, max_body: int = MAX_BODY, timeout: float = BODY_TIMEOUT) -> None:
+    def __init__(
+        self, app: ASGIApp, max_body: int = MAX_BODY, timeout: float = BODY_TIMEOUT, max_bulk: int = MAX_BULK
+    ) -> None:
         self._app = app
+        self._max_bulk = max_bulk
         self._max_body = max_body
         self._timeout = timeout
 
@@ -38,15 +46,16 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
+        limit = self._max_bulk if path == BULK else self._max_body
         try:
             async with asyncio.timeout(self._timeout):
-                body = await self._read(headers, receive)
+                body = await self._read(headers, receive, limit)
         except TimeoutError:
             detail = f"the body did not arrive within {self._timeout:g} s"
             await problem(408, detail, path, headers={"Connection": "close"})(scope, receive, send)
             return
         if body is None:
-            detail = f"the body is longer than {self._max_body} octets"
+            detail = f"the body is longer than {limit} octets"
             await problem(413, detail, path, headers={"Connection": "close"})(scope, receive, send)
             return
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -56,10 +65,11 @@ class BodyLimit:
             return
         await self._app(scope, _replay(body, receive), send)
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
-        """Return the body; None when it is too long."""
+    @staticmethod
+    async def _read(headers: Headers, receive: Receive, limit: int) -> bytes | None:
+        """Return the body; None when it is longer than that many octets."""
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length[:20]) > self._max_body:
+        if length.isdecimal() and int(length[:20]) > limit:
             return None
         body = bytearray()
         more = True
@@ -69,7 +79,7 @@ class BodyLimit:
                 break
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > self._max_body:
+            if len(body) > limit:
                 return None
         return bytes(body)
 

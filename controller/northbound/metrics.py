@@ -1,14 +1,21 @@
 """The Prometheus page: a few numbers of the whole, made from the same views as the resources."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from controller.northbound.control import NodeState, NodeView, SwitchState, SwitchView
+from controller.northbound.control import Control, NodeState, SwitchState, SwitchView
+from controller.northbound.views import Stages
+
+_GAUGES: Final = {
+    "commit_queue": "Changes that wait for store and switches.",
+    "unsent_packets": "Packets for which no switch was in service.",
+}
 
 
 class _Families(Collector):
@@ -19,31 +26,46 @@ class _Families(Collector):
         return self._families
 
 
-def render(
-    nodes: Sequence[NodeView], switches: Sequence[SwitchView], signalling: Mapping[str, int], uptime: float
-) -> bytes:
+def render(control: Control, switches: Sequence[SwitchView]) -> bytes:
     """Return the page in the text format of Prometheus.
 
     Args:
-        nodes: every mobile node.
+        control: the controller.
         switches: every switch.
-        signalling: how often each thing happened to signalling, by name.
-        uptime: of the controller, in seconds.
     """
     registry = CollectorRegistry()
-    registry.register(_Families([*_controller(nodes, uptime), _signalling(signalling), *_switches(switches)]))
+    families = [*_controller(control), _signalling(control.signalling()), *_switches(switches)]
+    registry.register(_Families([*families, _stages(control.stages())]))
     return generate_latest(registry)
 
 
-def _controller(nodes: Sequence[NodeView], uptime: float) -> Iterable[Metric]:
-    yield GaugeMetricFamily("mcoa_uptime_seconds", "Seconds since the controller was started.", uptime)
-    states = Counter(node.state for node in nodes)
+def _controller(control: Control) -> Iterable[Metric]:
+    yield GaugeMetricFamily("mcoa_uptime_seconds", "Seconds since the controller was started.", control.health().uptime)
+    census = control.census()
     by_state = GaugeMetricFamily("mcoa_nodes", "Mobile nodes by state.", labels=["state"])
-    for state in NodeState:
-        by_state.add_metric([state], states[state])
+    by_state.add_metric([NodeState.REGISTERED], census.registered)
+    by_state.add_metric([NodeState.PROVISIONED], census.provisioned)
+    by_state.add_metric([NodeState.DEREGISTERED], census.deregistered)
     yield by_state
-    bindings = sum(len(node.bindings) for node in nodes)
-    yield GaugeMetricFamily("mcoa_bindings", "Bindings in the binding cache.", bindings)
+    yield GaugeMetricFamily("mcoa_bindings", "Bindings in the binding cache.", census.bindings)
+    yield GaugeMetricFamily("mcoa_flow_bindings", "Flow bindings that nodes have signalled.", census.flows)
+    yield GaugeMetricFamily("mcoa_policies", "Flow policies of operators.", census.policies)
+    yield GaugeMetricFamily("mcoa_draining", "1 while nodes are sent elsewhere.", control.drain() is not None)
+    for name, value in sorted(control.gauges().items()):
+        yield GaugeMetricFamily(f"mcoa_{name}", _GAUGES.get(name, name.replace("_", " ")), value)
+
+
+def _stages(stages: Stages) -> Metric:
+    family = HistogramMetricFamily(
+        "mcoa_stage_seconds",
+        "Time of registrations by stage: decode, decide, store, program, acknowledge; total: from arrival to acknowledgement.",
+        labels=["stage"],
+    )
+    for stage, counts in stages.counts.items():
+        running = list(accumulate(counts))
+        bounds = [*(str(bound) for bound in stages.bounds), "+Inf"]
+        family.add_metric([stage], list(zip(bounds, running, strict=True)), stages.sums[stage])
+    return family
 
 
 def _signalling(counted: Mapping[str, int]) -> Metric:
@@ -60,6 +82,12 @@ def _signalling(counted: Mapping[str, int]) -> Metric:
 def _switches(switches: Sequence[SwitchView]) -> Iterable[Metric]:
     ready = GaugeMetricFamily("mcoa_switch_ready", "1 while the session with the switch is ready.", labels=["switch"])
     in_sync = GaugeMetricFamily("mcoa_switch_in_sync", "1 while its tables are as wanted.", labels=["switch"])
+    drift = GaugeMetricFamily(
+        "mcoa_switch_drift", "Entries that differed when last compared with what is desired.", labels=["switch"]
+    )
+    queue = CounterMetricFamily(
+        "mcoa_switch_queue_dropped", "Packets to or from a switch that found a queue full.", labels=["switch"]
+    )
     entries = GaugeMetricFamily("mcoa_table_entries", "Entries in a table.", labels=["switch", "table"])
     sizes = GaugeMetricFamily("mcoa_table_size", "Entries a table was made for.", labels=["switch", "table"])
     packets = CounterMetricFamily("mcoa_dropped_packets", "Dropped packets.", labels=["switch", "reason"])
@@ -75,10 +103,12 @@ def _switches(switches: Sequence[SwitchView]) -> Iterable[Metric]:
         suspicions.add_metric([switch.name], len(switch.suspicions))
         ready.add_metric([switch.name], switch.state is SwitchState.READY)
         in_sync.add_metric([switch.name], switch.in_sync)
+        drift.add_metric([switch.name], switch.drift)
+        queue.add_metric([switch.name], switch.queue_drops)
         for table in switch.tables:
             entries.add_metric([switch.name, table.name], table.entries)
             sizes.add_metric([switch.name, table.name], table.size)
         for reason, traffic in switch.drops.items():
             packets.add_metric([switch.name, reason], traffic.packets)
             octets.add_metric([switch.name, reason], traffic.bytes)
-    yield from (ready, in_sync, entries, sizes, packets, octets, repaired, suspicions)
+    yield from (ready, in_sync, drift, repaired, queue, entries, sizes, packets, octets, suspicions)

@@ -2,11 +2,9 @@
 
 from typing import Annotated, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from controller.mobility.address import Address, Prefix, format_address
-from controller.mobility.flows import FlowPolicy, Steer, TrafficSelector
-from controller.northbound import fields
+from controller.mobility.address import Address, format_address
 from controller.northbound.control import (
     AuditView,
     BindingState,
@@ -16,8 +14,6 @@ from controller.northbound.control import (
     Health,
     NodeState,
     NodeView,
-    PolicyState,
-    PolicyView,
     SwitchState,
     SwitchView,
     Traffic,
@@ -25,31 +21,29 @@ from controller.northbound.control import (
 
 T = TypeVar("T")
 
-_WITH_PORTS = {"tcp", "udp", 33, 132, 136}
-"""Protocols whose headers begin with two ports: TCP, UDP, DCCP, SCTP, UDP-Lite."""
-_WITH_SPI = {"esp", 51}
-"""Protocols with a security parameter index: ESP, AH."""
-
 AddressText = Annotated[str, Field(json_schema_extra={"format": "ipv6"}, examples=["2001:db8:a1::100"])]
 
 
-class _Resource(BaseModel):
+class Resource(BaseModel):
+    """What all resources have in common."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Items(_Resource, Generic[T]):
+class Items(Resource, Generic[T]):
     """A list of resources."""
 
     items: list[T]
-    total: int = Field(description="How many there are.")
+    total: int = Field(description="How many there are, on all pages; of a filtered list, how many are on this one.")
+    next: str | None = Field(default=None, description="Cursor of the next page; null: this is the last.")
 
     @classmethod
-    def of(cls, items: list[T]) -> Self:
-        """Return the list resource of some items."""
-        return cls(items=items, total=len(items))
+    def of(cls, items: list[T], total: int | None = None, following: str | None = None) -> Self:
+        """Return the list resource of some items; without `total` they are all there are."""
+        return cls(items=items, total=len(items) if total is None else total, next=following)
 
 
-class TrafficCount(_Resource):
+class TrafficCount(Resource):
     """Packets and bytes since the binding's table entry was inserted."""
 
     packets: int
@@ -61,7 +55,7 @@ class TrafficCount(_Resource):
         return cls(packets=traffic.packets, bytes=traffic.bytes)
 
 
-class NodeResource(_Resource):
+class NodeResource(Resource):
     """A mobile node."""
 
     home_address: AddressText
@@ -92,7 +86,7 @@ class NodeResource(_Resource):
         )
 
 
-class BindingResource(_Resource):
+class BindingResource(Resource):
     """A binding: a care-of address of a mobile node under its binding identifier (RFC 5648)."""
 
     home_address: AddressText
@@ -123,116 +117,7 @@ class BindingResource(_Resource):
         )
 
 
-class Selector(_Resource):
-    """Which packets towards the mobile node a policy takes. Null or left out: any value.
-
-    The source is the correspondent's side, the destination the mobile node's (RFC 6088).
-    """
-
-    source: fields.PrefixText | None = None
-    destination: fields.PrefixText | None = None
-    protocol: fields.ProtocolField | None = Field(default=None, description="By number, or tcp, udp, esp, icmpv6.")
-    source_ports: fields.PortsField | None = Field(default=None, description="One port, or the lowest and the highest.")
-    destination_ports: fields.PortsField | None = Field(
-        default=None, description="One port, or the lowest and the highest."
-    )
-    dscp: Annotated[StrictInt, Field(ge=0, le=63)] | None = None
-    flow_label: Annotated[StrictInt, Field(ge=0, le=0xFFFFF)] | None = None
-    spi: Annotated[StrictInt, Field(ge=0, le=0xFFFFFFFF)] | None = Field(default=None, description="Of ESP or AH.")
-
-    @model_validator(mode="after")
-    def _fits_protocol(self) -> Self:
-        ports = self.source_ports is not None or self.destination_ports is not None
-        if ports and self.protocol is not None and self.protocol not in _WITH_PORTS:
-            raise ValueError(f"protocol {self.protocol} has no ports: leave out source_ports and destination_ports")
-        if self.spi is not None and self.protocol is not None and self.protocol not in _WITH_SPI:
-            raise ValueError(f"protocol {self.protocol} has no SPI: leave out spi")
-        if ports and self.spi is not None:
-            raise ValueError("no packet has ports and an SPI where a switch can see both: leave out one of them")
-        return self
-
-    def to_selector(self) -> TrafficSelector:
-        """Return the engine's form."""
-        return TrafficSelector(
-            source=None if self.source is None else Prefix.parse(self.source),
-            destination=None if self.destination is None else Prefix.parse(self.destination),
-            protocol=None if self.protocol is None else fields.protocol_number(self.protocol),
-            source_ports=None if self.source_ports is None else fields.port_range(self.source_ports),
-            destination_ports=None if self.destination_ports is None else fields.port_range(self.destination_ports),
-            dscp=self.dscp,
-            flow_label=self.flow_label,
-            spi=self.spi,
-        )
-
-    @classmethod
-    def of(cls, selector: TrafficSelector) -> Self:
-        """Return the resource of a selector, whatever its origin: it is not checked again."""
-        protocol = selector.protocol
-        return cls.model_construct(
-            source=None if selector.source is None else str(selector.source),
-            destination=None if selector.destination is None else str(selector.destination),
-            protocol=None if protocol is None else fields.PROTOCOL_NAMES.get(protocol, protocol),
-            source_ports=None if selector.source_ports is None else fields.format_ports(selector.source_ports),
-            destination_ports=None
-            if selector.destination_ports is None
-            else fields.format_ports(selector.destination_ports),
-            dscp=selector.dscp,
-            flow_label=selector.flow_label,
-            spi=selector.spi,
-        )
-
-
-class PolicyRequest(_Resource):
-    """What a policy is to be."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "priority": 10,
-                    "bid": 2,
-                    "selector": {"source": "2001:db8:c::/64", "protocol": "udp", "destination_ports": "5000-5999"},
-                }
-            ]
-        }
-    )
-
-    priority: Annotated[StrictInt, Field(ge=1, le=65535)] = Field(
-        description="1 comes first; unique for a mobile node."
-    )
-    bid: Annotated[StrictInt, Field(ge=1, le=65535)] = Field(description="The binding that takes these packets.")
-    selector: Selector = Selector()
-
-    def to_policy(self, home_address: Address, name: str) -> FlowPolicy:
-        """Return the engine's form."""
-        return FlowPolicy(name, home_address, self.priority, self.selector.to_selector(), Steer(self.bid))
-
-
-class PolicyResource(_Resource):
-    """A policy: it steers flows towards a mobile node to one of its bindings."""
-
-    home_address: AddressText
-    name: str
-    priority: int = Field(description="1 comes first.")
-    bid: int
-    selector: Selector
-    state: PolicyState = Field(description="inactive: its BID is not registered; its flows take the preferred binding.")
-
-    @classmethod
-    def of(cls, view: PolicyView) -> Self:
-        """Return the resource of a policy."""
-        policy = view.policy
-        return cls(
-            home_address=format_address(policy.home_address),
-            name=policy.name,
-            priority=policy.priority,
-            bid=policy.bids[0],
-            selector=Selector.of(policy.selector),
-            state=view.state,
-        )
-
-
-class TableResource(_Resource):
+class TableResource(Resource):
     """How full a table is."""
 
     name: str
@@ -240,7 +125,7 @@ class TableResource(_Resource):
     size: int = Field(description="Entries for which the P4 program asked; 0: unknown.")
 
 
-class SwitchResource(_Resource):
+class SwitchResource(Resource):
     """A switch."""
 
     name: str
@@ -251,6 +136,8 @@ class SwitchResource(_Resource):
     in_sync: bool = Field(description="Its tables are what the controller wants.")
     tables: list[TableResource]
     drops: dict[str, TrafficCount] = Field(description="Dropped packets by reason; empty while it cannot be read.")
+    drift: int = Field(description="Entries that differed from what is desired when they were last compared.")
+    queue_drops: int = Field(description="Packets to or from the controller that found a queue full.")
     last_error: str | None
     repaired: int = Field(description="Entries that were not as wanted while it was ready, and were put right.")
     adopted: int = Field(description="Entries of somebody else's that are left alone.")
@@ -268,6 +155,8 @@ class SwitchResource(_Resource):
             in_sync=view.in_sync,
             tables=[TableResource(name=name, entries=entries, size=size) for name, entries, size in view.tables],
             drops={reason: TrafficCount.of(traffic) for reason, traffic in view.drops.items()},
+            drift=view.drift,
+            queue_drops=view.queue_drops,
             last_error=view.last_error,
             repaired=view.repaired,
             adopted=view.adopted,
@@ -275,7 +164,7 @@ class SwitchResource(_Resource):
         )
 
 
-class DifferenceResource(_Resource):
+class DifferenceResource(Resource):
     """An entry that is not as it should be."""
 
     kind: DriftKind
@@ -285,7 +174,7 @@ class DifferenceResource(_Resource):
     wanted: str | None = Field(description="The action that it should have; null: it should not be there.")
 
 
-class AuditResource(_Resource):
+class AuditResource(Resource):
     """A switch's tables beside what they should hold."""
 
     switch: str
@@ -311,7 +200,7 @@ class AuditResource(_Resource):
         )
 
 
-class HealthResource(_Resource):
+class HealthResource(Resource):
     """The controller's state in brief."""
 
     status: Literal["ok", "degraded"] = Field(description="ok: every switch is ready and nothing needs a look.")
@@ -333,7 +222,7 @@ class HealthResource(_Resource):
         )
 
 
-class FieldError(_Resource):
+class FieldError(Resource):
     """One thing that is wrong in a request."""
 
     part: str = Field(description="body, path or query.", examples=["body"])
@@ -341,7 +230,7 @@ class FieldError(_Resource):
     reason: str
 
 
-class Problem(_Resource):
+class Problem(Resource):
     """Why a request failed (RFC 9457)."""
 
     type: str = Field(description="A URN that tells problems apart.", examples=["urn:mcoa:problem:conflict"])

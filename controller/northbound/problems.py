@@ -70,8 +70,13 @@ def problem(
         errors: each field that is wrong.
         headers: more headers of the answer, such as Allow.
     """
+    document = _document(status, detail, instance, errors)
+    return ProblemResponse(document.model_dump(mode="json", exclude_none=True), status, dict(headers or {}))
+
+
+def _document(status: int, detail: str, instance: str, errors: Sequence[FieldError] | None = None) -> Problem:
     kind, title = _KINDS.get(status, ("error", HTTPStatus(status).phrase))
-    document = Problem(
+    return Problem(
         type=f"urn:mcoa:problem:{kind}",
         title=title,
         status=status,
@@ -79,7 +84,6 @@ def problem(
         instance=instance,
         errors=None if errors is None else list(errors),
     )
-    return ProblemResponse(document.model_dump(mode="json", exclude_none=True), status, dict(headers or {}))
 
 
 def install(app: FastAPI) -> None:
@@ -134,8 +138,19 @@ def _sendable(text: str) -> str:
 
 async def _refused(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, ControlError)
-    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
-    return problem(status, str(error), request.url.path)
+    return problem(_status(error), str(error), request.url.path)
+
+
+def _status(error: ControlError) -> int:
+    return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
+
+
+def document_of(error: ControlError | RequestValidationError, instance: str) -> Problem:
+    """Return the problem document of one part of a request that was refused."""
+    if isinstance(error, ControlError):
+        return _document(_status(error), str(error), instance)
+    errors = [_field_error(entry) for entry in error.errors()]
+    return _document(422, "; ".join(entry.reason for entry in errors), instance, errors)
 
 
 async def _turned_away(request: Request, error: Exception) -> ProblemResponse:

@@ -1,38 +1,35 @@
 """What the northbound may see and do, answered by the running service."""
 
 import asyncio
+import json
 import logging
+import time
+from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final
 
 from controller.config import Settings
-from controller.dataplane import pipeline as p
 from controller.dataplane.desired import DesiredState
-from controller.dataplane.entries import EntryKey
-from controller.dataplane.flows import PolicyError, validate_policy
-from controller.dataplane.planner import binding_counters
-from controller.dataplane.text import format_action, format_key
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.home_agent import HomeAgent
-from controller.mobility.model import NodeRecord
+from controller.mobility.model import NodeRecord, Transaction
+from controller.mobility.provision import NodeProvision
 from controller.northbound.control import (
     AuditView,
     BindingKey,
     BindingState,
     BindingTraffic,
     BindingView,
-    ConflictError,
-    Difference,
-    DriftKind,
     Health,
     NodeState,
     NodeView,
-    PolicyState,
+    NotFoundError,
     PolicyView,
-    RefusedError,
     Reloaded,
     SwitchState,
     SwitchView,
@@ -41,21 +38,39 @@ from controller.northbound.control import (
     UnavailableError,
     UnknownNodeError,
 )
+from controller.northbound.events import EventFeed, Kind
+from controller.northbound.schedule import Schedule
+from controller.northbound.views import (
+    Census,
+    Change,
+    DrainView,
+    DrillView,
+    FlowView,
+    HomeNetworkView,
+    ProvisionView,
+    Stages,
+    TableUpdate,
+    TopologyView,
+)
 from controller.service.anchors import Anchors
 from controller.service.committer import Committer
-from controller.service.jobs import PolicyJob
+from controller.service.counters import TrafficCounters
+from controller.service.differences import differences
+from controller.service.drains import Drains
+from controller.service.drills import Drills
+from controller.service.keeper import Keeper, StoreThread
+from controller.service.network_view import NetworkView
+from controller.service.policies import PolicyBook
+from controller.service.provisioning import Provisioning
 from controller.service.reload import Reloader
 from controller.service.revoker import Revoker
+from controller.service.stages import Stopwatch
 from controller.southbound.errors import SouthboundError
-from controller.southbound.readback import Drift
 from controller.southbound.session import SwitchSession
 from controller.southbound.states import SessionState
-from controller.store import Store, StoreError
+from controller.store import AuditEntry, Store, StoredState
 
 LOG: Final = logging.getLogger(__name__)
-
-_COUNTED: Final = (p.TUNNELS, p.HOST_SOURCES, p.NETWORK_SOURCES)
-"""Tables whose direct counters count a binding's packets."""
 
 MAX_SHOWN: Final = 1000
 """Differences that an audit lists; it counts all."""
@@ -69,71 +84,129 @@ _STATES: Final = {
 }
 
 
-class StoreThread(Protocol):
-    """Runs a blocking call of the store in the store's own thread."""
+@dataclass(frozen=True, slots=True)
+class Machinery:
+    """What of the service does the work."""
 
-    def __call__(self, call: Callable[[], object]) -> Awaitable[object]:
-        """Run it and return what it returns."""
+    engine: HomeAgent
+    desired: DesiredState
+    anchors: Anchors
+    committer: Committer
+    store: Store
+    in_store_thread: StoreThread
+    revoker: Revoker
+    feed: EventFeed
+    stopwatch: Stopwatch
 
 
 class ServiceControl:
     """The service's answer to `northbound.Control`."""
 
-    def __init__(
-        self,
-        reloader: Reloader,
-        *,
-        engine: HomeAgent,
-        desired: DesiredState,
-        anchors: Anchors,
-        committer: Committer,
-        store: Store,
-        in_store_thread: StoreThread,
-        revoker: Revoker,
-    ) -> None:
+    def __init__(self, reloader: Reloader, machinery: Machinery) -> None:
+        engine, desired, anchors = machinery.engine, machinery.desired, machinery.anchors
+        committer, store = machinery.committer, machinery.store
+        settings = self._settings = reloader.settings
         self._reloader = reloader
+        reloader.on_change(self._reconfigured)
         self._engine = engine
         self._desired = desired
         self._anchors = anchors
         self._committer = committer
         self._store = store
-        self._in_store_thread = in_store_thread
-        self._revoker = revoker
-        reloader.on_change(self._reconfigured)
-        self._reconfigured(reloader.settings)
-        self._policies: dict[Address, dict[str, FlowPolicy]] = {}
-        self._policy_lock = asyncio.Lock()
+        self._revoker = machinery.revoker
+        self._stopwatch = machinery.stopwatch
+        self._feed = machinery.feed
+        keep = self._keep = Keeper(machinery.in_store_thread)
+        self._policies = PolicyBook(engine, desired, anchors, committer, store, keep)
+        self._provisioning = Provisioning(settings, engine, store, keep, self._revoker.pump)
+        self._drains = Drains(engine, self._revoker.pump, store, keep)
+        self._drills = Drills(engine, committer, self._feed)
+        self._counters = TrafficCounters(anchors, desired)
+        self._network = NetworkView(settings.topology)
+        self._addresses: list[Address] = []
         self._started = asyncio.get_running_loop().time()
+        self._audit_failure: str | None = None
+
+    @property
+    def feed(self) -> EventFeed:
+        """What happens."""
+        return self._feed
 
     def _reconfigured(self, settings: Settings) -> None:
         self._settings = settings
-        self._provisioned = {node.home_address for node in settings.nodes}
+        for address in self._provisioning.reconfigure(settings):
+            self._note(address)
+            state = "provisioned" if address in self._provisioning else "removed"
+            self._publish(Kind.NODE, home_address=format_address(address), state=state)
 
     async def reload(self) -> Reloaded:
         """Read the configuration file again and bring into force what can be."""
         return await self._reloader.reload()
 
-    def restore_policies(self, policies: Sequence[FlowPolicy]) -> None:
-        """Take over the policies that the store had."""
-        for policy in policies:
-            self._policies.setdefault(policy.home_address, {})[policy.name] = policy
+    def provision_stored(self, state: StoredState) -> None:
+        """Take over the nodes that the store has from REST. Comes before the bindings, which need to be allowed.
+
+        Raises:
+            StoreError: one is damaged.
+        """
+        self._provisioning.restore(state.documents)
+
+    def restore(self, state: StoredState) -> None:
+        """Take over what else the store had; the engine has its records.
+
+        Raises:
+            StoreError: a document is damaged.
+        """
+        self._policies.restore(state.policies, state.documents)
+        known = {record.home_address for record in self._engine.records()}
+        self._addresses = sorted(known.union(self._provisioning))
+        self._drains.restore(state.documents)
+
+    def committed(self, transaction: Transaction) -> None:
+        """Take note of a change that is in force: the list of known home addresses may be another one."""
+        if (transaction.before is None) != (transaction.after is None):
+            self._note(transaction.home_address)
+
+    def _note(self, address: Address) -> None:
+        known = self._engine.record(address) is not None or address in self._provisioning
+        at = bisect_left(self._addresses, address)
+        there = at < len(self._addresses) and self._addresses[at] == address
+        if known and not there:
+            insort(self._addresses, address)
+        elif there and not known:
+            del self._addresses[at]
 
     # Nodes
 
-    def nodes(self) -> Sequence[NodeView]:
-        """Return every node that is provisioned or registered, in ascending order of home address."""
-        known = {record.home_address: record for record in self._engine.records()}
-        return [self._view(address, known.get(address)) for address in sorted(known.keys() | self._provisioned)]
+    def addresses(self) -> Sequence[Address]:
+        """Return every home address that is provisioned or registered, in ascending order."""
+        return self._addresses
+
+    def census(self) -> Census:
+        """Return how many of everything there are."""
+        registered = deregistered = bindings = flows = without = 0
+        for record in self._engine.records():
+            if record.bindings:
+                registered += 1
+                bindings += len(record.bindings)
+                flows += len(record.flows)
+            else:
+                deregistered += 1
+        without = sum(1 for address in self._provisioning if self._engine.record(address) is None)
+        return Census(registered, without, deregistered, bindings, flows, len(self._policies))
 
     def node(self, home_address: Address) -> NodeView | None:
         """Return one node, None when it is unknown."""
         record = self._engine.record(home_address)
-        if record is None and home_address not in self._provisioned and not self._may_register(home_address):
+        if record is None and home_address not in self._provisioning and not self._may_register(home_address):
             return None
         return self._view(home_address, record)
 
     def _may_register(self, home_address: Address) -> bool:
-        return any(network.open and home_address in network.prefix for network in self._settings.home_agent.networks)
+        return any(
+            network.open and home_address in network.prefix and home_address != network.home_agent
+            for network in self._settings.home_agent.networks
+        )
 
     def _view(self, home_address: Address, record: NodeRecord | None) -> NodeView:
         now = asyncio.get_running_loop().time()
@@ -141,7 +214,7 @@ class ServiceControl:
         state = BindingState.ACTIVE if in_force else BindingState.PENDING
         networks = self._settings.home_agent.networks
         home_agent = next((network.home_agent for network in networks if home_address in network.prefix), None)
-        provisioned = home_address in self._provisioned
+        provisioned = home_address in self._provisioning
         if record is None:
             return NodeView(home_address, NodeState.PROVISIONED, provisioned, home_agent)
         preferred = record.preferred
@@ -157,40 +230,60 @@ class ServiceControl:
             None if preferred is None else preferred.bid,
         )
 
+    def _require(self, home_address: Address) -> None:
+        if self.node(home_address) is None:
+            raise UnknownNodeError(f"{format_address(home_address)} is neither provisioned nor registered")
+
+    def provision(self, home_address: Address) -> ProvisionView | None:
+        """Return what a node may do; None: it is not provisioned."""
+        return self._provisioning.get(home_address)
+
+    def check_provision(self, node: NodeProvision) -> None:
+        """Check a node without changing anything."""
+        self._provisioning.check(node)
+
+    async def put_provision(self, node: NodeProvision) -> bool:
+        """Serve a node from now on; tell whether it is new."""
+        known = self._provisioning.get(node.home_address)
+        new = await self._provisioning.put(node)
+        self._note(node.home_address)
+        if new or known is None or known.provision != node:
+            self._publish(Kind.NODE, home_address=format_address(node.home_address), state="provisioned")
+        return new
+
+    async def delete_provision(self, home_address: Address) -> None:
+        """Serve a node no more, and revoke its bindings."""
+        if home_address not in self._provisioning:
+            raise NotFoundError(f"{format_address(home_address)} is not provisioned")
+        await self._provisioning.delete(home_address)
+        self._note(home_address)
+        self._publish(Kind.NODE, home_address=format_address(home_address), state="removed")
+
+    def flows(self, home_address: Address) -> Sequence[FlowView]:
+        """Return the flow bindings that a node signalled."""
+        record = self._engine.record(home_address)
+        return [] if record is None else [FlowView(flow, record.active_bids(flow)) for flow in record.flows]
+
     async def revoke(self, home_address: Address, bid: int | None = None) -> None:
         """Take one binding of a node back, or all."""
-        if self.node(home_address) is None:
-            raise UnknownNodeError(f"{format_address(home_address)} is neither configured nor registered")
+        self._require(home_address)
         await self._revoker.revoke(home_address, bid)
 
-    async def traffic(self, home_address: Address | None = None) -> Mapping[BindingKey, BindingTraffic]:
-        """Return the counters of one node's bindings or of all, summed over the switches that can be read."""
-        if home_address is None:
-            records = [record for record in self._engine.records() if record.bindings]
-        else:
-            record = self._engine.record(home_address)
-            records = [] if record is None else [record]
-        counted = await asyncio.gather(*(self._read_counters(session) for session in self._anchors.in_service()))
-        found: dict[BindingKey, BindingTraffic] = {}
-        for record in records:
-            for bid, keys in binding_counters(record, self._desired.ids).items():
-                if any(keys.downstream in counters for counters in counted):
-                    downstream, upstream = _sum(counted, (keys.downstream,)), _sum(counted, keys.upstream)
-                    found[record.home_address, bid] = BindingTraffic(downstream, upstream)
-        return found
+    def revoke_all(self) -> int:
+        """Begin to take all bindings of all nodes back; return of how many nodes."""
+        return self._revoker.revoke_all()
 
-    @staticmethod
-    async def _read_counters(session: SwitchSession) -> Mapping[EntryKey, tuple[int, int]]:
-        counters: dict[EntryKey, tuple[int, int]] = {}
-        try:
-            for table in _COUNTED:
-                counters.update(await session.read_counters(table))
-        except SouthboundError as error:
-            LOG.warning("counters cannot be read: %s", error)
-            return {}
-        return counters
+    async def traffic(self, home_addresses: Collection[Address]) -> Mapping[BindingKey, BindingTraffic]:
+        """Return the counters of some nodes' bindings, summed over the switches that can be read."""
+        found = (self._engine.record(address) for address in home_addresses)
+        return await self._counters.of([record for record in found if record is not None and record.bindings])
 
-    # Switches
+    async def drill(self, home_address: Address, bid: int, seconds: float) -> DrillView:
+        """Take a path away for a while."""
+        self._require(home_address)
+        return await self._drills.run(home_address, bid, seconds)
+
+    # Switches and the network
 
     async def switches(self) -> Sequence[SwitchView]:
         """Return every switch, in the order of the configuration."""
@@ -224,6 +317,8 @@ class ServiceControl:
             tables,
             drops,
             session.last_error,
+            len(session.drift),
+            session.packets_dropped,
             session.repaired,
             len(session.drift.adopted),
             tuple(session.suspicions),
@@ -238,106 +333,130 @@ class ServiceControl:
             drift = await session.audit(repair=False)
         except SouthboundError as error:
             return AuditView(name, str(error))
-        return AuditView(
-            name, None, drift.entries, len(drift), len(drift.adopted), tuple(islice(_differences(drift), MAX_SHOWN))
-        )
+        shown = tuple(islice(differences(drift), MAX_SHOWN))
+        return AuditView(name, None, drift.entries, len(drift), len(drift.adopted), shown)
 
-    def signalling(self) -> Mapping[str, int]:
-        """Return what became of signalling since the start, as the engine counts it."""
-        return self._engine.counters
+    def switch_changed(self, session: SwitchSession, state: SessionState) -> None:
+        """Take note that the session with a switch is in another state."""
+        self._publish(Kind.SWITCH, switch=session.name, state=_STATES[state].value, error=session.last_error)
+
+    def topology(self, home_addresses: Collection[Address]) -> TopologyView:
+        """Return the network, with the paths of some nodes' bindings."""
+        found = (self._engine.record(address) for address in home_addresses)
+        states = {name: _STATES[session.state] for name, session in self._anchors.sessions.items()}
+        return self._network.view(states, (record for record in found if record is not None))
+
+    def home_networks(self) -> Sequence[HomeNetworkView]:
+        """Return the home networks, in the order of the configuration."""
+        networks = self._settings.home_agent.networks
+        registered: Counter[Address] = Counter(
+            record.home_agent for record in self._engine.records() if record.bindings
+        )
+        return [
+            HomeNetworkView(one.prefix, one.home_agent, one.open, one.link, registered[one.home_agent])
+            for one in networks
+        ]
 
     # Policies
 
     def policies(self, home_address: Address | None = None) -> Sequence[PolicyView]:
         """Return policies of one node or of all, in ascending order of home address, then priority."""
-        nodes = sorted(self._policies) if home_address is None else [home_address]
-        found: list[PolicyView] = []
-        for node in nodes:
-            record = self._engine.record(node)
-            for policy in sorted(self._policies.get(node, {}).values(), key=lambda one: one.priority):
-                active = record is not None and policy.is_active({binding.bid for binding in record.bindings})
-                found.append(PolicyView(policy, PolicyState.ACTIVE if active else PolicyState.INACTIVE))
-        return found
+        return self._policies.views(home_address)
 
-    async def put_policy(self, policy: FlowPolicy) -> bool:
+    def preview_policy(self, policy: FlowPolicy) -> Sequence[TableUpdate]:
+        """Return what putting a policy would write."""
+        self._require(policy.home_address)
+        return self._policies.preview(policy)
+
+    async def put_policy(self, policy: FlowPolicy, schedule: Schedule | None = None) -> bool:
         """Store a policy and bring it into force; tell whether it is new."""
-        node = policy.home_address
-        if self.node(node) is None:
-            raise UnknownNodeError(f"{format_address(node)} is neither configured nor registered")
-        try:
-            validate_policy(policy)
-        except PolicyError as error:
-            raise RefusedError(str(error)) from error
-        async with self._policy_lock:
-            now = self._policies.get(node, {})
-            for other in now.values():
-                if other.name != policy.name and other.priority == policy.priority:
-                    raise ConflictError(
-                        f"priority {policy.priority} belongs to the policy {other.name!r}: choose another"
-                    )
-            old = now.get(policy.name)
-            await self._keep(lambda: self._store.save_policy(policy))
-            refusal = await self._bring_into_force(node, {**now, policy.name: policy})
-            if refusal is not None:
-                await self._keep(lambda: self._store_again(policy, old))
-                raise RefusedError(refusal)
-        return old is None
+        self._require(policy.home_address)
+        new = await self._policies.put(policy, schedule)
+        self._publish(Kind.POLICY, home_address=format_address(policy.home_address), name=policy.name, state="put")
+        return new
 
     async def delete_policy(self, home_address: Address, name: str) -> bool:
         """Remove a policy; tell whether there was one."""
-        if self.node(home_address) is None:
-            raise UnknownNodeError(f"{format_address(home_address)} is neither configured nor registered")
-        async with self._policy_lock:
-            now = self._policies.get(home_address, {})
-            old = now.get(name)
-            if old is None:
-                return False
-            await self._keep(lambda: self._store.delete_policy(home_address, name))
-            rest = {key: policy for key, policy in now.items() if key != name}
-            refusal = await self._bring_into_force(home_address, rest)
-            if refusal is not None:
-                await self._keep(lambda: self._store.save_policy(old))
-                raise RefusedError(refusal)
-        return True
+        self._require(home_address)
+        found = await self._policies.delete(home_address, name)
+        if found:
+            self._publish(Kind.POLICY, home_address=format_address(home_address), name=name, state="deleted")
+        return found
 
-    async def _bring_into_force(self, node: Address, policies: dict[str, FlowPolicy]) -> str | None:
-        """Hand a node's policies to the committer; return why they were refused, None if they were not."""
-        outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._committer.submit(PolicyJob(node, tuple(policies.values()), outcome))
-        refusal = await outcome
-        if refusal is None:
-            self._policies[node] = policies
-        return refusal
+    # The controller
 
-    def _store_again(self, refused: FlowPolicy, old: FlowPolicy | None) -> None:
-        self._store.delete_policy(refused.home_address, refused.name)
-        if old is not None:
-            self._store.save_policy(old)
+    def drain(self) -> DrainView | None:
+        """Return how the draining stands; None: nothing is drained."""
+        return self._drains.view()
 
-    async def _keep(self, call: Callable[[], object]) -> None:
+    async def begin_drain(self, home_agents: Sequence[Address], seconds_left: float | None) -> None:
+        """Ask all nodes to go to other home agents."""
+        await self._drains.begin(home_agents, seconds_left)
+        self._publish(Kind.DRAIN, state="begun", home_agents=list(map(format_address, home_agents)))
+
+    async def end_drain(self) -> bool:
+        """Serve as before; tell whether anything was drained."""
+        was = await self._drains.end()
+        if was:
+            self._publish(Kind.DRAIN, state="ended")
+        return was
+
+    async def record_change(self, change: Change) -> None:
+        """Write to the audit log; when that fails, health says so."""
+        entry = AuditEntry(
+            round(time.time(), 3),
+            change.actor,
+            change.role,
+            change.action,
+            change.resource,
+            None if change.before is None else json.dumps(change.before),
+            None if change.after is None else json.dumps(change.after),
+        )
+        LOG.info("%s (%s): %s %s", change.actor, change.role, change.action, change.resource)
         try:
-            await self._in_store_thread(call)
-        except StoreError as error:
-            raise UnavailableError(str(error)) from error
+            await self._keep(lambda: self._store.append_audit(entry))
+            self._audit_failure = None
+        except UnavailableError as error:
+            self._audit_failure = f"the audit log cannot be written: {error}"
+            LOG.error("%s", self._audit_failure)  # noqa: TRY400  the text says it all
 
-    # Health
+    async def changes(self, limit: int, before: int | None = None) -> Sequence[Change]:
+        """Return changes from the audit log, newest first."""
+        entries = await self._keep(lambda: self._store.audit(limit, before))
+        return [
+            Change(
+                entry.actor,
+                entry.role,
+                entry.action,
+                entry.resource,
+                None if entry.before is None else json.loads(entry.before),
+                None if entry.after is None else json.loads(entry.after),
+                entry.time,
+                entry.number,
+            )
+            for entry in entries
+        ]
+
+    def signalling(self) -> Mapping[str, int]:
+        """Return what became of signalling since the start, as the engine counts it."""
+        return self._engine.counters
+
+    def stages(self) -> Stages:
+        """Return how long registrations spent in each stage."""
+        return self._stopwatch.view()
+
+    def gauges(self) -> Mapping[str, float]:
+        """Return the lengths of queues and the like."""
+        return {"commit_queue": len(self._committer), "unsent_packets": self._anchors.unsent}
 
     def health(self) -> Health:
         """Return the controller's state in brief."""
         uptime = asyncio.get_running_loop().time() - self._started
-        return Health(uptime, {name: _STATES[session.state] for name, session in self._anchors.sessions.items()})
+        states = {name: _STATES[session.state] for name, session in self._anchors.sessions.items()}
+        problems = [] if self._audit_failure is None else [self._audit_failure]
+        if self._drains.active:
+            problems.append("all nodes are being sent to other home agents: DELETE /v1/drain ends that")
+        return Health(uptime, states, tuple(problems))
 
-
-def _differences(drift: Drift) -> Iterator[Difference]:
-    for entry in drift.missing:
-        yield Difference(DriftKind.MISSING, entry.table, format_key(entry), None, format_action(entry))
-    for actual, wanted in drift.different:
-        key, is_, should = format_key(actual), format_action(actual), format_action(wanted)
-        yield Difference(DriftKind.DIFFERENT, actual.table, key, is_, should)
-    for entry in drift.foreign:
-        yield Difference(DriftKind.FOREIGN, entry.table, format_key(entry), format_action(entry), None)
-
-
-def _sum(counted: Sequence[Mapping[EntryKey, tuple[int, int]]], keys: Sequence[EntryKey]) -> Traffic:
-    counts = [counters[key] for counters in counted for key in keys if key in counters]
-    return Traffic(sum(packets for packets, _ in counts), sum(octets for _, octets in counts))
+    def _publish(self, kind: Kind, **details: object) -> None:
+        self._feed.publish(kind, partial(dict, details))

@@ -8,6 +8,7 @@ from typing import Final
 from controller.mobility.address import format_address
 from controller.mobility.events import Committed, Dropped, DropReason, Event, Refused, Revoked
 from controller.mobility.model import Transaction
+from controller.service.feed import SECURITY
 
 LOG: Final = logging.getLogger("mcoa.events")
 
@@ -15,19 +16,6 @@ PERIOD: Final = 60.0
 """Seconds in which one thing is logged once."""
 CAPACITY: Final = 256
 """Different things that are logged in a period; a flood of made-up home addresses gets no further."""
-
-_LIES: Final = frozenset(
-    {
-        DropReason.UNPROTECTED,
-        DropReason.NO_SECURITY_ASSOCIATION,
-        DropReason.FOREIGN_ASSOCIATION,
-        DropReason.SECURITY_OPTIONS,
-        DropReason.INTEGRITY,
-        DropReason.REPLAYED,
-        DropReason.SEQUENCE_EXHAUSTED,
-    },
-)
-"""What an operator should hear of: somebody tries to be somebody else, or a key does not fit."""
 
 
 class LogLimiter:
@@ -98,7 +86,7 @@ class EventLog:
                 LOG.info("%s", event)
 
     def _dropped(self, reason: DropReason, source: str, detail: str, now: float) -> None:
-        if reason not in _LIES:
+        if reason not in SECURITY:
             LOG.debug("dropped a packet of %s: %s %s", source, reason, detail)
         elif (more := self._admit(reason, now)) is not None:
             LOG.warning("dropped a packet of %s: %s%s", source, f"{reason} {detail}".rstrip(), more)

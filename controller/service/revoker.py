@@ -23,7 +23,7 @@ class Revoker:
 
     def __init__(self, engine: HomeAgent, pump: Callable[[], None]) -> None:
         self._engine: Final = engine
-        self._pump: Final = pump
+        self.pump: Final = pump
         self._waiting: Final[dict[Address, list[asyncio.Future[None]]]] = {}
 
     async def revoke(self, home_address: Address, bid: int | None) -> None:
@@ -41,7 +41,7 @@ class Revoker:
             raise NotFoundError(str(error)) from error
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.setdefault(home_address, []).append(future)
-        self._pump()
+        self.pump()
         try:
             await asyncio.wait_for(future, LONGEST)
         except TimeoutError:
@@ -58,6 +58,15 @@ class Revoker:
         renewed = [one.bid for one in record.bindings if one.bid in named] if record is not None else []
         if renewed:
             raise ConflictError(f"the node registered BID {', '.join(map(str, renewed))} anew meanwhile")
+
+    def revoke_all(self) -> int:
+        """Begin to take all bindings of all nodes back; return of how many nodes."""
+        now = asyncio.get_running_loop().time()
+        nodes = [record.home_address for record in self._engine.records() if record.bindings]
+        for home_address in nodes:
+            self._engine.revoke(home_address, None, now)
+        self.pump()
+        return len(nodes)
 
     def heard(self, event: Revoked) -> None:
         """Take note that the revocations of a node are over."""

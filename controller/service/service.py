@@ -17,11 +17,10 @@ from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import Rate
 from controller.fabric.paths import NoPathError, home_doors, switch_entries
 from controller.mobility.address import Address, format_address
-from controller.mobility.entitlement import excess
 from controller.mobility.events import Revoked
 from controller.mobility.home_agent import HomeAgent
 from controller.mobility.model import Transaction
-from controller.mobility.provision import Directory, HomeAgentConfig
+from controller.mobility.provision import HomeAgentConfig
 from controller.mobility.security.policy import SecurityContext
 from controller.northbound import (
     Access,
@@ -33,18 +32,22 @@ from controller.northbound import (
     create_app,
 )
 from controller.northbound.control import ControlError
+from controller.northbound.events import EventFeed
 from controller.service.anchors import Anchors, Quorum
 from controller.service.committer import Committer
-from controller.service.control import ServiceControl
+from controller.service.control import Machinery, ServiceControl
 from controller.service.event_log import EventLog
+from controller.service.feed import publish
 from controller.service.home_links import HomeLinks
 from controller.service.jobs import TransactionJob
 from controller.service.reload import Reloader
 from controller.service.revoker import Revoker
+from controller.service.stages import Stopwatch, TimedWriter
 from controller.southbound.artefacts import ArtefactError, Artefacts, load
 from controller.southbound.journal import Journal, JournalError
 from controller.southbound.options import Foreign, SessionOptions, TlsFiles
 from controller.southbound.session import SwitchSession
+from controller.southbound.states import SessionState
 from controller.southbound.stream import PacketIn
 from controller.southbound.targets import target
 from controller.store import Change, Document, SqliteStore, StoredNode, StoredState, StoreError
@@ -99,8 +102,10 @@ class Service:
         def engine_config(settings: Settings) -> HomeAgentConfig:
             return settings.home_agent_config(security.clock_offset, restarts)
 
-        self._engine = HomeAgent(engine_config(settings), security=security)
+        self._engine = HomeAgent(engine_config(settings), security=security, on_decoded=self._note_decoded)
         self._event_log = EventLog()
+        self._feed = EventFeed(time.time)
+        self._stopwatch = Stopwatch()
         self._desired = DesiredState()
         self._anchors = Anchors(
             (self._session(settings, artefacts, name) for name in self._switch_names(settings)),
@@ -111,7 +116,7 @@ class Service:
         self._desired.set_capacity(self._anchors.capacity(self._desired.static_counts))
         self._committer = Committer(
             self._desired,
-            self._anchors,
+            TimedWriter(self._anchors, self._stopwatch),
             self._commit_to_store,
             grace_period=settings.controller.grace_period_s,
             batch_limit=settings.controller.batch_limit,
@@ -122,20 +127,28 @@ class Service:
         self._reloader = Reloader(settings, self._engine, engine_config, self._pump)
         self._control = ServiceControl(
             self._reloader,
-            engine=self._engine,
-            desired=self._desired,
-            anchors=self._anchors,
-            committer=self._committer,
-            store=store,
-            in_store_thread=self._in_store_thread,
-            revoker=self._revoker,
+            Machinery(
+                self._engine,
+                self._desired,
+                self._anchors,
+                self._committer,
+                store,
+                self._in_store_thread,
+                self._revoker,
+                self._feed,
+                self._stopwatch,
+            ),
         )
         listen = settings.northbound.listen
         app = create_app(self._control, _access(settings))
         self.northbound: Final = NorthboundServer(app, listen.host, listen.port, settings.tls)
         self._timer: asyncio.TimerHandle | None = None
         self._reloading: set[asyncio.Task[None]] = set()
-        self._suspects = self._restore(Directory(engine_config(settings)), state)
+        self._arrived: dict[int, float] = {}
+        self._decoded = 0.0
+        self._control.provision_stored(state)
+        self._suspects = self._restore(state)
+        self._control.restore(state)
 
     # Beginning
 
@@ -171,8 +184,12 @@ class Service:
             desired=lambda: self._desired.desired(name),
             election_ids=self,
             in_flight=self._desired.in_flight,
+            on_state=self._switch_changed,
             on_packet=partial(self._packet_in, name),
         )
+
+    def _switch_changed(self, session: SwitchSession, state: SessionState) -> None:
+        self._control.switch_changed(session, state)
 
     async def load(self, switch: str) -> int:
         """Return the highest election id used with a switch (`southbound.session.ElectionIds`)."""
@@ -182,7 +199,7 @@ class Service:
         """Keep an election id before it is used (`southbound.session.ElectionIds`)."""
         await self._in_store_thread(lambda: self._store.save_election_id(switch, election_id))
 
-    def _restore(self, directory: Directory, state: StoredState) -> list[Address]:
+    def _restore(self, state: StoredState) -> list[Address]:
         """Take over what was stored; return whose bindings the configuration may no longer allow."""
         policies = {
             home_address: list(group)
@@ -193,19 +210,18 @@ class Service:
         suspects: list[Address] = []
         for node in state.nodes:
             record = node.record
-            network = directory.network(record.home_address, record.home_agent)
-            if network is None:
+            excess = self._engine.excess(record)
+            if excess is None:
                 LOG.warning("%s has no home network any more: its bindings go", format_address(record.home_address))
                 gone.append(Change(record.home_address, None))
                 continue
-            if excess(record, directory.authorise(record.home_address, network), network):
+            if excess:
                 suspects.append(record.home_address)
             self._desired.restore(record, node.node_id, node.path_ids, policies.pop(record.home_address, ()))
             kept.append(node)
         for home_address, rest in policies.items():
             self._desired.confirm(self._desired.set_policies(home_address, rest))
         self._engine.restore(node.record for node in kept)
-        self._control.restore_policies(state.policies)
         if gone:
             self._store_thread.submit(self._store.commit, gone).result()
         for expired in state.expired:
@@ -232,6 +248,7 @@ class Service:
         # None of them ends by itself: one that does has failed, and a controller without it would lie about its work.
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         failed = [task for task in tasks if task.done()]
+        self._feed.close()
         self._committer.stop()
         await asyncio.wait([committing])
         for task in (*sessions, stopping, reviewing, *self._reloading):
@@ -263,13 +280,26 @@ class Service:
         task.add_done_callback(self._reloading.discard)
 
     def _packet_in(self, switch: str, packet: PacketIn) -> None:
+        began = self._decoded = self._loop.time()
         link = self._home_links.link_of(switch, packet)
-        self._engine.receive(packet.frame[ETHERNET_OCTETS:], self._loop.time(), link=link)
-        self._pump()
+        self._engine.receive(packet.frame[ETHERNET_OCTETS:], began, link=link)
+        now = self._loop.time()
+        self._stopwatch.add("decode", self._decoded - began)
+        self._stopwatch.add("decide", now - self._decoded)
+        self._pump(began)
 
-    def _pump(self) -> None:
-        """Carry on what the engine has decided: changes to the committer, packets to a switch, events to the log."""
+    def _note_decoded(self) -> None:
+        self._decoded = self._loop.time()
+
+    def _pump(self, arrived: float | None = None) -> None:
+        """Carry on what the engine has decided: changes to the committer, packets to a switch, events to the log.
+
+        Args:
+            arrived: when the packet came that it decided about; None: it was something else.
+        """
         for transaction in self._engine.transactions():
+            if arrived is not None:
+                self._arrived[transaction.number] = arrived
             self._committer.submit(TransactionJob(transaction, self._done, self._failed))
         for packet in self._engine.outbox():
             self._anchors.send(packet)
@@ -277,15 +307,24 @@ class Service:
             self._home_links.send(link_packet)
         for event in self._engine.events():
             self._event_log.write(event, self._loop.time())
+            publish(self._feed, event)
             if isinstance(event, Revoked):
                 self._revoker.heard(event)
         self._arm_timer()
 
     def _done(self, transaction: Transaction) -> None:
-        self._engine.commit(transaction.number, self._loop.time())
+        began = self._loop.time()
+        self._engine.commit(transaction.number, began)
+        self._control.committed(transaction)
         self._pump()
+        now = self._loop.time()
+        self._stopwatch.add("acknowledge", now - began)
+        arrived = self._arrived.pop(transaction.number, None)
+        if arrived is not None:
+            self._stopwatch.add("total", now - arrived)
 
     def _failed(self, transaction: Transaction, _reason: str) -> None:
+        self._arrived.pop(transaction.number, None)
         self._engine.abort(transaction.number, self._loop.time())
         self._pump()
 
@@ -310,7 +349,9 @@ class Service:
         return await self._loop.run_in_executor(self._store_thread, call)
 
     async def _commit_to_store(self, changes: Sequence[Change]) -> None:
+        began = self._loop.time()
         await self._in_store_thread(lambda: self._store.commit(changes))
+        self._stopwatch.add("store", self._loop.time() - began)
 
 
 def _access(settings: Settings) -> Access:

@@ -33,9 +33,14 @@ bodies = st.fixed_dictionaries(
 )
 
 
+APP = create_app(FakeControl(), OPEN)
+"""One for all examples: to make one takes longer than to ask it a hundred things."""
+
+
 def put(control: FakeControl, content: bytes) -> httpx.Response:
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(create_app(control, OPEN))
+        APP.state.control = control
+        transport = httpx.ASGITransport(APP)
         async with httpx.AsyncClient(transport=transport, base_url="http://northbound") as client:
             return await client.put(POLICY, content=content, headers={"content-type": "application/json"})
 

@@ -78,7 +78,7 @@ async def test_an_internal_failure_tells_nothing_of_the_inside(client: httpx.Asy
 
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
-    ({"priority": 1}, "bid"),
+    ({"priority": 1}, ""),
     ({"bid": 1}, "priority"),
     ({"priority": 0, "bid": 1}, "priority"),
     ({"priority": 65536, "bid": 1}, "priority"),
@@ -86,7 +86,27 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"priority": True, "bid": 1}, "priority"),
     ({"priority": 1.5, "bid": 1}, "priority"),
     ({"priority": 1, "bid": 0}, "bid"),
-    ({"priority": 1, "bid": None}, "bid"),
+    ({"priority": 1, "bid": None}, ""),
+    ({"priority": 1, "action": "drop", "bid": 1}, ""),
+    ({"priority": 1, "action": "balance"}, ""),
+    ({"priority": 1, "action": "balance", "shares": []}, "shares"),
+    ({"priority": 1, "action": "balance", "shares": [{"bid": 1, "weight": 65}]}, "shares.0.weight"),
+    ({"priority": 1, "action": "balance", "shares": [{"bid": 1}, {"bid": 1}]}, ""),
+    ({"priority": 1, "action": "replicate", "bids": [1, 1]}, ""),
+    ({"priority": 1, "action": "replicate", "bids": list(range(1, 10))}, "bids"),
+    ({"priority": 1, "action": "teleport", "bid": 1}, "action"),
+    ({"priority": 1, "bid": 1, "fallback": True, "selector": {"protocol": "udp"}}, ""),
+    ({"priority": 1, "bid": 1, "schedule": {"begins": "24:00"}}, "schedule.begins"),
+    ({"priority": 1, "bid": 1, "schedule": {"days": ["monday"]}}, "schedule.days.0"),
+    ({"priority": 1, "bid": 1, "schedule": {"not_before": "2026-01-01T00:00:00"}}, "schedule.not_before"),
+    (
+        {
+            "priority": 1,
+            "bid": 1,
+            "schedule": {"not_before": "2026-01-02T00:00:00Z", "not_after": "2026-01-01T00:00:00Z"},
+        },
+        "schedule",
+    ),
     ({"priority": 1, "bid": 1, "colour": "red"}, "colour"),
     ({"priority": 1, "bid": 1, "selector": []}, "selector"),
     ({"priority": 1, "bid": 1, "selector": {"dport": 1}}, "selector.dport"),

@@ -62,7 +62,7 @@ async def test_bindings_show_care_of_address_lifetime_and_counters(client: httpx
     assert body["items"][1]["priority"] is None
     assert body["items"][1]["downstream"] is None
     assert (await get(client, "/v1/bindings"))["items"] == body["items"]
-    assert await get(client, f"/v1/nodes/{ROUTER}/bindings") == {"items": [], "total": 0}
+    assert await get(client, f"/v1/nodes/{ROUTER}/bindings") == {"items": [], "total": 0, "next": None}
 
 
 async def test_switches_show_tables_and_drops(client: httpx.AsyncClient, control: FakeControl) -> None:
@@ -187,7 +187,16 @@ async def test_many_nodes_are_all_listed_in_order(client: httpx.AsyncClient, con
     template = control.known[ADDRESS]
     addresses = [Address((0x20010DB8 << 96 | number).to_bytes(16)) for number in range(450)]
     control.known = {address: replace(template, home_address=address) for address in addresses}
-    shown = await get(client, "/v1/bindings")
+    items: list[Any] = []
+    cursor = ""
+    while True:
+        shown = await get(client, f"/v1/bindings?limit=301{cursor}")
+        assert len(shown["items"]) <= 301
+        assert shown["total"] == 900
+        items += shown["items"]
+        if shown["next"] is None:
+            break
+        cursor = f"&cursor={shown['next']}"
     expected = [(format_address(address), bid) for address in addresses for bid in (1, 2)]
-    assert [(item["home_address"], item["bid"]) for item in shown["items"]] == expected
+    assert [(item["home_address"], item["bid"]) for item in items] == expected
     assert (await get(client, "/v1/nodes"))["total"] == 450

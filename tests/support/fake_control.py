@@ -1,11 +1,15 @@
 """A `Control` in memory, for the tests of the northbound and of the command line."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from controller.mobility.address import Address, Prefix, format_address, parse_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import Binding
+from controller.mobility.provision import NodeProvision
+from controller.mobility.security.keys import Key
+from controller.mobility.security.policy import AuthPolicy
 from controller.northbound import Access, Role
 from controller.northbound.control import (
     AuditView,
@@ -28,6 +32,24 @@ from controller.northbound.control import (
     Traffic,
     UnavailableError,
     UnknownNodeError,
+)
+from controller.northbound.events import EventFeed
+from controller.northbound.schedule import Schedule
+from controller.northbound.views import (
+    Census,
+    Change,
+    DrainView,
+    DrillView,
+    FlowView,
+    HomeNetworkView,
+    Origin,
+    ProvisionView,
+    Stages,
+    TableUpdate,
+    TopologyLink,
+    TopologyNode,
+    TopologyPath,
+    TopologyView,
 )
 
 OPEN = Access(anonymous=Role.ADMIN)
@@ -88,9 +110,114 @@ class FakeControl:
     audits: dict[str, AuditView] = field(default_factory=lambda: {"s1": AuditView("s1", entries=20)})
     failure: Exception | None = None
     problems: tuple[str, ...] = ()
+    feed: EventFeed = field(default_factory=lambda: EventFeed(time.time))
+    provisions: dict[Address, ProvisionView] = field(
+        default_factory=lambda: {
+            NODE: ProvisionView(NodeProvision(NODE), Origin.REST),
+            ROUTER: ProvisionView(
+                NodeProvision(
+                    ROUTER,
+                    prefixes=(Prefix.parse("2001:db8:f00::/56"),),
+                    mobile_router=True,
+                    security=AuthPolicy(256, Key(bytes(range(20))), b"mr@example.net"),
+                ),
+                Origin.CONFIGURATION,
+            ),
+        }
+    )
+    schedules: dict[tuple[Address, str], Schedule | None] = field(default_factory=dict)
+    signalled: list[FlowView] = field(default_factory=list)
+    draining: DrainView | None = None
+    log: list[Change] = field(default_factory=list)
 
-    def nodes(self) -> Sequence[NodeView]:
-        return list(self.known.values())
+    def addresses(self) -> Sequence[Address]:
+        return sorted(self.known)
+
+    def census(self) -> Census:
+        bindings = sum(len(node.bindings) for node in self.known.values())
+        return Census(1, 1, 0, bindings, len(self.signalled), len(self.kept))
+
+    def provision(self, home_address: Address) -> ProvisionView | None:
+        return self.provisions.get(home_address)
+
+    def check_provision(self, node: NodeProvision) -> None:
+        if self.failure is not None:
+            raise self.failure
+        known = self.provisions.get(node.home_address)
+        if known is not None and known.origin is Origin.CONFIGURATION:
+            raise ConflictError("provisioned in home-agent.toml: change it there")
+
+    async def put_provision(self, node: NodeProvision) -> bool:
+        self.check_provision(node)
+        new = node.home_address not in self.provisions
+        self.provisions[node.home_address] = ProvisionView(node, Origin.REST)
+        view = NodeView(node.home_address, NodeState.PROVISIONED, provisioned=True, home_agent=HOME_AGENT)
+        self.known.setdefault(node.home_address, view)
+        return new
+
+    async def delete_provision(self, home_address: Address) -> None:
+        known = self.provisions.get(home_address)
+        if known is None:
+            raise NotFoundError("not provisioned")
+        self.check_provision(known.provision)
+        del self.provisions[home_address]
+        self.known.pop(home_address, None)
+
+    def flows(self, home_address: Address) -> Sequence[FlowView]:
+        return self.signalled if home_address == NODE else []
+
+    def revoke_all(self) -> int:
+        return sum(1 for node in self.known.values() if node.bindings)
+
+    async def drill(self, home_address: Address, bid: int, seconds: float) -> DrillView:
+        if self.failure is not None:
+            raise self.failure
+        if bid not in {view.binding.bid for view in self.known[home_address].bindings}:
+            raise NotFoundError("there is no such binding")
+        return DrillView(home_address, bid, 1, 1e9, 2.5, 1e9 + seconds, 1.5)
+
+    def topology(self, home_addresses: Collection[Address]) -> TopologyView:
+        nodes = (
+            TopologyNode("s1", "switch", "anchor", "ready"),
+            TopologyNode("wifi", "access-router", prefixes=(Prefix.parse("2001:db8:a1::/64"),)),
+        )
+        links = (TopologyLink("s1:3", "wifi:core", 1, 5.0, None, up=True),)
+        paths = [TopologyPath(address, 1, ("s1", "wifi")) for address in home_addresses if address == NODE]
+        return TopologyView("three-access", nodes, links, tuple(paths))
+
+    def home_networks(self) -> Sequence[HomeNetworkView]:
+        return [
+            HomeNetworkView(Prefix.parse("2001:db8:0:1::/64"), HOME_AGENT, open=False, link="virtual", registered=1)
+        ]
+
+    def preview_policy(self, policy: FlowPolicy) -> Sequence[TableUpdate]:
+        self._refuse_double(policy)
+        match = {"node_id": "1", "protocol": "17"}
+        return [TableUpdate("insert", "flow_bindings", match, "steer_flow", {"bid": 2}, 131062)]
+
+    def drain(self) -> DrainView | None:
+        return self.draining
+
+    async def begin_drain(self, home_agents: Sequence[Address], seconds_left: float | None) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.draining = DrainView(tuple(home_agents), seconds_left, 1)
+
+    async def end_drain(self) -> bool:
+        was, self.draining = self.draining, None
+        return was is not None
+
+    async def record_change(self, change: Change) -> None:
+        self.log.append(replace(change, time=1e9, number=len(self.log) + 1))
+
+    async def changes(self, limit: int, before: int | None = None) -> Sequence[Change]:
+        return [one for one in reversed(self.log) if before is None or one.number < before][:limit]
+
+    def stages(self) -> Stages:
+        return Stages((0.001, 0.01), {"decode": (3, 1, 0), "total": (0, 4, 1)}, {"decode": 0.005, "total": 0.2})
+
+    def gauges(self) -> Mapping[str, float]:
+        return {"commit_queue": 3, "unsent_packets": 0}
 
     def node(self, home_address: Address) -> NodeView | None:
         return self.known.get(home_address)
@@ -104,8 +231,8 @@ class FakeControl:
             raise NotFoundError("there is no such binding")
         self.known[home_address] = replace(node, bindings=left)
 
-    async def traffic(self, home_address: Address | None = None) -> Mapping[BindingKey, BindingTraffic]:
-        return {key: value for key, value in self.counted.items() if home_address in {None, key[0]}}
+    async def traffic(self, home_addresses: Collection[Address]) -> Mapping[BindingKey, BindingTraffic]:
+        return {key: value for key, value in self.counted.items() if key[0] in home_addresses}
 
     async def switches(self) -> Sequence[SwitchView]:
         return self.known_switches
@@ -119,20 +246,25 @@ class FakeControl:
     def policies(self, home_address: Address | None = None) -> Sequence[PolicyView]:
         found = [policy for policy in self.kept.values() if home_address in {None, policy.home_address}]
         return [
-            PolicyView(policy, self._state(policy))
+            PolicyView(policy, self._state(policy), self.schedules.get((policy.home_address, policy.name)))
             for policy in sorted(found, key=lambda policy: (policy.home_address, policy.priority))
         ]
 
-    async def put_policy(self, policy: FlowPolicy) -> bool:
+    async def put_policy(self, policy: FlowPolicy, schedule: Schedule | None = None) -> bool:
         if self.failure is not None:
             raise self.failure
+        self._refuse_double(policy)
+        key = (policy.home_address, policy.name)
+        new = key not in self.kept
+        self.kept[key] = policy
+        self.schedules[key] = schedule
+        return new
+
+    def _refuse_double(self, policy: FlowPolicy) -> None:
         key = (policy.home_address, policy.name)
         for other_key, other in self.kept.items():
             if other_key != key and other.home_address == policy.home_address and other.priority == policy.priority:
                 raise ConflictError(f"priority {policy.priority} belongs to the policy {other.name!r}: choose another")
-        new = key not in self.kept
-        self.kept[key] = policy
-        return new
 
     async def delete_policy(self, home_address: Address, name: str) -> bool:
         if self.failure is not None:

@@ -1,0 +1,1 @@
+"""The REST resources, a module for each kind."""

@@ -1,0 +1,57 @@
+"""Switches, home networks, the topology."""
+
+from typing import Annotated
+
+from fastapi import Query
+
+from controller.northbound import paging
+from controller.northbound.control import NotFoundError, SwitchState
+from controller.northbound.fields import SwitchNamePath
+from controller.northbound.models import AuditResource, Items, SwitchResource
+from controller.northbound.routes.common import ControlDependency, fails, make_router
+from controller.northbound.system_models import HomeNetworkResource, TopologyResource
+
+router = make_router("network")
+
+
+@router.get("/v1/switches")
+async def list_switches(
+    control: ControlDependency,
+    state: Annotated[SwitchState | None, Query(description="Only switches in this state.")] = None,
+) -> Items[SwitchResource]:
+    """List the switches with the state of their sessions, how full their tables are, and what they dropped."""
+    views = [view for view in await control.switches() if state is None or view.state is state]
+    return Items.of([SwitchResource.of(view) for view in views])
+
+
+@router.get("/v1/switches/{name}", responses=fails(404))
+async def get_switch(control: ControlDependency, name: SwitchNamePath) -> SwitchResource:
+    """Show one switch."""
+    view = await control.switch(name)
+    if view is None:
+        raise NotFoundError(f"no switch is named {name!r}: GET /v1/switches lists those there are")
+    return SwitchResource.of(view)
+
+
+@router.get("/v1/switches/{name}/audit", responses=fails(404))
+async def audit_switch(control: ControlDependency, name: SwitchNamePath) -> AuditResource:
+    """Read a switch's tables back and compare them with what they should hold. Nothing is repaired."""
+    view = await control.audit(name)
+    if view is None:
+        raise NotFoundError(f"no switch is named {name!r}: GET /v1/switches lists those there are")
+    return AuditResource.of(view)
+
+
+@router.get("/v1/home-networks")
+async def list_home_networks(control: ControlDependency) -> Items[HomeNetworkResource]:
+    """List the home networks."""
+    return Items.of([HomeNetworkResource.of(view) for view in control.home_networks()])
+
+
+@router.get("/v1/topology")
+async def get_topology(
+    control: ControlDependency,
+    limit: paging.LimitQuery = paging.DEFAULT_LIMIT,
+) -> TopologyResource:
+    """Show the network as a graph, with the paths of the bindings of up to `limit` nodes."""
+    return TopologyResource.of(control.topology(control.addresses()[:limit]))

@@ -1,0 +1,149 @@
+"""Flow policies, and the order of a node's paths."""
+
+from typing import Annotated, NoReturn
+
+from fastapi import Query, Request, Response
+
+from controller.mobility.address import Address, format_address
+from controller.northbound import etags, paging
+from controller.northbound.control import Control, NotFoundError, PolicyState, PolicyView
+from controller.northbound.fields import HomeAddressPath, PolicyNamePath
+from controller.northbound.guard import IdentityDependency
+from controller.northbound.models import Items
+from controller.northbound.policy_models import PolicyRequest, PolicyResource, Preview
+from controller.northbound.routes.common import (
+    BODY,
+    OPERATOR,
+    ControlDependency,
+    LockDependency,
+    ValidateQuery,
+    fails,
+    known_node,
+    make_router,
+    record,
+)
+
+router = make_router("policies")
+
+_UNSET = frozenset({"state"})
+"""What of a policy is no operator's doing."""
+
+
+@router.get("/v1/policies")
+async def list_policies(
+    control: ControlDependency,
+    state: Annotated[PolicyState | None, Query(description="Only policies in this state.")] = None,
+    limit: paging.LimitQuery = paging.DEFAULT_LIMIT,
+    cursor: paging.CursorQuery = None,
+) -> Items[PolicyResource]:
+    """List all policies, by home address and priority."""
+    views = control.policies()
+    wanted = views if state is None else [view for view in views if view.state is state]
+    items, following = paging.page(wanted, _key, limit, cursor)
+    return Items.of([PolicyResource.of(view) for view in items], len(wanted), following)
+
+
+@router.get("/v1/nodes/{home_address}/policies", responses=fails(404))
+async def list_node_policies(control: ControlDependency, home_address: HomeAddressPath) -> Items[PolicyResource]:
+    """List the policies of one mobile node, by priority."""
+    known_node(control, home_address)
+    return Items.of([PolicyResource.of(view) for view in control.policies(home_address)])
+
+
+@router.get("/v1/nodes/{home_address}/policies/{name}", responses=fails(404))
+async def get_policy(
+    control: ControlDependency, response: Response, home_address: HomeAddressPath, name: PolicyNamePath
+) -> PolicyResource:
+    """Show one policy."""
+    known_node(control, home_address)
+    policy = find_policy(control, home_address, name) or _no_policy(home_address, name)
+    etags.put_on(response, etags.tag(policy, without=_UNSET))
+    return policy
+
+
+@router.put(
+    "/v1/nodes/{home_address}/policies/{name}",
+    responses={
+        201: {"model": PolicyResource, "description": "The policy is new."},
+        **fails(403, 404, 409, 412, 503, *BODY),
+    },
+    dependencies=OPERATOR,
+)
+async def put_policy(
+    request: Request,
+    response: Response,
+    control: ControlDependency,
+    identity: IdentityDependency,
+    changing: LockDependency,
+    home_address: HomeAddressPath,
+    name: PolicyNamePath,
+    body: PolicyRequest,
+    validate: ValidateQuery = None,
+    if_match: etags.IfMatch = None,
+    if_none_match: etags.IfNoneMatch = None,
+) -> PolicyResource | Preview:
+    """Make a policy, or put another in its place. Saying the same again changes nothing.
+
+    The node need not be registered. While none of its BIDs is, the policy is inactive.
+    """
+    known_node(control, home_address)
+    policy = body.to_policy(home_address, name)
+    async with changing:
+        before = find_policy(control, home_address, name)
+        etags.require(_tag(before), if_match, if_none_match)
+        if validate == "only":
+            return Preview.of(control.preview_policy(policy))
+        new = await control.put_policy(policy, body.to_schedule())
+        # A deletion waits for the lock: what was put is there.
+        after = find_policy(control, home_address, name) or _no_policy(home_address, name)
+        if before is None or _tag(before) != _tag(after):
+            await record(control, identity, "put", request.url.path, before, after)
+    if new:
+        response.status_code = 201
+        response.headers["Location"] = request.url.path
+    etags.put_on(response, etags.tag(after, without=_UNSET))
+    return after
+
+
+@router.delete(
+    "/v1/nodes/{home_address}/policies/{name}",
+    status_code=204,
+    responses=fails(403, 404, 412, 503),
+    dependencies=OPERATOR,
+)
+async def delete_policy(
+    request: Request,
+    control: ControlDependency,
+    identity: IdentityDependency,
+    changing: LockDependency,
+    home_address: HomeAddressPath,
+    name: PolicyNamePath,
+    if_match: etags.IfMatch = None,
+) -> Response:
+    """Remove a policy: its flows take the next policy that fits, else the preferred binding."""
+    known_node(control, home_address)
+    async with changing:
+        before = find_policy(control, home_address, name)
+        etags.require(_tag(before), if_match, None)
+        if not await control.delete_policy(home_address, name):
+            _no_policy(home_address, name)
+        await record(control, identity, "delete", request.url.path, before)
+    return Response(status_code=204)
+
+
+def find_policy(control: Control, home_address: Address, name: str) -> PolicyResource | None:
+    """Return a policy, None when there is none."""
+    views = control.policies(home_address)
+    return next((PolicyResource.of(view) for view in views if view.policy.name == name), None)
+
+
+def _key(view: PolicyView) -> bytes:
+    return view.policy.home_address + view.policy.priority.to_bytes(2)
+
+
+def _tag(policy: PolicyResource | None) -> str | None:
+    return None if policy is None else etags.tag(policy, without=_UNSET)
+
+
+def _no_policy(home_address: Address, name: str) -> NoReturn:
+    raise NotFoundError(f"{format_address(home_address)} has no policy {name!r}")

@@ -1,0 +1,99 @@
+"""The controller itself: health, metrics, draining, the audit log."""
+
+from fastapi import Request, Response
+
+from controller.northbound import metrics, paging
+from controller.northbound.control import NotFoundError
+from controller.northbound.guard import IdentityDependency
+from controller.northbound.models import HealthResource, Items
+from controller.northbound.routes.common import (
+    ADMIN,
+    BODY,
+    OPERATOR,
+    ControlDependency,
+    LockDependency,
+    fails,
+    make_router,
+    record,
+)
+from controller.northbound.system_models import ChangeResource, DrainRequest, DrainResource, ReloadedResource
+from controller.northbound.version import mcoa_version
+
+router = make_router("controller")
+open_router = make_router("controller", closed=False)
+
+
+@open_router.get("/health")
+async def get_health(control: ControlDependency) -> HealthResource:
+    """Tell how the controller is. Always 200 while it answers: a switch out of reach makes it "degraded"."""
+    return HealthResource.of(control.health(), mcoa_version())
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def get_metrics(control: ControlDependency) -> Response:
+    """Give the numbers for Prometheus."""
+    page = metrics.render(control, await control.switches())
+    return Response(page, media_type="text/plain; version=0.0.4")
+
+
+@router.get("/v1/drain", responses=fails(404))
+async def get_drain(control: ControlDependency) -> DrainResource:
+    """Show how draining stands; 404: nothing is drained."""
+    view = control.drain()
+    if view is None:
+        raise NotFoundError("nothing is drained: PUT /v1/drain begins")
+    return DrainResource.of(view)
+
+
+@router.put("/v1/drain", responses=fails(403, 503, *BODY), dependencies=OPERATOR)
+async def put_drain(
+    request: Request,
+    control: ControlDependency,
+    identity: IdentityDependency,
+    changing: LockDependency,
+    body: DrainRequest,
+) -> DrainResource:
+    """Ask all nodes to go to other home agents (RFC 5142), and prolong no binding. It is durable. Again: ask them again."""
+    async with changing:
+        view = control.drain()
+        before = None if view is None else DrainResource.of(view)
+        await control.begin_drain(body.addresses(), body.seconds_left)
+        view = control.drain()
+        assert view is not None, "a draining ends under the same lock"
+        after = DrainResource.of(view)
+        await record(control, identity, "drain", request.url.path, before, after)
+    return after
+
+
+@router.delete("/v1/drain", status_code=204, responses=fails(403, 404, 503), dependencies=OPERATOR)
+async def delete_drain(
+    request: Request, control: ControlDependency, identity: IdentityDependency, changing: LockDependency
+) -> Response:
+    """End draining: nodes may register and stay as before."""
+    async with changing:
+        view = control.drain()
+        if view is None or not await control.end_drain():
+            raise NotFoundError("nothing is drained")
+        await record(control, identity, "delete", request.url.path, DrainResource.of(view))
+    return Response(status_code=204)
+
+
+@router.post("/v1/reload", responses=fails(403), dependencies=ADMIN)
+async def reload(request: Request, control: ControlDependency, identity: IdentityDependency) -> ReloadedResource:
+    """Read the configuration file again, and bring into force what can be; one with an error changes nothing (422)."""
+    done = ReloadedResource.of(await control.reload())
+    await record(control, identity, "reload", request.url.path, None, done)
+    return done
+
+
+@router.get("/v1/audit-log", responses=fails(403, 503), dependencies=ADMIN)
+async def list_changes(
+    control: ControlDependency,
+    limit: paging.LimitQuery = paging.DEFAULT_LIMIT,
+    cursor: paging.CursorQuery = None,
+) -> Items[ChangeResource]:
+    """List who changed what, newest first; the total is that of the page."""
+    before = None if cursor is None else int.from_bytes(paging.decode(cursor)[:7])
+    found = [ChangeResource.of(change) for change in await control.changes(limit, before)]
+    following = paging.encode(found[-1].number.to_bytes(7)) if len(found) == limit and found[-1].number > 1 else None
+    return Items.of(found, None, following)

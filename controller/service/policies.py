@@ -1,0 +1,290 @@
+"""Operators' flow policies: kept in the store, brought into force by the committer."""
+
+import asyncio
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Final
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.desired import DesiredState
+from controller.dataplane.entries import Lpm, Op, Range, Ternary, Update
+from controller.dataplane.flows import PolicyError, validate_policy
+from controller.mobility.address import Address, format_address, parse_address
+from controller.mobility.flows import FlowPolicy
+from controller.mobility.home_agent import HomeAgent
+from controller.northbound.control import ConflictError, PolicyState, PolicyView, RefusedError
+from controller.northbound.schedule import Schedule
+from controller.northbound.views import TableUpdate
+from controller.service.anchors import Anchors
+from controller.service.committer import Committer
+from controller.service.jobs import PolicyJob
+from controller.service.keeper import Keeper
+from controller.store import Document, Store, StoreError
+
+LOG: Final = logging.getLogger(__name__)
+
+SCHEDULE: Final = "schedule"
+"""Kind of the documents in the store; the key is home address, slash, name."""
+_TICK: Final = 1.0
+"""Seconds between two looks at the schedules."""
+
+
+class PolicyBook:
+    """The policies of all nodes.
+
+    Args:
+        engine: knows which BIDs are registered.
+        desired: what the anchors should hold.
+        anchors: the switches.
+        committer: carries changes out.
+        store: makes them durable.
+        keep: runs a call of the store in its thread.
+        clock: wall time.
+    """
+
+    def __init__(
+        self,
+        engine: HomeAgent,
+        desired: DesiredState,
+        anchors: Anchors,
+        committer: Committer,
+        store: Store,
+        keep: Keeper,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._engine: Final = engine
+        self._desired: Final = desired
+        self._anchors: Final = anchors
+        self._committer: Final = committer
+        self._store: Final = store
+        self._keep: Final = keep
+        self._policies: Final[dict[Address, dict[str, FlowPolicy]]] = {}
+        self._schedules: Final[dict[tuple[Address, str], Schedule]] = {}
+        self._clock: Final = clock
+        self._following: asyncio.Task[None] | None = None
+        self._lock: Final = asyncio.Lock()
+
+    def restore(self, policies: Sequence[FlowPolicy], documents: Sequence[Document]) -> None:
+        """Take over the policies and schedules that the store had; the desired state has all policies already.
+
+        Raises:
+            StoreError: a schedule is damaged.
+        """
+        for policy in policies:
+            self._policies.setdefault(policy.home_address, {})[policy.name] = policy
+        for document in documents:
+            if document.kind == SCHEDULE:
+                try:
+                    address, _, name = document.key.partition("/")
+                    body = json.loads(document.body)
+                    schedule = Schedule(**{**body, "days": tuple(body["days"])})
+                    self._schedules[parse_address(address), name] = schedule
+                except (KeyError, TypeError, ValueError) as error:
+                    raise StoreError(f"the schedule {document.key} is damaged: {error}") from error
+        if self._schedules:
+            asyncio.get_running_loop().call_soon(self._tick)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._policies.values()))
+
+    def views(self, home_address: Address | None = None) -> Sequence[PolicyView]:
+        """Return policies of one node or of all, in ascending order of home address, then priority."""
+        nodes = sorted(self._policies) if home_address is None else [home_address]
+        found: list[PolicyView] = []
+        for node in nodes:
+            record = self._engine.record(node)
+            registered = {binding.bid for binding in record.bindings} if record is not None else set[int]()
+            for policy in sorted(self._policies.get(node, {}).values(), key=lambda one: one.priority):
+                schedule = self._schedules.get((node, policy.name))
+                if schedule is not None and not schedule.is_open(self._clock()):
+                    state = PolicyState.WAITING
+                else:
+                    state = PolicyState.ACTIVE if policy.is_active(registered) else PolicyState.INACTIVE
+                found.append(PolicyView(policy, state, schedule))
+        return found
+
+    def _open(self, node: Address, policies: Mapping[str, FlowPolicy]) -> dict[str, FlowPolicy]:
+        """Return the policies that are in force by their schedules."""
+        now = self._clock()
+        schedules = ((name, self._schedules.get((node, name))) for name in policies)
+        return {name: policies[name] for name, schedule in schedules if schedule is None or schedule.is_open(now)}
+
+    def preview(self, policy: FlowPolicy) -> tuple[TableUpdate, ...]:
+        """Return what putting a policy would write, and write nothing.
+
+        Raises:
+            ConflictError: another policy of the node has the priority.
+            RefusedError: the data plane cannot realise it.
+        """
+        now = self._policies.get(policy.home_address, {})
+        _refuse_double(now, policy)
+        try:
+            validate_policy(policy)
+            wanted = {**self._open(policy.home_address, now), policy.name: policy}
+            updates = self._desired.preview_policies(policy.home_address, wanted.values())
+        except PolicyError as error:
+            raise RefusedError(str(error)) from error
+        self._refuse_overflow(updates)
+        return tuple(map(_described, updates))
+
+    async def put(self, policy: FlowPolicy, schedule: Schedule | None) -> bool:
+        """Store a policy and bring it into force; tell whether it is new. Raises as `preview` does."""
+        node, key = policy.home_address, (policy.home_address, policy.name)
+        async with self._lock:
+            self.preview(policy)
+            now = self._policies.get(node, {})
+            old, before = now.get(policy.name), self._schedules.get(key)
+            if (old, before) == (policy, schedule):
+                return False
+            await self._keep(lambda: self._save(policy, schedule))
+            self._set_schedule(key, schedule)
+            refusal = await self._bring_into_force(node, {**now, policy.name: policy})
+            if refusal is not None:
+                self._set_schedule(key, before)
+                await self._keep(lambda: self._save_again(policy, old, before))
+                raise RefusedError(refusal)
+        return old is None
+
+    async def delete(self, home_address: Address, name: str) -> bool:
+        """Remove a policy; tell whether there was one."""
+        key = (home_address, name)
+        async with self._lock:
+            now = self._policies.get(home_address, {})
+            old, before = now.get(name), self._schedules.get(key)
+            if old is None:
+                return False
+            await self._keep(lambda: self._erase(old))
+            self._set_schedule(key, None)
+            rest = {other: policy for other, policy in now.items() if other != name}
+            refusal = await self._bring_into_force(home_address, rest)
+            if refusal is not None:
+                self._set_schedule(key, before)
+                await self._keep(lambda: self._save(old, before))
+                raise RefusedError(refusal)
+        return True
+
+    # Schedules
+
+    def _set_schedule(self, key: tuple[Address, str], schedule: Schedule | None) -> None:
+        if schedule is None:
+            self._schedules.pop(key, None)
+            return
+        first = not self._schedules
+        self._schedules[key] = schedule
+        if first:
+            asyncio.get_running_loop().call_later(_TICK, self._tick)
+
+    def _tick(self) -> None:
+        """Look whether the time of a policy has begun or ended; again while there are schedules."""
+        if not self._schedules:
+            return
+        loop = asyncio.get_running_loop()
+        loop.call_later(_TICK, self._tick)
+        if self._following is not None and not self._following.done():
+            return
+        stale = [
+            node
+            for node in dict.fromkeys(node for node, _ in self._schedules)
+            if set(self._open(node, self._policies.get(node, {}))) != {one.name for one in self._desired.policies(node)}
+        ]
+        if stale:
+            self._following = loop.create_task(self._follow(stale), name="schedules")
+
+    async def _follow(self, nodes: Sequence[Address]) -> None:
+        async with self._lock:
+            for node in nodes:
+                refusal = await self._bring_into_force(node, self._policies.get(node, {}))
+                if refusal is not None:
+                    LOG.warning("the policies of %s do not follow their schedules: %s", format_address(node), refusal)
+
+    async def _bring_into_force(self, node: Address, policies: dict[str, FlowPolicy]) -> str | None:
+        """Hand a node's policies to the committer; return why they were refused, None if they were not."""
+        outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._committer.submit(PolicyJob(node, tuple(self._open(node, policies).values()), outcome))
+        refusal = await outcome
+        if refusal is None:
+            self._policies[node] = policies
+        return refusal
+
+    # In the store's thread
+
+    def _save(self, policy: FlowPolicy, schedule: Schedule | None) -> None:
+        key = _document_key(policy)
+        if schedule is not None:
+            self._store.save_document(Document(SCHEDULE, key, json.dumps(asdict(schedule))))
+        self._store.save_policy(policy)
+        if schedule is None:
+            self._store.delete_document(SCHEDULE, key)
+
+    def _save_again(self, refused: FlowPolicy, old: FlowPolicy | None, schedule: Schedule | None) -> None:
+        self._erase(refused)
+        if old is not None:
+            self._save(old, schedule)
+
+    def _erase(self, policy: FlowPolicy) -> None:
+        self._store.delete_policy(policy.home_address, policy.name)
+        self._store.delete_document(SCHEDULE, _document_key(policy))
+
+    def _refuse_overflow(self, updates: Sequence[Update]) -> None:
+        """Refuse what would not fit into a table of a switch in service: better now than half-way."""
+        wanted = Counter(update.entry.table for update in updates if update.op is Op.INSERT)
+        wanted.subtract(update.entry.table for update in updates if update.op is Op.DELETE)
+        for session in self._anchors.in_service():
+            used = Counter(key[0] for key in self._desired.desired(session.name))
+            for table, more in wanted.items():
+                size = session.table_sizes.get(table, 0)
+                if size and more > 0 and used[table] + more > size:
+                    raise RefusedError(
+                        f"table {table} of {session.name} holds {used[table]} of {size} entries and this needs {more} more:"
+                        " remove policies, or make their selectors simpler"
+                    )
+
+
+def _document_key(policy: FlowPolicy) -> str:
+    return f"{format_address(policy.home_address)}/{policy.name}"
+
+
+def _refuse_double(now: Mapping[str, FlowPolicy], policy: FlowPolicy) -> None:
+    for other in now.values():
+        if other.name != policy.name and other.priority == policy.priority:
+            raise ConflictError(f"priority {policy.priority} belongs to the policy {other.name!r}: choose another")
+
+
+def _described(update: Update) -> TableUpdate:
+    """Return a table update in names."""
+    entry = update.entry
+    table = p.TABLES[entry.table]
+    action = next(action for action in table.actions if action.name == entry.action)
+    match = {
+        field.name: text
+        for field, value in zip(table.fields, entry.match, strict=True)
+        if (text := _matched(value, field.width)) is not None
+    }
+    params = dict(zip((param.name for param in action.params), entry.params, strict=False))
+    return TableUpdate(update.op.name.lower(), entry.table, match, entry.action, params, entry.priority)
+
+
+def _matched(value: object, width: int) -> str | None:
+    spell: Callable[[int], str] = _address if width == 128 else str
+    match value:
+        case int():
+            return spell(value)
+        case Lpm(network, length):
+            return f"{spell(network)}/{length}"
+        case Ternary(bits, mask):
+            length = mask.bit_count()
+            if width == 128 and mask == ((1 << length) - 1) << (width - length):
+                return f"{spell(bits)}/{length}"
+            return spell(bits) if mask == (1 << width) - 1 else f"{bits:#x} &&& {mask:#x}"
+        case Range(low, high):
+            return f"{low}-{high}"
+    return None
+
+
+def _address(number: int) -> str:
+    return format_address(Address(number.to_bytes(16)))
