@@ -68,8 +68,8 @@ class Process:
 
     def start(self) -> None:
         """Start it, anew if it ran before."""
+        self._mark()
         with self._log.open("ab") as log:
-            self._began_at = log.tell()
             self._process = subprocess.Popen(  # noqa: S603  the commands are our own
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -77,6 +77,10 @@ class Process:
                 stderr=log,
                 preexec_fn=die_with_parent,  # noqa: PLW1509
             )
+
+    def _mark(self) -> None:
+        """Note where in the log what comes now begins."""
+        self._began_at = self._log.stat().st_size if self._log.exists() else 0
 
     def output(self) -> str:
         """Return what it wrote since it was started last."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SWITCHES: Final = ("embedded", "bmv2")
 CPU_PORT: Final = 510
+TOKEN: Final = "token"
+"""File in the folder of a run that has an administrator's token for the REST server."""
 _POLL: Final = 0.02
 
 
@@ -41,6 +43,8 @@ class WorldOptions:
     """More settings of node agents, by node."""
     rest_port: int = 0
     """Of the controller's REST server on the loopback interface of the core; 0: any free one."""
+    capture: bool = False
+    """Whether tcpdump writes down what passes the ports of the anchors."""
 
 
 @contextmanager
@@ -58,6 +62,12 @@ def namespaces(plan: NetPlan) -> "Iterator[dict[str, int]]":
         yield pids
 
 
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads."""
+    path.touch(mode=0o600)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
 class World:
     """All processes of a run. Use it in an async with statement.
 
@@ -66,14 +76,23 @@ class World:
         pids: of a process in each node's namespace.
         folder: for settings, logs and captures; it must exist.
         options: the rest.
+        switches: those that somebody else runs, by name: host:port of the P4Runtime server, and the process.
     """
 
-    def __init__(self, topology: Topology, pids: Mapping[str, int], folder: Path, options: WorldOptions) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        pids: Mapping[str, int],
+        folder: Path,
+        options: WorldOptions,
+        switches: Mapping[str, tuple[str, Process]] | None = None,
+    ) -> None:
         self.topology: Final = topology
         self.plan: Final = make_plan(topology)
         self.pids: Final = pids
         self.folder: Final = folder
         self.options: Final = options
+        self._foreign: Final = switches or {}
         self.processes: Final[dict[str, Process]] = {}
         """By name: the switches, ``air``, ``controller``, and the nodes with an agent."""
         self.rest_url = ""
@@ -95,10 +114,14 @@ class World:
         servers = {
             device.name: self._start_switch(device.name) for device in self.plan.devices if device.kind == "switch"
         }
+        if self.options.capture:
+            self._start_captures()
         self._start_air()
         rest = f"127.0.0.1:{self.options.rest_port or free_port()}"
         self.rest_url = f"http://{rest}"
-        headers = {"Authorization": f"Bearer {make_token(self.folder)}"}
+        token = make_token(self.folder)
+        headers = {"Authorization": f"Bearer {token}"}
+        write_private(self.folder / TOKEN, token)
         self.client = await self._stack.enter_async_context(
             httpx.AsyncClient(base_url=self.rest_url, timeout=10.0, headers=headers, trust_env=False)
         )
@@ -131,7 +154,19 @@ class World:
 
     # Parts
 
+    def _start_captures(self) -> None:
+        """Capture what passes each port of the anchors, one file each."""
+        for device in self.plan.devices:
+            if device.name in self.topology.anchors:
+                for number, interface, _ in device.ports:
+                    file = self.folder / f"{device.name}-port{number}.pcap"
+                    command = ["tcpdump", "--immediate-mode", "-U", "-s", "256", "-Z", "root", "-i", interface]
+                    self._add(f"capture-{device.name}-{number}", [*command, "-w", str(file)]).start()
+
     def _start_switch(self, name: str) -> str:
+        if name in self._foreign:
+            server, self.processes[name] = self._foreign[name]
+            return server
         device = next(device for device in self.plan.devices if device.name == name)
         server = f"127.0.0.1:{free_port()}"
         ports = [word for number, interface, _ in device.ports for word in ("-i", f"{number}@{interface}")]

@@ -13,7 +13,9 @@ from testbed.scenarios.run import Runner
 from testbed.settings import ControllerSettings, make_credentials
 
 
-def world_options(scenario: Scenario | None, topology: Topology, switch: str, rest_port: int = 0) -> WorldOptions:
+def world_options(
+    scenario: Scenario | None, topology: Topology, switch: str, rest_port: int = 0, *, capture: bool = False
+) -> WorldOptions:
     """Return the options of the world that a scenario asks for. Its mobile nodes prove themselves with new keys."""
     settings = ControllerSettings(
         credentials=make_credentials(topology),
@@ -21,13 +23,25 @@ def world_options(scenario: Scenario | None, topology: Topology, switch: str, re
         extra={} if scenario is None else scenario.controller,
     )
     agents = {} if scenario is None else scenario.agents
-    return WorldOptions(switch=switch, settings=settings, agents=agents, rest_port=rest_port)
+    return WorldOptions(switch=switch, settings=settings, agents=agents, rest_port=rest_port, capture=capture)
+
+
+async def perform(world: World, scenario: Scenario, switch: str) -> dict[str, Any]:
+    """Run a scenario in a world; write report and picture into its folder; return the report."""
+    outcome = await Runner(world, scenario).run()
+    document = report(scenario, outcome, switch)
+    try:
+        draw(world.folder / "timeline.png", scenario, outcome)
+    except PlotError as error:
+        document["picture"] = str(error)
+    write_report(world.folder, document)
+    return document
 
 
 async def play(
     scenario: Scenario, topology: Topology, switch: str, out: Path, pids: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Start everything, run a scenario, stop everything; write report and picture; return the report.
+    """Start everything, run a scenario, stop everything; return the report, which is in the folder too.
 
     Args:
         scenario: what to do.
@@ -40,11 +54,4 @@ async def play(
         ProcessError: something did not start.
     """
     async with World(topology, pids, out, world_options(scenario, topology, switch)) as world:
-        outcome = await Runner(world, scenario).run()
-    document = report(scenario, outcome, switch)
-    try:
-        draw(out / "timeline.png", scenario, outcome)
-    except PlotError as error:
-        document["picture"] = str(error)
-    write_report(out, document)
-    return document
+        return await perform(world, scenario, switch)
