@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SWITCHES: Final = ("embedded", "bmv2")
 CPU_PORT: Final = 510
-TOKEN: Final = "token"
+TOKEN: Final = "token"  # noqa: S105  the name of a file
 """File in the folder of a run that has an administrator's token for the REST server."""
 _POLL: Final = 0.02
 
