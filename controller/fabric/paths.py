@@ -1,9 +1,12 @@
 """From a topology to each switch's static entries: who it is, what it hands up, and where everything lies.
 
-Paths are shortest by the sum of link costs. The same topology gives the same entries and numbers on every run: of equally
-short paths the one whose links come first in the file is taken.
+Paths are shortest by the sum of link costs. Of equally short ones each destination takes one, by rendezvous hashing: the
+destinations are spread over them, and when one goes, only what took it moves. The same topology gives the same entries and
+numbers on every run.
 """
 
+import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -60,15 +63,34 @@ class NextHop:
     """Of the neighbour's interface."""
 
 
-def graph(topology: Topology) -> "Graph":
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """What of a network does not work."""
+
+    nodes: frozenset[str] = frozenset()
+    links: frozenset[int] = frozenset()
+    """Positions in the file, from 0."""
+
+    def __bool__(self) -> bool:
+        return bool(self.nodes or self.links)
+
+
+NO_OUTAGE: Final = Outage()
+
+
+def graph(topology: Topology, outage: Outage = NO_OUTAGE) -> "Graph":
     """Return the network as a directed graph with the edge attributes `cost`, `out` and `into` (both `Interface`).
 
     Only switches and access routers have edges that lead away: nothing is routed through a host. Mobile nodes are left out:
     they are reached through tunnels. Of parallel links the cheapest counts, then the first.
     """
     network: Graph = nx.DiGraph()
-    network.add_nodes_from(name for name, node in topology.nodes.items() if not isinstance(node, MobileNode))
-    for link in topology.links:
+    network.add_nodes_from(
+        name for name, node in topology.nodes.items() if not isinstance(node, MobileNode) and name not in outage.nodes
+    )
+    for position, link in enumerate(topology.links):
+        if position in outage.links:
+            continue
         ends = (topology.interface(link.a), topology.interface(link.b))
         for out, into in (ends, ends[::-1]):
             if out.node not in network or into.node not in network or topology.nodes[out.node].kind not in _FORWARDERS:
@@ -79,26 +101,74 @@ def graph(topology: Topology) -> "Graph":
     return network
 
 
-def routes(topology: Topology, switch: str) -> dict[Prefix, NextHop]:
-    """Return where a switch sends packets, by destination.
+def routes(topology: Topology, switch: str, outage: Outage = NO_OUTAGE) -> dict[Prefix, NextHop]:
+    """Return where a switch sends packets, by destination: of each group the next hop that the destination takes.
 
     Raises:
         NoPathError: a destination is out of its reach.
         KeyError: there is no such switch.
     """
+    return {prefix: _choose(prefix, group) for prefix, group in groups(topology, switch, outage).items()}
+
+
+def _choose(prefix: Prefix, group: tuple[NextHop, ...]) -> NextHop:
+    """Return the next hop of a group that a destination takes (rendezvous hashing)."""
+    if len(group) == 1:
+        return group[0]
+    return max(
+        group, key=lambda hop: hashlib.blake2b(f"{prefix} {hop.destination_mac}".encode(), digest_size=8).digest()
+    )
+
+
+def groups(topology: Topology, switch: str, outage: Outage = NO_OUTAGE) -> dict[Prefix, tuple[NextHop, ...]]:
+    """Return all next hops on shortest paths, by destination, in the order of ports.
+
+    What an outage leaves no path to keeps the way it has without: that a switch does not answer does not mean that it does not
+    forward, and no other way is lost by it.
+
+    Raises:
+        NoPathError: a destination is out of reach although everything works.
+        KeyError: there is no such switch.
+    """
     if not isinstance(topology.nodes[switch], Switch):
         raise KeyError(switch)
-    network = graph(topology)
-    distances: dict[str, float] = nx.single_source_dijkstra_path_length(network, switch, weight="cost")
-    ways: dict[str, list[str]] = nx.single_source_dijkstra_path(network, switch, weight="cost")
-    found: dict[Prefix, NextHop] = {}
-    for prefix, owners in _destinations(topology, switch):
-        reachable = [owner for owner in owners if owner in ways]
-        if not reachable:
+    others = Outage(outage.nodes - {switch}, outage.links)
+    found = _groups(topology, switch, others)
+    unreachable = [prefix for prefix, group in found.items() if group is None]
+    whole = _groups(topology, switch, NO_OUTAGE) if unreachable and others else found
+    result: dict[Prefix, tuple[NextHop, ...]] = {}
+    for prefix, group in found.items():
+        known = group if group is not None else whole[prefix]
+        if known is None:
+            owners = dict(_destinations(topology, switch))[prefix]
             raise NoPathError(f"{switch} has no path to {' or '.join(owners)} for {prefix}")
-        nearest = min(reachable, key=lambda owner: distances[owner])
-        if nearest != switch:
-            found[prefix] = _next_hop(network, switch, ways[nearest][1])
+        if known:
+            result[prefix] = known
+    return result
+
+
+def _groups(topology: Topology, switch: str, outage: Outage) -> dict[Prefix, tuple[NextHop, ...] | None]:
+    """Return next hops by destination: none where the switch itself is nearest, None where there is no path."""
+    network = graph(topology, outage)
+    far: dict[str, float] = nx.single_source_dijkstra_path_length(network, switch, weight="cost")
+    # How far everything is from each neighbour: the neighbours on a shortest path are those for which the sum is right.
+    beyond: dict[str, dict[str, float]] = {
+        neighbour: nx.single_source_dijkstra_path_length(network, neighbour, weight="cost")
+        for neighbour in network.successors(switch)
+    }
+    found: dict[Prefix, tuple[NextHop, ...] | None] = {}
+    for prefix, owners in _destinations(topology, switch):
+        nearest = min((far[owner] for owner in owners if owner in far), default=None)
+        if nearest is None:
+            found[prefix] = None
+            continue
+        ends = [owner for owner in owners if far.get(owner) == nearest]
+        hops = {
+            _next_hop(network, switch, neighbour)
+            for neighbour, distances in beyond.items()
+            if any(network.edges[switch, neighbour]["cost"] + distances.get(end, math.inf) == nearest for end in ends)
+        }
+        found[prefix] = () if switch in ends else tuple(sorted(hops, key=lambda hop: hop.port))
     return found
 
 
@@ -106,8 +176,18 @@ def _next_hop(network: "Graph", switch: str, neighbour: str) -> NextHop:
     edge = network.edges[switch, neighbour]
     out: Interface = edge["out"]
     into: Interface = edge["into"]
+    return _hop(out, into)
+
+
+def _hop(out: Interface, into: Interface) -> NextHop:
     assert out.port is not None, "a switch's interfaces are ports"
     return NextHop(out.port, out.mac, into.mac)
+
+
+def _neighbours_of(topology: Topology, switch: str) -> Iterator[NextHop]:
+    """Yield what is at the other end of each port, in the order of the file."""
+    for interface in topology.interfaces_of(switch):
+        yield _hop(interface, topology.interface(interface.peer))
 
 
 def _destinations(topology: Topology, switch: str) -> Iterator[tuple[Prefix, list[str]]]:
@@ -148,21 +228,25 @@ def _host(address: Address) -> Prefix:
     return Prefix(address, 128)
 
 
-def switch_entries(topology: Topology, switch: str, signalling_rate: Rate = SIGNALLING_RATE) -> tuple[Entry, ...]:
+def switch_entries(
+    topology: Topology, switch: str, signalling_rate: Rate = SIGNALLING_RATE, *, outage: Outage = NO_OUTAGE
+) -> tuple[Entry, ...]:
     """Return every static entry of one switch.
+
+    A next hop has the number of its port, whatever the routes are: when paths change, routes change and nothing else.
 
     Args:
         topology: the network.
         switch: its name.
+        outage: what of it does not work.
         signalling_rate: packets that the switch may hand to the controller, for each home agent address and protocol.
 
     Raises:
         NoPathError: the switch cannot reach something.
         KeyError: there is no such switch.
     """
-    ways = routes(topology, switch)
-    ordered = sorted(set(ways.values()), key=lambda hop: (hop.port, hop.destination_mac))
-    numbers = {hop: number for number, hop in enumerate(ordered, start=1)}
+    ways = routes(topology, switch, outage)
+    numbers = {hop: hop.port for hop in _neighbours_of(topology, switch)}
     entries = [Entry(p.MY_STATION, (interface.mac,), p.L3) for interface in topology.interfaces_of(switch)]
     if switch in topology.anchors:
         entries += _home_agents(topology, signalling_rate)
@@ -219,7 +303,7 @@ def home_ports(topology: Topology, switch: str) -> tuple[HomePort, ...]:
     )
 
 
-def home_doors(topology: Topology, switch: str) -> dict[int, Door]:
+def home_doors(topology: Topology, switch: str, *, outage: Outage = NO_OUTAGE) -> dict[int, Door]:
     """Return by which way a switch delivers frames on each home link, by home agent address as a number.
 
     A switch that is not on a link hands them to the next one towards it.
@@ -229,7 +313,7 @@ def home_doors(topology: Topology, switch: str) -> dict[int, Door]:
         KeyError: there is no such switch.
     """
     own = {int.from_bytes(home.home_agent): Door(home.port, home.mac) for home in home_ports(topology, switch)}
-    ways = routes(topology, switch)
+    ways = routes(topology, switch, outage)
     for network in topology.home_networks:
         number, hop = int.from_bytes(network.home_agent), ways.get(network.prefix)
         if network.link is not None and hop is not None and number not in own:

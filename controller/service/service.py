@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from controller.config import Settings
 from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import Rate
-from controller.fabric.paths import NoPathError, home_doors, switch_entries
+from controller.fabric.paths import NO_OUTAGE, NoPathError, Outage, home_doors, switch_entries
 from controller.mobility.address import Address, format_address
 from controller.mobility.events import Revoked
 from controller.mobility.home_agent import HomeAgent
@@ -41,6 +41,7 @@ from controller.service.feed import publish
 from controller.service.home_links import HomeLinks
 from controller.service.jobs import TransactionJob
 from controller.service.reload import Reloader
+from controller.service.rerouting import Rerouter, Static
 from controller.service.revoker import Revoker
 from controller.service.stages import Stopwatch, TimedWriter
 from controller.southbound.artefacts import ArtefactError, Artefacts, load
@@ -107,6 +108,7 @@ class Service:
         self._feed = EventFeed(time.time)
         self._stopwatch = Stopwatch()
         self._desired = DesiredState()
+        self._rerouter = Rerouter(self._desired, partial(self._static, settings))
         self._anchors = Anchors(
             (self._session(settings, artefacts, name) for name in self._switch_names(settings)),
             self._desired.localised,
@@ -153,16 +155,21 @@ class Service:
     # Beginning
 
     def _switch_names(self, settings: Settings) -> list[str]:
-        rate = Rate(settings.home_agent.signalling_rate, settings.home_agent.signalling_burst)
         for switch in settings.switches:
             try:
-                entries = switch_entries(settings.topology, switch.name, rate)
-                doors = home_doors(settings.topology, switch.name)
+                static = self._static(settings, switch.name, NO_OUTAGE)
             except NoPathError as error:
                 raise ServiceError(f"{settings.topology_file}: {error}") from error
-            anchor = switch.name in settings.topology.anchors
-            self._desired.set_static(switch.name, entries, anchor=anchor, doors=doors)
+            self._desired.set_static(switch.name, static.entries, anchor=static.anchor, doors=static.doors)
         return [switch.name for switch in settings.switches]
+
+    @staticmethod
+    def _static(settings: Settings, switch: str, outage: Outage) -> Static:
+        """Return what a switch has by its place in the network."""
+        topology = settings.topology
+        rate = Rate(settings.home_agent.signalling_rate, settings.home_agent.signalling_burst)
+        entries = switch_entries(topology, switch, rate, outage=outage)
+        return Static(entries, home_doors(topology, switch, outage=outage), switch in topology.anchors)
 
     def _session(self, settings: Settings, artefacts: Artefacts, name: str) -> SwitchSession:
         switch = next(switch for switch in settings.switches if switch.name == name)
@@ -186,6 +193,7 @@ class Service:
             in_flight=self._desired.in_flight,
             on_state=self._switch_changed,
             on_packet=partial(self._packet_in, name),
+            on_state=self._rerouter.heard,
         )
 
     def _switch_changed(self, session: SwitchSession, state: SessionState) -> None:
@@ -239,21 +247,23 @@ class Service:
         """
         await self.northbound.start()
         LOG.info("REST on %s", self.northbound.url)
+        self._rerouter.follow(self._anchors.sessions)
         sessions = [asyncio.create_task(one.run(), name=one.name) for one in self._anchors.sessions.values()]
         committing = asyncio.create_task(self._committer.run(), name="commit")
+        rerouting = asyncio.create_task(self._rerouter.run(), name="reroute")
         self._pump()
         reviewing = asyncio.create_task(self._review_suspects(), name="review")
         stopping = asyncio.create_task(stop.wait(), name="stop")
-        tasks = [*sessions, committing]
+        tasks = [*sessions, committing, rerouting]
         # None of them ends by itself: one that does has failed, and a controller without it would lie about its work.
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         failed = [task for task in tasks if task.done()]
         self._feed.close()
         self._committer.stop()
         await asyncio.wait([committing])
-        for task in (*sessions, stopping, reviewing, *self._reloading):
+        for task in (*sessions, rerouting, stopping, reviewing, *self._reloading):
             task.cancel()
-        await asyncio.gather(*sessions, stopping, reviewing, *self._reloading, return_exceptions=True)
+        await asyncio.gather(*sessions, rerouting, stopping, reviewing, *self._reloading, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
         await self.northbound.stop()

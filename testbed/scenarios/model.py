@@ -54,7 +54,7 @@ class Handover(_Model):
     """An access router."""
     make_before_break: bool = True
     """The node gives the old address up, and uses another BID, before the link goes; otherwise the link goes first."""
-    overlap: Seconds = 0.1
+    overlap: Seconds = 0.3
     """With `make_before_break`: seconds from when the other BID is in use until the link goes. What is under way arrives."""
     blind: Seconds = 0.05
     """Seconds without link and address in between: what it takes to attach."""
@@ -70,7 +70,7 @@ class Drive(_Model):
     dwell: Seconds = 1.0
     """Seconds in each."""
     make_before_break: bool = True
-    overlap: Seconds = 0.1
+    overlap: Seconds = 0.3
     blind: Seconds = 0.05
 
 

@@ -5,7 +5,7 @@ from controller.dataplane.doors import Door
 from controller.dataplane.entries import Entry, Lpm
 from controller.dataplane.pipeline import TABLES
 from controller.fabric.loader import load_topology, parse_topology, sample_topologies
-from controller.fabric.paths import NoPathError, home_doors, home_ports, routes, switch_entries
+from controller.fabric.paths import NoPathError, Outage, groups, home_doors, home_ports, routes, switch_entries
 from controller.mobility.address import Prefix, parse_address
 
 TWO_SWITCHES = """
@@ -103,7 +103,8 @@ def test_entries_fit_the_pipeline_and_point_to_one_another() -> None:
             (action,) = (action for action in table.actions if action.name == entry.action)
             assert len(entry.params) == len(action.params)
         hops = {entry.match[0] for entry in entries if entry.table == p.NEXT_HOPS}
-        assert {entry.params[0] for entry in entries if entry.table == p.ROUTES} == hops == set(range(1, len(hops) + 1))
+        assert {entry.params[0] for entry in entries if entry.table == p.ROUTES} <= hops
+        assert hops == {interface.port for interface in topology.interfaces_of(switch)}
         assert switch_entries(topology, switch) == entries
 
 
@@ -158,3 +159,42 @@ def test_every_switch_has_a_way_to_the_home_link() -> None:
             on_link = any(home.home_agent == network.home_agent for home in home_ports(topology, switch))
             assert (found[number].destination_mac is None) == on_link
             assert on_link or found[number].port == routes(topology, switch)[network.prefix].port
+
+
+def test_destinations_are_spread_over_equal_paths_and_only_those_of_a_lost_one_move() -> None:
+    topology = load_topology(sample_topologies() / "leaf-spine.yaml")
+    spines = {"spine1", "spine2", "spine3"}
+    before = {switch: routes(topology, switch) for switch in topology.switches}
+    for switch in ("leaf3", "leaf4", "leaf5"):
+        found = groups(topology, switch)
+        far = {prefix for prefix, group in found.items() if len(group) == 3}
+        assert Prefix.parse("2001:db8:0:1::/64") in far
+        assert all({hop.port for hop in found[prefix]} == {1, 2, 3} for prefix in far)
+    taken = {hop.port for switch in ("leaf3", "leaf4", "leaf5") for hop in before[switch].values() if hop.port < 10}
+    assert len(taken) > 1, "all destinations take one spine"
+    for lost in spines:
+        for switch in topology.switches.keys() - spines:
+            after = routes(topology, switch, Outage(frozenset({lost})))
+            gone = next(one.port for one in topology.interfaces_of(switch) if one.peer.node == lost)
+            assert after.keys() == before[switch].keys()
+            for prefix, hop in after.items():
+                assert hop.port != gone
+                assert before[switch][prefix].port in {gone, hop.port}
+
+
+def test_paths_lead_around_a_lost_anchor_and_a_lost_link() -> None:
+    topology = load_topology(sample_topologies() / "dual-anchor.yaml")
+    home = Prefix.parse("2001:db8:0:1::/64")
+    assert routes(topology, "t1")[home].port == 1
+    assert routes(topology, "t1", Outage(frozenset({"a1"})))[home].port == 2
+    assert routes(topology, "t1", Outage(links=frozenset({0})))[home].port == 2
+    # The switch itself is no obstacle, and what has no other way keeps the one it has.
+    assert routes(topology, "t1", Outage(frozenset({"t1", "a1", "a2"})))[home].port == 1
+
+
+def test_an_outage_changes_routes_and_no_next_hops() -> None:
+    topology = load_topology(sample_topologies() / "dual-anchor.yaml")
+    before = set(switch_entries(topology, "t1"))
+    after = set(switch_entries(topology, "t1", outage=Outage(frozenset({"a1"}))))
+    assert {entry.table for entry in before ^ after} == {p.ROUTES}
+    assert len(before - after) == len(after - before)
