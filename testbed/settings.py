@@ -65,6 +65,8 @@ class ControllerSettings:
     """How mobile nodes prove themselves, by name; controller and node get the same. Others need not."""
     extra: Mapping[str, float] = field(default_factory=dict)
     """More keys of the ``[controller]`` section."""
+    network: Mapping[str, str | bool | int] = field(default_factory=dict)
+    """More keys of each home network, as in ``link = "real"``."""
 
 
 def make_token(folder: Path) -> str:
@@ -120,6 +122,7 @@ def _lines(topology: Topology, rest: str, settings: ControllerSettings) -> list[
             f'prefix = "{network.prefix}"',
             f'home_agent = "{format_address(network.home_agent)}"',
             f"open = {json.dumps(settings.open_networks)}",
+            *(f"{name} = {json.dumps(value)}" for name, value in settings.network.items()),
         ]
     for name, node in topology.mobile_nodes.items():
         lines += ["", "[[node]]", f'home_address = "{format_address(node.home_address)}"']

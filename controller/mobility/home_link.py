@@ -9,6 +9,7 @@ RFC 5648 section 5.6 (nodes at home and away at once).
 | advertisement or foreign probe of a probed address | the registration is refused, status 134 |
 | a node's first binding is in force | three unsolicited advertisements, a second apart |
 | solicitation for the address of a node that is away | an advertisement |
+| solicitation for the home agent's own address | an advertisement, as a router |
 | the last binding is gone, or the node answers for itself | silence |
 """
 
@@ -115,16 +116,18 @@ class HomeLink(Part):
             # RFC 4862 section 5.4.3: somebody else wants the address at the same time; neither gets it.
             self._end_probe(self._targets[message.target], inbound.now, free=False)
             return
-        record = self._defended(message.target)
-        network = None if record is None else self._link_of(record)
-        if record is None or network is None or network.mac is None:
+        own = self._directory.on_link(message.target)
+        record = None if own is not None else self._defended(message.target)
+        network = own if record is None else self._link_of(record)
+        if network is None or network.mac is None:
             return
-        flags = ROUTER if record.mobile_router else 0
+        # RFC 4861 section 7.2.8: a proxy leaves O clear; for its own address the home agent is no proxy.
+        flags = ROUTER | OVERRIDE if record is None else ROUTER if record.mobile_router else 0
         destination, mac = packet.source, message.link_layer or (inbound.link.source_mac if inbound.link else None)
         if packet.source == UNSPECIFIED:
             destination, mac = ALL_NODES, None  # RFC 4861 section 7.2.4: not solicited, to all
         else:
-            flags |= SOLICITED  # a proxy leaves O clear (RFC 4861 section 7.2.8)
+            flags |= SOLICITED
         reply = advertisement_packet(network.home_agent, destination, message.target, network.mac, flags)
         self._outlet.send_on_link(network.home_agent, mac, reply)
 

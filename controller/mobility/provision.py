@@ -156,6 +156,7 @@ class Directory:
     def __init__(self, config: HomeAgentConfig) -> None:
         self._nodes: Final = dict(config.nodes)
         self._networks: Final[dict[tuple[int, int, Address], HomeNetwork]] = {}
+        self._on_link: Final[dict[Address, HomeNetwork]] = {}
         self.set_networks(config.networks)
         self._shifts: Final = tuple(sorted({key[0] for key in self._networks}))
         self.home_agents: Final = frozenset(network.home_agent for network in config.networks)
@@ -167,6 +168,8 @@ class Directory:
     def set_networks(self, networks: Iterable[HomeNetwork]) -> None:
         """Go by other rules for the same home networks."""
         for network in networks:
+            if network.link is LinkKind.REAL:
+                self._on_link[network.home_agent] = network
             shift = 128 - network.prefix.length
             key = (shift, int.from_bytes(network.prefix.network) >> shift, network.home_agent)
             self._networks[key] = network
@@ -192,6 +195,10 @@ class Directory:
             if network is not None:
                 return network
         return None
+
+    def on_link(self, address: Address) -> HomeNetwork | None:
+        """Return the network on whose real home link a home agent address of ours is; None: it is none, or is on no link."""
+        return self._on_link.get(address)
 
     def home_address_of(self, home_ipv4: Ipv4Address) -> Address | None:
         """Return the home address of the node to which an IPv4 home address was given."""

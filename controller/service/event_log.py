@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Final
 
 from controller.mobility.address import format_address
-from controller.mobility.events import Committed, Dropped, DropReason, Event, Refused, Revoked
+from controller.mobility.events import Aborted, Committed, Dropped, DropReason, Event, Refused, Revoked
 from controller.mobility.model import Transaction
 from controller.service.feed import SECURITY
 
@@ -73,6 +73,10 @@ class EventLog:
             case Committed(transaction):
                 bindings = "none" if transaction.after is None else _bindings(transaction)
                 LOG.info("%s of %s: bindings %s", transaction.cause, format_address(transaction.home_address), bindings)
+            case Aborted(transaction, status):
+                LOG.info(
+                    "%s of %s undone: status %d", transaction.cause, format_address(transaction.home_address), status
+                )
             case Refused(home_address, source, status):
                 if (more := self._admit((home_address, status), now)) is not None:
                     who, where = format_address(home_address), format_address(source)
@@ -82,8 +86,6 @@ class EventLog:
             case Revoked(home_address, bids, status):
                 answer = "no answer" if status is None else f"answer {status}"
                 LOG.info("revoked %s: bindings %s, %s", format_address(home_address), list(bids), answer)
-            case _:
-                LOG.info("%s", event)
 
     def _dropped(self, reason: DropReason, source: str, detail: str, now: float) -> None:
         if reason not in SECURITY:
