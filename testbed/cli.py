@@ -4,5 +4,6 @@ from testbed.demo.cli import demo
 from testbed.node.cli import app as node
 from testbed.scenarios.cli import scenario
 from testbed.softswitch.cli import switch
+from testbed.topology.cli import app as topology
 
-__all__ = ["demo", "node", "scenario", "switch"]
+__all__ = ["demo", "node", "scenario", "switch", "topology"]

@@ -193,11 +193,11 @@ class Service:
             in_flight=self._desired.in_flight,
             on_state=self._switch_changed,
             on_packet=partial(self._packet_in, name),
-            on_state=self._rerouter.heard,
         )
 
     def _switch_changed(self, session: SwitchSession, state: SessionState) -> None:
         self._control.switch_changed(session, state)
+        self._rerouter.heard(session, state)
 
     async def load(self, switch: str) -> int:
         """Return the highest election id used with a switch (`southbound.session.ElectionIds`)."""

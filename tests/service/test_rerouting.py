@@ -58,7 +58,7 @@ class World:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
-            while not condition():
+            while not condition():  # noqa: ASYNC110  what is waited for announces nothing
                 await asyncio.sleep(0.01)
 
 
