@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench fuzz conformance p4 clean setup
+.PHONY: demo test lint bench faults fuzz conformance p4 clean setup
 
 setup: $(READY)
 
@@ -26,6 +26,12 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench
+
+# The fault suite with more seeds than `make test` has; from FIRST on.
+SEEDS ?= 500
+FIRST ?= 0
+faults: $(READY)
+	MCOA_FAULT_SEEDS=$(SEEDS) MCOA_FAULT_FIRST=$(FIRST) $(BIN)/pytest -q -n auto --maxprocesses 4 tests/faults
 
 fuzz: $(READY)
 	$(BIN)/python -m bench.fuzz

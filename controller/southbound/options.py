@@ -115,7 +115,7 @@ class SessionOptions:
     """Packets from the switch that may wait; more are dropped and counted."""
     pause: float = 0.2
     """Seconds before the first attempt to connect again; it doubles with each failure."""
-    longest_pause: float = 5.0
+    longest_pause: float = 2.0
     """Seconds."""
     answer_time: float = 5.0
     """Seconds that a switch has to answer an arbitration message."""

@@ -1,0 +1,338 @@
+"""A whole controller beside a switch that fails, nodes that never give up, and traffic that notices every wrong way.
+
+The model is kept apart from the controller: what a node was told is accepted is what the tables have to say.
+"""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+import grpc.aio
+from finsy.proto import p4r
+
+from controller.config import load_settings
+from controller.fabric.loader import load_topology, sample_topologies
+from controller.mobility.address import Address, format_address, parse_address
+from controller.mobility.wire.messages import BindingUpdate
+from controller.mobility.wire.options import BindingIdentifier
+from controller.mobility.wire.packet import encode_packet
+from controller.service.service import Service
+from controller.southbound.artefacts import load
+from controller.southbound.errors import SouthboundError
+from controller.southbound.states import SessionState
+from controller.store import Change, SqliteStore, StoreError
+from fault_switch import Machine
+from testbed.packets import ethernet, udp
+from testbed.settings import ControllerSettings, write_settings
+from testbed.tables import Row, TableReader
+
+SWITCH = "s1"
+ACCESS_PORT = 3
+CORRESPONDENT_PORT = 1
+CORRESPONDENT = parse_address("2001:db8:c::1")
+LIFETIME = 3600
+GRACE = 0.1
+WITHIN = 5.0
+"""Seconds in which the tables have to be right again, on a machine that has nothing else to do."""
+NODES = 5
+
+_HOME_AT = 14 + 40 + 8
+_STATUS_AT = 14 + 40 + 24 + 6
+_AHO = 0xC040
+"""Acknowledge, home registration, overwrite: each registration replaces the one before."""
+
+Bindings = dict[int, Address]
+
+
+def patience() -> float:
+    """Return `WITHIN` in the time of this machine: others may be using it."""
+    return WITHIN * max(1.0, 2 * os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def _number(value: int | tuple[int, int] | None) -> int:
+    """Return the value of an exact field."""
+    assert isinstance(value, int)
+    return value
+
+
+@dataclass(slots=True)
+class Node:
+    """A mobile node: what it was told is in force, and what it is asking for."""
+
+    number: int
+    home: Address
+    sequence: int = 0
+    acked: Bindings = field(default_factory=dict)
+    asked: Bindings | None = None
+    answer: asyncio.Event = field(default_factory=asyncio.Event)
+    status: int = -1
+
+    def may_use(self, care_of: bytes) -> bool:
+        """Tell whether a packet to this node may be tunnelled there now."""
+        return care_of in self.acked.values() or (self.asked is not None and care_of in self.asked.values())
+
+
+class FaultWorld:
+    """Use it in an async with statement.
+
+    Args:
+        folder: for files; it must exist.
+        seed: of everything that is drawn.
+    """
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.random = Random(seed)
+        self.wrong: list[str] = []
+        """Packets that went where they must not."""
+        self.seen: Counter[str] = Counter()
+        self.topology = load_topology(sample_topologies() / "three-access.yaml")
+        self.home_agent = self.topology.home_networks[0].home_agent
+        ports = [interface.port for interface in self.topology.interfaces if interface.port]
+        self.machine = Machine(ports, self._out, self.random)
+        self.clock_jump = 0.0
+        self.store_full = False
+        prefix = int.from_bytes(self.topology.home_networks[0].prefix.network)
+        self.nodes = [Node(n, Address((prefix + 0x10000 + n).to_bytes(16))) for n in range(1, NODES + 1)]
+        self._by_home = {node.home: node for node in self.nodes}
+        self._folder = folder
+        self._busy: set[asyncio.Task[None]] = set()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._artefacts = load()
+        here = {interface.port: interface for interface in self.topology.interfaces if interface.port}
+        self._macs = {
+            port: (interface.mac.to_bytes(6), self.topology.interface(interface.peer).mac.to_bytes(6))
+            for port, interface in here.items()
+        }
+
+    async def __aenter__(self) -> Self:
+        await self.machine.on()
+        await self.machine.wire.open()
+        config = ControllerSettings(
+            grace_period=GRACE, open_networks=True, extra={"audit_interval_s": 0.3, "batch_window_s": 0.002}
+        )
+        file = write_settings(self._folder, self.topology, {SWITCH: self.machine.wire.address}, "127.0.0.1:0", config)
+        self._settings = load_settings(file)
+        await self.start_controller()
+        self._traffic = asyncio.create_task(self._send_traffic())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in (*self._busy, self._traffic):
+            task.cancel()
+        await asyncio.gather(*self._busy, self._traffic, return_exceptions=True)
+        await self.stop_controller()
+        await self.machine.off()
+        await self.machine.wire.close()
+        self._thread.shutdown()
+
+    # The controller.
+
+    async def start_controller(self) -> None:
+        loop = asyncio.get_running_loop()
+        in_thread = loop.run_in_executor
+        # The wall clock of the store jumps; the engine's does not.
+        self.store = await in_thread(
+            self._thread, SqliteStore, self._settings.state, lambda: time.time() - time.monotonic() + self.clock_jump
+        )
+        commit = self.store.commit
+
+        def perhaps(changes: list[Change]) -> None:
+            if self.store_full:
+                raise StoreError("no space left on device")
+            commit(changes)
+
+        self.store.commit = perhaps  # type: ignore[method-assign,assignment]  # only this store's
+        # Whoever comes with a lower id than this has been primary long ago.
+        if not await in_thread(self._thread, self.store.election_id, SWITCH):
+            await in_thread(self._thread, self.store.save_election_id, SWITCH, 1000)
+        state = await in_thread(self._thread, self.store.load, loop.time())
+        self.service = Service(self._settings, self._artefacts, self._thread, self.store, state)
+        self._stop = asyncio.Event()
+        self._running = asyncio.create_task(self.service.run(self._stop))
+
+    async def stop_controller(self, *, abruptly: bool = False) -> None:
+        if abruptly:
+            self._running.cancel()
+            for task in asyncio.all_tasks():
+                if task.get_name() in {SWITCH, "commit", "stop"}:
+                    task.cancel()
+        self._stop.set()
+        await asyncio.gather(self._running, return_exceptions=True)
+        await self.service.northbound.stop()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.store.close)
+
+    # Nodes.
+
+    def care_of(self, bid: int, place: int) -> Address:
+        return parse_address(f"2001:db8:a{bid}::{place:x}")
+
+    def draw(self, node: Node) -> Bindings:
+        """Return what a node might ask for next; places are shared between nodes now and then."""
+        bids = self.random.sample((1, 2, 3), self.random.randint(0 if node.acked else 1, 3))
+        return {bid: self.care_of(bid, self.random.choice((node.number, 16 * node.number, 99))) for bid in bids}
+
+    def ask(self, node: Node, wanted: Bindings) -> None:
+        """Let a node ask until it is told that it has what it wants."""
+        task = asyncio.create_task(self._ask(node, wanted))
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
+
+    async def _ask(self, node: Node, wanted: Bindings) -> None:
+        node.asked = wanted
+        if not wanted and not node.acked:
+            node.asked = None
+            return
+        while True:
+            node.sequence += 1
+            node.answer.clear()
+            with contextlib.suppress(KeyError):  # a switch that is off has no ports
+                self.machine.wires[ACCESS_PORT].receive(self._update(node, wanted))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.random.uniform(0.2, 0.5)):
+                    await node.answer.wait()
+                    # Nothing is left to remove where an earlier request was carried out and its answer lost.
+                    if node.status < 128 or (node.status == 133 and not wanted):
+                        node.acked, node.asked = wanted, None
+                        self.seen["accepted"] += 1
+                        return
+                    self.seen[f"refused {node.status}"] += 1
+                    await asyncio.sleep(0.05)
+
+    def _update(self, node: Node, wanted: Bindings) -> bytes:
+        options = tuple(BindingIdentifier(bid, care_of) for bid, care_of in sorted(wanted.items()))
+        source = next(iter(wanted.values())) if wanted else next(iter(node.acked.values()))
+        lifetime = LIFETIME // 4 if wanted else 0
+        update = BindingUpdate(node.sequence, _AHO if wanted else _AHO & ~0x40, lifetime, options)
+        packet = encode_packet(source, self.home_agent, update, home_address=node.home)
+        here, there = self._macs[ACCESS_PORT]
+        return ethernet(here, there, packet)
+
+    def mischief(self, entries: list[Any]) -> list[Any]:
+        """Return updates that delete some of the entries, and add some that are nobody's."""
+        spoiled = self.random.sample(entries, min(len(entries), self.random.randint(1, 6)))
+        updates = self.deletions(spoiled)
+        nobodys = [
+            table.preamble.id
+            for table in self._artefacts.info.tables
+            if table.preamble.alias in {"tunnels", "default_binding", "host_sources"}
+        ]
+        for entry in entries:
+            if entry.table_id in nobodys and self.random.random() < 0.5:
+                update = p4r.Update(type=p4r.Update.INSERT)
+                update.entity.table_entry.CopyFrom(entry)
+                update.entity.table_entry.ClearField("counter_data")
+                update.entity.table_entry.match[0].exact.value = self.random.randrange(2**20, 2**24).to_bytes(3)
+                updates.append(update)
+        return updates
+
+    def deletions(self, entries: list[Any]) -> list[Any]:
+        """Return updates that delete entries of ours."""
+        ours = {table.preamble.id for table in self._artefacts.info.tables}
+        found = []
+        for entry in entries:
+            if entry.table_id in ours:
+                update = p4r.Update(type=p4r.Update.DELETE)
+                key = update.entity.table_entry
+                key.table_id, key.priority = entry.table_id, entry.priority
+                key.match.extend(entry.match)
+                found.append(update)
+        return found
+
+    # Traffic.
+
+    async def _send_traffic(self) -> None:
+        here, there = self._macs[CORRESPONDENT_PORT]
+        frames = [ethernet(here, there, udp(CORRESPONDENT, node.home, (5, 5), b"x")) for node in self.nodes]
+        while True:
+            for frame in frames:
+                port = self.machine.wires.get(CORRESPONDENT_PORT)
+                if port is not None:
+                    port.receive(frame)
+                    self.seen["sent"] += 1
+            await asyncio.sleep(0.004)
+
+    def _out(self, _port: int, frame: bytes) -> None:
+        if frame[20] == 41:  # IPv6 in IPv6
+            self.seen["tunnelled"] += 1
+            node, care_of = self._by_home.get(Address(frame[14 + 40 + 24 : 14 + 40 + 40])), frame[38:54]
+            if node is None or not node.may_use(care_of):
+                where = format_address(Address(care_of))
+                self.wrong.append(f"node {node and node.number} got a packet at {where}, but has {node}")
+        elif frame[20] == 43:  # a type 2 routing header: an acknowledgement
+            node = self._by_home.get(Address(frame[_HOME_AT : _HOME_AT + 16]))
+            if node is not None and int.from_bytes(frame[_STATUS_AT + 2 : _STATUS_AT + 4]) == node.sequence:
+                node.status = frame[_STATUS_AT]
+                # From here on, before anything else happens, the node knows.
+                if node.status < 128 and node.asked is not None:
+                    node.acked = node.asked
+                node.answer.set()
+
+    # What has to hold in the end.
+
+    async def settle(self) -> float:
+        """Wait until every node has its answer and the tables say what the nodes know; return how long the tables took.
+
+        Raises:
+            AssertionError: they do not in time; with what is wrong.
+        """
+        until = time.monotonic() + 2 * patience()
+        while self._busy:
+            assert time.monotonic() < until, f"no answer: {[node for node in self.nodes if node.asked is not None]}"
+            await asyncio.sleep(0.01)
+        began = time.monotonic()
+        until = began + patience()
+        problem: str | None = "not looked at"
+        while problem is not None:
+            assert time.monotonic() < until, problem
+            await asyncio.sleep(0.02)
+            problem = await self._problem()
+        return time.monotonic() - began
+
+    async def _problem(self) -> str | None:
+        session = self.service._anchors.sessions[SWITCH]
+        if session.state is not SessionState.READY:
+            return f"the session is {session.state}: {session.last_error}"
+        try:
+            async with TableReader(self.machine.direct, 1) as reader:
+                rows = await reader.rows()
+            drift = await session.audit(repair=False)
+        except (grpc.aio.AioRpcError, SouthboundError) as error:
+            return str(error)
+        if drift:
+            return f"drift: {drift.describe()}"
+        return self._wrong_tables(rows) or self._wrong_store()
+
+    def _wrong_tables(self, rows: list[Row]) -> str | None:
+        """Compare the tables, read by another client, with what the nodes know."""
+        of = {name: [row for row in rows if row.table == name] for name in {row.table for row in rows}}
+        homes = {row.params[0]: _number(row.key[0]) for row in of.get("home_addresses", ())}
+        registered = {int.from_bytes(node.home): node.acked for node in self.nodes if node.acked}
+        if sorted(homes.values()) != sorted(registered):
+            return f"home addresses are {homes}, registered are {registered.keys()}"
+        tunnels = {(homes.get(_number(row.key[0])), row.key[1]): row.params[1] for row in of.get("tunnels", ())}
+        wanted = {(home, bid): int.from_bytes(at) for home, acked in registered.items() for bid, at in acked.items()}
+        if tunnels != wanted:
+            return f"tunnels are {tunnels}, registered are {wanted}"
+        ends = {row.key[0] for row in of.get("tunnel_termination", ())}
+        if ends != set(wanted.values()):
+            return f"tunnels end from {ends}, registered are {set(wanted.values())}"
+        defaults = {row.key[0] for row in of.get("default_binding", ())}
+        return None if defaults == homes.keys() else f"default bindings are those of {defaults}, not of {homes.keys()}"
+
+    def _wrong_store(self) -> str | None:
+        with contextlib.closing(sqlite3.connect(f"file:{self._settings.state}?mode=ro", uri=True)) as database:
+            rows = database.execute("SELECT home_address, bid, care_of FROM bindings").fetchall()
+        stored = {(home, bid): care_of for home, bid, care_of in rows}
+        wanted = {(bytes(node.home), bid): bytes(at) for node in self.nodes for bid, at in node.acked.items()}
+        return None if stored == wanted else f"stored are {stored}, registered are {wanted}"
