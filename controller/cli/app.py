@@ -4,7 +4,21 @@ from typing import Annotated
 
 import typer
 
-from controller.cli import audit, control, policy, replay, shell, show, token
+from controller.cli import (
+    audit,
+    bindings,
+    control,
+    drill,
+    events,
+    nodes,
+    policies,
+    replay,
+    shell,
+    switches,
+    system,
+    token,
+    top,
+)
 from controller.cli.extensions import ExtensibleGroup
 
 app = typer.Typer(
@@ -37,12 +51,19 @@ def root(
 
 app.command()(control.run)
 app.command("check-config")(control.check_config)
-app.command()(show.bindings)
-app.command()(show.nodes)
-app.command()(show.switches)
-app.command()(show.health)
+app.add_typer(token.app, name="token")
+app.add_typer(nodes.app, name="nodes")
+app.add_typer(bindings.app, name="bindings")
+app.add_typer(policies.app, name="policies")
+app.command()(switches.switches)
+app.add_typer(system.topology_app, name="topology")
+app.command()(events.events)
+app.command()(top.top)
+app.command()(system.health)
+app.add_typer(system.drain_app, name="drain")
+app.add_typer(drill.app, name="drill")
+app.command()(system.reload)
+app.command("audit-log")(system.audit_log)
 app.command()(audit.audit)
 app.command()(replay.replay)
 app.command()(shell.shell)
-app.add_typer(policy.app, name="policy")
-app.add_typer(token.app, name="token")

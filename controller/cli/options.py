@@ -26,6 +26,7 @@ UrlOption = Annotated[
     str, typer.Option("--url", envvar="MCOA_URL", help="The controller's REST server.", show_default=True)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON as the REST server gives it, not a table.")]
+WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Look again every second, until Ctrl-C.")]
 HomeAddress = Annotated[str, typer.Argument(help="Home address of a mobile node.", metavar="HOME_ADDRESS")]
 OneHomeAddress = Annotated[str | None, typer.Argument(help="Only of this mobile node.", metavar="[HOME_ADDRESS]")]
 

@@ -14,7 +14,7 @@ from controller.client.settings import Connection
 
 Item: TypeAlias = dict[str, Any]
 """A resource as JSON has it."""
-Query: TypeAlias = Mapping[str, str | int | None]
+Query: TypeAlias = Mapping[str, str | int | Sequence[str] | None]
 """Parameters of a query; None: left out."""
 
 _PAGE: Final = 500

@@ -1,6 +1,8 @@
 import asyncio
+import shutil
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -8,6 +10,16 @@ from typer.testing import CliRunner, Result
 from controller.cli import app
 from controller.northbound import NorthboundServer, create_app
 from fake_control import OPEN, FakeControl
+
+ROOT = Path(__file__).parent.parent.parent
+CONFIG = """
+[home_agent]
+[[home_agent.networks]]
+prefix = "2001:db8:0:1::/64"
+home_agent = "2001:db8:0:1::1"
+[topology]
+file = "net.yaml"
+"""
 
 Mcoa = Callable[..., Result]
 
@@ -49,3 +61,11 @@ def url(control: FakeControl) -> Iterator[str]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "topologies" / "three-access.yaml", tmp_path / "net.yaml")
+    path = tmp_path / "mcoa.toml"
+    path.write_text(CONFIG)
+    return path

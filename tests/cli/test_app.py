@@ -1,6 +1,5 @@
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,14 +22,6 @@ home_agent = "2001:db8:0:1::1"
 [topology]
 file = "net.yaml"
 """
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    shutil.copy(ROOT / "topologies" / "three-access.yaml", tmp_path / "net.yaml")
-    path = tmp_path / "mcoa.toml"
-    path.write_text(CONFIG)
-    return path
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -111,7 +102,7 @@ def test_version_and_exit_status_of_the_process() -> None:
 
 def test_help_is_quick_to_load() -> None:
     code = "import sys; from controller.cli import main\ntry: main()\nexcept SystemExit: print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code, "policy", "--help"], cwd=ROOT, capture_output=True, text=True)  # noqa: PLW1510  the output is looked at
+    done = subprocess.run([sys.executable, "-c", code, "policies", "--help"], cwd=ROOT, capture_output=True, text=True)  # noqa: PLW1510  the output is looked at
     assert "policies" in done.stdout
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "typer" in loaded

@@ -22,8 +22,8 @@ ROUTER = "2001:db8:0:1::200"
         (["nodes", NODE], f"/v1/nodes/{NODE}"),
         (["switches"], "/v1/switches"),
         (["switches", "s1"], "/v1/switches/s1"),
-        (["policy", "list"], "/v1/policies"),
-        (["policy", "list", NODE], f"/v1/nodes/{NODE}/policies"),
+        (["policies", "list"], "/v1/policies"),
+        (["policies", "list", NODE], f"/v1/nodes/{NODE}/policies"),
     ],
 )
 def test_json_is_what_rest_says(mcoa: Callable[..., Any], url: str, arguments: list[str], path: str) -> None:
@@ -51,7 +51,7 @@ def test_nodes_as_a_table(mcoa: Callable[..., Any], url: str) -> None:
 
 def test_switches_as_a_table(mcoa: Callable[..., Any], url: str, control: FakeControl) -> None:
     lines = mcoa("switches", "--url", url).stdout.splitlines()
-    assert lines[1].split() == ["s1", "ready", "yes", "embedded", "127.0.0.1:9559", "1", "2", "3", "-"]
+    assert lines[1].split() == ["s1", "ready", "yes", "embedded", "127.0.0.1:9559", "1", "2", "3", "0", "-"]
     details = mcoa("switches", "s1", "--url", url).stdout
     assert "forged_inner_source" in details
     assert "1024" in details

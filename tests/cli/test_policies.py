@@ -10,7 +10,7 @@ from fake_control import NODE as ADDRESS
 from fake_control import FakeControl
 
 NODE = "2001:db8:0:1::100"
-SET = ("policy", "set", NODE, "video", "--bid", "2", "--priority", "10")
+SET = ("policies", "set", NODE, "video", "--bid", "2", "--priority", "10")
 
 
 def test_set_list_delete(mcoa: Callable[..., Any], url: str, control: FakeControl) -> None:
@@ -18,12 +18,12 @@ def test_set_list_delete(mcoa: Callable[..., Any], url: str, control: FakeContro
     result = mcoa(*SET, *flow, "--url", url)
     words = "source 2001:db8:c::/64, protocol udp, destination ports 5000-5999"
     assert (result.exit_code, result.stdout) == (0, f"video: {words} to BID 2, active\n")
-    lines = mcoa("policy", "list", "--url", url).stdout.splitlines()
-    assert lines[1].split() == [NODE, "10", "video", *words.split(), "2", "active"]
-    result = mcoa("policy", "delete", NODE, "video", "--url", url)
+    lines = mcoa("policies", "list", "--url", url).stdout.splitlines()
+    assert lines[1].split() == [NODE, "10", "video", *words.split(), "to", "BID", "2", "active"]
+    result = mcoa("policies", "delete", NODE, "video", "--url", url)
     assert (result.exit_code, result.stdout) == (0, "video: deleted\n")
     assert not control.kept
-    assert mcoa("policy", "list", "--url", url).stdout == "no policies\n"
+    assert mcoa("policies", "list", "--url", url).stdout == "no policies\n"
 
 
 def test_every_selector(mcoa: Callable[..., Any], url: str, control: FakeControl) -> None:
@@ -50,7 +50,7 @@ def test_every_selector(mcoa: Callable[..., Any], url: str, control: FakeControl
 
 def test_all_packets(mcoa: Callable[..., Any], url: str) -> None:
     assert mcoa(*SET, "--url", url).stdout == "video: all packets to BID 2, active\n"
-    deleted = mcoa("policy", "delete", NODE, "video", "--url", url, "--json")
+    deleted = mcoa("policies", "delete", NODE, "video", "--url", url, "--json")
     assert json.loads(deleted.stdout) == {"home_address": NODE, "name": "video", "deleted": True}
 
 
@@ -88,6 +88,6 @@ def test_a_refusal_of_the_service(
 
 def test_a_taken_priority(mcoa: Callable[..., Any], url: str) -> None:
     mcoa(*SET, "--url", url)
-    result = mcoa("policy", "set", NODE, "other", "--bid", "1", "--priority", "10", "--url", url)
+    result = mcoa("policies", "set", NODE, "other", "--bid", "1", "--priority", "10", "--url", url)
     assert result.exit_code == 1
     assert "priority 10 belongs to the policy 'video'" in result.stderr
