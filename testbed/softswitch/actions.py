@@ -1,10 +1,12 @@
 """Source text for the bodies of actions: one method for each primitive of BMv2 that this switch runs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 from testbed.softswitch.calculations import hash_of
 from testbed.softswitch.errors import ArtefactError, UnsupportedError
 from testbed.softswitch.expressions import Expressions, Text, literal, store
+from testbed.softswitch.jumps import MAX_LAPS, branch, is_nested, leaders, target
 from testbed.softswitch.program import Action, Field, Json
 from testbed.softswitch.scope import Scope
 from testbed.softswitch.source import Source
@@ -41,7 +43,10 @@ class Body:
         Raises:
             UnsupportedError: a primitive or an operand that this switch does not run.
         """
-        self._range(primitives, 0, len(primitives))
+        if is_nested(primitives, self._where):
+            self._range(primitives, 0, len(primitives))
+        else:
+            self._blocks(primitives)
 
     # -- control flow inside of an action --------------------------------------------------------------------------------
 
@@ -55,10 +60,7 @@ class Body:
                 self._dirtied.clear()
                 continue
             if primitive["op"] == "_jump":
-                target = self._target(primitive, 0)
-                if target < index + 1 or target > end:
-                    raise UnsupportedError("a jump that is not an if", self._where)
-                index = target
+                index = target(primitive, self._where, len(primitives))
                 continue
             self._primitive(primitive)
             if primitive["op"] == "exit":
@@ -66,15 +68,11 @@ class Body:
             index += 1
 
     def _branch(self, primitives: Sequence[Json], index: int, end: int) -> int:
-        """An if: `_jump_if_zero` to the else part, which a `_jump` at the end of the then part leaps over."""
-        middle = self._target(primitives[index], 1)
-        if not index < middle <= end:
-            raise UnsupportedError("a jump that is not an if", self._where)
+        found = branch(primitives, index, end, self._where)
+        if found is None:
+            raise AssertionError("is_nested has looked at all branches")
+        middle, after = found
         condition = self._expressions.condition(primitives[index]["parameters"][0])
-        last = primitives[middle - 1]
-        after = self._target(last, 0) if last["op"] == "_jump" and middle - 1 > index else middle
-        if not middle <= after <= end:
-            raise UnsupportedError("a jump that is not an if", self._where)
         with self._source.block(f"if {condition}:"):
             self._range(primitives, index + 1, middle - 1 if after > middle else middle)
         if after > middle:
@@ -82,9 +80,40 @@ class Body:
                 self._range(primitives, middle, after)
         return after
 
-    @staticmethod
-    def _target(primitive: Json, parameter: int) -> int:
-        return int(primitive["parameters"][parameter]["value"], 16)
+    def _blocks(self, primitives: Sequence[Json]) -> None:
+        """Jumps that are not ifs: blocks in a loop, each under an if on its number."""
+        starts = leaders(primitives, self._where)
+        self._source.line("block = laps = 0")
+        with self._source.block("while 1:"):
+            for start, end in pairwise([*starts, len(primitives)]):
+                with self._source.block(f"if block == {start}:"):
+                    self._block(primitives, start, end)
+            self._source.line("break")
+        if any(primitive["op"] == "exit" for primitive in primitives):
+            self._source.line("if ended: break")
+
+    def _block(self, primitives: Sequence[Json], start: int, end: int) -> None:
+        self._dirtied.clear()
+        for primitive in primitives[start : end - 1]:
+            self._primitive(primitive)
+        last = primitives[end - 1]
+        if last["op"] == "_jump_if_zero":
+            with self._source.block(f"if {self._expressions.condition(last['parameters'][0])}:"):
+                self._source.line(f"block = {end}")
+            with self._source.block("else:"):
+                self._jump(target(last, self._where, len(primitives)), start)
+        elif last["op"] == "_jump":
+            self._jump(target(last, self._where, len(primitives)), start)
+        else:
+            self._primitive(last)
+            self._source.line(f"block = {end}")
+
+    def _jump(self, place: int, start: int) -> None:
+        self._source.line(f"block = {place}")
+        if place <= start:
+            self._source.line("laps += 1")
+            self._source.line(f"if laps > {MAX_LAPS}: break")
+            self._source.line("continue")
 
     def _primitive(self, primitive: Json) -> None:
         name = primitive["op"]

@@ -8,7 +8,8 @@ from finsy.proto import p4i
 from testbed.softswitch.compiler import Compiled
 from testbed.softswitch.digest_types import digest_schema
 from testbed.softswitch.errors import ArtefactError, UnsupportedError
-from testbed.softswitch.program import Program
+from testbed.softswitch.profiles import Profile
+from testbed.softswitch.program import ActionProfile, Program
 from testbed.softswitch.program import Table as TableProgram
 from testbed.softswitch.schema import (
     ActionRef,
@@ -59,7 +60,11 @@ def bind(info: p4i.P4Info, compiled: Compiled) -> Schema:
     """
     check_supported(info)
     program = compiled.program
-    hidden = {name for name, table in program.tables.items() if table.keys} - visible_tables(info)
+    # A switch on an expression becomes a table of p4c's own, with constant entries.
+    controlled = {
+        n for n, table in program.tables.items() if table.keys and not (table.entries and table.default_const)
+    }
+    hidden = controlled - visible_tables(info)
     if hidden:
         raise ArtefactError(
             f"the program has the table {min(hidden)}, which the P4Info does not know: they do not belong together"
@@ -106,7 +111,7 @@ def _table(info: p4i.P4Info, item: p4i.Table, compiled: Compiled, profiles: dict
     fields = _fields(item, spec)
     actions = _actions(info, item, spec)
     counter, meter = _direct(info, item, spec)
-    if item.size and item.size != spec.size and not spec.entries:
+    if item.size and item.size != spec.size and spec.keys and not spec.entries:
         raise ArtefactError(f"table {name}: {item.size} entries in the P4Info, {spec.size} in the program")
     if item.is_const_table is False and not item.has_initial_entries and spec.entries:
         raise ArtefactError(f"table {name}: the program brings entries of its own, the P4Info says there are none")
@@ -134,6 +139,9 @@ def _table(info: p4i.P4Info, item: p4i.Table, compiled: Compiled, profiles: dict
 def _profile(info: p4i.P4Info, item: p4i.ActionProfile, program: Program, compiled: Compiled) -> ProfileSchema:
     name = item.preamble.name
     spec = program.profiles.get(name)
+    if spec is None and not item.table_ids:  # p4c leaves out what no table uses
+        spec = ActionProfile(name, item.size, "" if item.with_selector else None, ())
+        compiled.profiles[name] = Profile(name)
     if spec is None:
         raise ArtefactError(
             f"the P4Info has the action profile {name}, which the program does not: they do not belong together"
@@ -178,13 +186,14 @@ def _value_set(item: p4i.ValueSet, compiled: Compiled) -> ValueSetSchema:
     return ValueSetSchema(item.preamble.id, item.preamble.alias or name, fields, item.size, values)
 
 
-def _match_field(match: p4i.MatchField, where: str) -> MatchField:
+def _match_field(match: p4i.MatchField, where: str, untyped: int = 0) -> MatchField:
+    """A field of a key; one of type error has no width in the P4Info: it takes that of the program."""
     kind = _KINDS.get(match.match_type)
     if kind is None or (match.type_name.name and not match.bitwidth):
         raise UnsupportedError(
             f"the match field {match.name} ({match.type_name.name or match.other_match_type})", where
         )
-    return MatchField(match.id, match.name, match.bitwidth, kind)
+    return MatchField(match.id, match.name, match.bitwidth or untyped, kind)
 
 
 def _fields(item: p4i.Table, spec: TableProgram) -> tuple[MatchField, ...]:
@@ -195,7 +204,7 @@ def _fields(item: p4i.Table, spec: TableProgram) -> tuple[MatchField, ...]:
         )
     fields = []
     for match, key in zip(item.match_fields, spec.keys, strict=True):
-        field = _match_field(match, where)
+        field = _match_field(match, where, key.width)
         if ("ternary" if field.kind == "optional" else field.kind) != key.kind or field.width != key.width:
             raise ArtefactError(
                 f"{where}: the field {match.name} is {field.kind}, {match.bitwidth} bits in the P4Info;"

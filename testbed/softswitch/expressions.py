@@ -237,6 +237,9 @@ class Expressions:
         while node.get("type") == "expression" or "op" not in node:
             if node.get("type") == "header":
                 return (node["value"],), "0"
+            if node.get("type") == "stack_field" and node["value"][1] == "last":
+                stack = node["value"][0]
+                return self.scope.program.stacks[stack], f"{self.scope.next(stack)} - 1"
             node = node["value"]
         if node["op"] != "dereference_header_stack":
             raise UnsupportedError(f"a header given by {node['op']!r}", self.where)

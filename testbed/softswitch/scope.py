@@ -203,4 +203,4 @@ class Scope:
         value: Any = parameter
         while isinstance(value, dict):
             value = value["left"] if value.get("op") == "dereference_header_stack" else value["value"]
-        return str(value)
+        return str(value[0] if isinstance(value, list) else value)  # a list: the last element of a stack

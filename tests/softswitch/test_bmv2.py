@@ -202,3 +202,29 @@ def test_selectors(reference: Reference, updates: list[p4r.Update]) -> None:
         for source in range(0, 400, 17)
     ]
     compare(reference, "selectors", updates, packets)
+
+
+def test_variable(reference: Reference) -> None:
+    dice = random.Random(4)
+    packets = []
+    for _ in range(PACKETS):
+        kind = dice.choice([1, 1, 2, 2, 2, 3, 9, 10])
+        start = bytes([kind, dice.choice([0x12, 0x34, 0x21])])
+        if kind == 1:
+            length = dice.choice([0, 1, 4, 20, 21, 40])
+            body = bytes([dice.choice([1, 8, 9]), length]) + dice.randbytes(min(length, 30) + 6)
+        else:
+            pieces = [(dice.choice([1, 6, 7, 7]), dice.choice([0, 1, 8, 8])) for _ in range(dice.randrange(5))]
+            body = b"".join(bytes([tag, octets]) + dice.randbytes(octets) for tag, octets in pieces) + b"\0"
+        packets.append((start + body).ljust(14, b"\0") + dice.randbytes(dice.randrange(4)))
+    compare(reference, "variable", [], packets)  # BMv2 cannot write value sets by P4Runtime
+
+
+def test_hashes(reference: Reference) -> None:
+    dice = random.Random(5)
+    packets = [
+        bytes([what, 0, 0]) + dice.randbytes(11) + bytes(4) + dice.randbytes(dice.randrange(9))
+        for _ in range(PACKETS // 10)
+        for what in range(1, 14)
+    ]
+    compare(reference, "hashes", [], packets)
