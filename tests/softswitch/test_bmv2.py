@@ -216,7 +216,7 @@ def test_variable(reference: Reference) -> None:
         else:
             pieces = [(dice.choice([1, 6, 7, 7]), dice.choice([0, 1, 8, 8])) for _ in range(dice.randrange(5))]
             body = b"".join(bytes([tag, octets]) + dice.randbytes(octets) for tag, octets in pieces) + b"\0"
-        packets.append((start + body).ljust(14, b"\0") + dice.randbytes(dice.randrange(4)))
+        packets.append((start + body).ljust(26, b"\0") + dice.randbytes(dice.randrange(4)))
     compare(reference, "variable", [], packets)  # BMv2 cannot write value sets by P4Runtime
 
 
