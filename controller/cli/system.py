@@ -11,7 +11,7 @@ from controller.cli.options import DEFAULT_URL, JsonOption, UrlOption, WatchOpti
 from controller.cli.output import make_table, present, show_json
 
 drain_app = typer.Typer(cls=DefaultGroup, help="Send all nodes to other home agents (RFC 5142).")
-topology_app = typer.Typer(cls=DefaultGroup, help="The network around the switches.")
+network_app = typer.Typer(cls=DefaultGroup, help="The network as the controller sees it now.")
 
 
 def health(url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False, watch: WatchOption = False) -> None:
@@ -116,8 +116,8 @@ def _drain(found: dict[str, Any]) -> RenderableType:
 # The network
 
 
-@topology_app.command("live")
-def live(url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False, watch: WatchOption = False) -> None:
+@network_app.command("show")
+def show_network(url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False, watch: WatchOption = False) -> None:
     """Show the network as the controller sees it now: switches, links, the path of each binding."""
     with connect(url) as client:
         present(lambda: client.get("v1", "topology"), _topology, as_json=as_json, watch=watch)

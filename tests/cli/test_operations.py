@@ -117,9 +117,9 @@ def test_the_audit_log_and_the_topology(mcoa: Callable[..., Any], url: str) -> N
     lines = ok(mcoa("audit-log", "--url", url)).splitlines()
     assert lines[1].split()[:2] == ["2", "2001-09-09T01:46:40"]
     assert lines[1].endswith("bid: 1 -> 2")
-    shown = ok(mcoa("topology", "--url", url))
+    shown = ok(mcoa("network", "--url", url))
     assert "s1 > wifi" in shown
-    assert json.loads(ok(mcoa("topology", "--url", url, "--json")))["name"] == "three-access"
+    assert json.loads(ok(mcoa("network", "--url", url, "--json")))["name"] == "three-access"
     reloaded = ok(mcoa("reload", "--url", url))
     assert reloaded.splitlines()[1] == "northbound.listen: takes effect at the next start"
 
