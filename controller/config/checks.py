@@ -10,6 +10,7 @@ from controller.fabric.checks import overlap
 from controller.fabric.paths import home_ports
 from controller.fabric.topology import Topology
 from controller.mobility.address import Address, Ipv4Address, Prefix, format_address, format_ipv4
+from controller.southbound.targets import TARGETS
 
 Location: TypeAlias = tuple[str | int, ...]
 Finding: TypeAlias = tuple[Location, str]
@@ -148,6 +149,10 @@ def check_topology(config: ConfigFile, topology: Topology) -> Iterator[Finding]:
                 ("switch", position, "name"),
                 f"the topology {topology.name!r} has no switch {section.name!r}: {names}",
             )
+    for position, section in enumerate(config.switch):
+        kind = section.target or (known.target if (known := topology.switches.get(section.name)) else None)
+        if section.role and kind is not None and kind in TARGETS and not TARGETS[kind].roles:
+            yield ("switch", position, "role"), f"{section.name} is of kind {kind}, which knows no roles: leave it out"
     addresses: dict[str, str] = {}
     for switch in controlled_switches(config, topology):
         if str(switch.address) in addresses:

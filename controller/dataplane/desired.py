@@ -256,7 +256,7 @@ class DesiredState:
             if change is None:
                 continue
             self._busy.discard(change.home_address)
-            self._leaving.subtract(change.plan.deletions())
+            self._left(change)
             entries = self._nodes.get(change.home_address, _NOBODY).entries
             self._confirmed.update(filter(_is_shared, entries))
             if change.plan.break_:
@@ -281,7 +281,7 @@ class DesiredState:
         """
         (number,) = failed.numbers
         change = self._pending.pop(number)
-        self._leaving.subtract(change.plan.deletions())
+        self._left(change)
         self._inherited.pop(number, None)
         unwritten = {update.entry.key for stage in failed.now[reached + 1 :] for update in stage}
         inserted = {update.entry.key for stage in failed.now for update in stage if update.op is Op.INSERT}
@@ -407,7 +407,8 @@ class DesiredState:
         if to.record is None and not to.policies:
             del self._nodes[home_address]
         self._drop_holds(home_address, old, to)
-        self._leaving.update(change.deletions())
+        for table, gone in change.deletions().items():
+            self._leaving[table] += gone
         self._pending[number] = _Change(home_address, old, change, tuple(old_paths))
         self._busy.add(home_address)
         return change
@@ -421,25 +422,33 @@ class DesiredState:
         if left.record is not None and entered.record is None:
             self.ids.nodes.drop(home_address, home_address)
 
+    def _left(self, change: _Change) -> None:
+        """Count what a change deletes at once as gone."""
+        for table, gone in change.plan.deletions().items():
+            self._leaving[table] -= gone
+
     def _let_go(self, number: int, change: _Change) -> None:
         for path in change.paths:
             self.ids.paths.drop(path, number)
         self.ids.nodes.drop(change.home_address, number)
 
     def _refuse_conflicts(self, home_address: Address, old: _Node, entries: Mapping[EntryKey, Entry]) -> None:
-        who = format_address(home_address)
         for key in entries:
             if key in self._wanted and key not in old.entries and not _is_shared(key):
+                who = format_address(home_address)
                 raise ConflictError(f"{who} wants {key[0]} {key[1]}, which belongs to another node")
             if key[0] in _PREFIX_TABLES and any(
                 key in change.before.entries and change.home_address != home_address
                 for change in self._pending.values()
             ):
+                who = format_address(home_address)
                 raise ConflictError(f"{who} wants {key[0]} {key[1]}, which another node may yet get back")
 
     def _refuse_overflow(self, entries: Mapping[EntryKey, Entry]) -> None:
         """Refuse what would not fit: new entries come before old ones go."""
-        new = Counter(key[0] for key in entries if key not in self._wanted and key not in self._lingering)
+        if not self._capacity:
+            return
+        new = Counter([key[0] for key in entries if key not in self._wanted and key not in self._lingering])
         for table, count_ in new.items():
             room = self._capacity.get(table)
             if room is not None and self.used(table) + count_ > room:

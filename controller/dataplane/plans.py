@@ -15,8 +15,7 @@ with the decapsulation of that end: a handover is one Write. Should the switch c
 the new path a moment before its own may; it sends none that way before the acknowledgement, which waits for both.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, TypeAlias
@@ -105,9 +104,13 @@ class Plan:
             for stage in stages:
                 yield from stage
 
-    def deletions(self) -> Counter[str]:
+    def deletions(self) -> Mapping[str, int]:
         """Return how many entries of each table are deleted now."""
-        return Counter(update.entry.table for stage in self.now for update in stage if update.op is Op.DELETE)
+        found: dict[str, int] = {}
+        for stage in self.now[Step.DETACH :]:  # before that there are none
+            for update in stage:
+                found[update.entry.table] = found.get(update.entry.table, 0) + 1
+        return found
 
     def touches(self, keys: Iterable[EntryKey]) -> bool:
         """Tell whether any of these entries is one that the plan writes now: whose plan was it that a switch refused?"""

@@ -56,6 +56,7 @@ class SwitchSession:
 
     Raises:
         ArtefactError: the program is not built for this kind of switch.
+        ValueError: a role is asked for, and this kind of switch knows none.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class SwitchSession:
                 f"{options.name} is of kind {options.target.name} and takes {options.target.config_format}, "
                 f"but the program is built as {artefacts.config_format}"
             )
+        if options.role and not options.target.roles:
+            raise ValueError(f"{options.name} is of kind {options.target.name}, which knows no roles: ask for none")
         self.options = options
         self.state = SessionState.STOPPED
         self.last_error: str | None = None
