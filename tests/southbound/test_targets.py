@@ -1,5 +1,7 @@
 """Kinds of switch as data, and what each takes as device configuration."""
 
+from typing import Any
+
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
@@ -31,7 +33,7 @@ def test_stratum_reads_what_is_packed_for_it() -> None:
     pool.Add(file)
     packed = message_factory.GetMessageClass(pool.FindMessageTypeByName("t.BfPipelineConfig"))
     big = bytes(range(256)) * 300
-    message = packed.FromString(pack("tofino", "home_agent", {BF_RUNTIME: b"{}", CONTEXT: b"[]", BINARY: big}))
+    message: Any = packed.FromString(pack("tofino", "home_agent", {BF_RUNTIME: b"{}", CONTEXT: b"[]", BINARY: big}))
     assert (message.p4_name, message.bfruntime_info) == ("home_agent", b"{}")
     (only,) = message.profiles
     assert (only.profile_name, only.context, only.binary, list(only.pipe_scope)) == ("pipe", b"[]", big, [])
