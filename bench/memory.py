@@ -61,4 +61,4 @@ def memory(settings: Settings) -> Results:
 
 if __name__ == "__main__":
     fill(int(sys.argv[1]))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    sys.stdout.write(f"{_highest()}\n")
