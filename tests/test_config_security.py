@@ -87,6 +87,12 @@ def test_auth(path: Path) -> None:
     )
 
 
+def test_bids_may_count_for_themselves(path: Path) -> None:
+    for security in ("", AUTH, ESP):
+        settings = parse(path, node(security + "\nper_bid_sequences = true"))
+        assert settings.home_agent_config().nodes[HOA].per_bid_sequences
+
+
 def test_esp(path: Path) -> None:
     inbound, outbound = Key.from_hex(LONG), Key.from_hex(OTHER)
     assert policy(parse(path, node(ESP))) == EspPolicy(EspAssociation(4096, inbound), EspAssociation(4097, outbound))
@@ -154,6 +160,16 @@ def test_settings_show_no_key(path: Path) -> None:
         (AUTH + f'\naaa_key = "{OTHER}"\naaa_key_file = "k"', "aaa_key", "either aaa_key or aaa_key_file"),
         (AUTH + f'\naaa_key = "{OTHER[:16]}"', "security", "8 octets; RFC 4285 needs at least 16"),
         (AUTH + "\ntimestamps = 1", "timestamps", "valid boolean"),
+        (
+            AUTH + "\ntimestamps = false\nper_bid_sequences = true",
+            "per_bid_sequences",
+            "needs protection against replays",
+        ),
+        (
+            ESP + "\nreplay_window = 0\nper_bid_sequences = true",
+            "per_bid_sequences",
+            "needs protection against replays",
+        ),
         (ESP + "\ntimestamps = false", "timestamps", "does not go with security = 'esp'"),
         (ESP + '\nmn_id = "mn1@example.com"', "mn_id", "does not go with security = 'esp'"),
     ],

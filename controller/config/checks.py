@@ -94,6 +94,9 @@ def _nodes(config: ConfigFile) -> Iterator[Finding]:
             ipv4.setdefault(node.home_ipv4, position)
             if node.home_ipv4 == config.home_agent.ipv4:
                 yield place, f"{text} is the address of the home agent"
+        if node.per_bid_sequences and (node.timestamps is False or node.replay_window == 0):
+            reason = "needs protection against replays: leave timestamps on, or replay_window above 0"
+            yield ("node", position, "per_bid_sequences"), reason
         if node.prefixes and not node.mobile_router:
             yield ("node", position, "prefixes"), "only a mobile router has prefixes: set mobile_router = true"
 

@@ -131,6 +131,7 @@ class Settings:
             mobile_router=node.mobile_router,
             flows=node.flows,
             max_flows=node.max_flows,
+            per_bid_sequences=node.per_bid_sequences,
             security=self.security.get(node.home_address, NO_SECURITY),
         )
 

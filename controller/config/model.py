@@ -160,6 +160,9 @@ class NodeSection(_Section):
     """Whether it may signal flow bindings (RFC 6089)."""
     max_flows: Annotated[int, Field(ge=1, le=1024)] = 32
     """Most flow bindings it may have at a time."""
+    per_bid_sequences: bool = False
+    """Whether each of its BIDs has a sequence number of its own, as implementations of the drafts of RFC 5648 have it. With `auth` or
+    `esp` only while replays are found without them."""
     prefixes: list[PrefixField] = []
     """Mobile network prefixes that it may register (RFC 3963); only with `mobile_router`."""
     mobile_router: bool = False

@@ -40,10 +40,10 @@ class BindingCache:
             self._records[home_address] = record
             self.arm(record)
 
-    def note_sequence(self, record: NodeRecord, sequence: int) -> None:
-        """Remember a sequence number that counts, though nothing else of the record changes."""
-        if record.sequence != sequence:
-            self._records[record.home_address] = replace(record, sequence=sequence)
+    def note_sequence(self, record: NodeRecord, sequence: int, sequences: tuple[tuple[int, int], ...]) -> None:
+        """Remember a sequence number that counts, and those of single BIDs, though nothing else of the record changes."""
+        if record.sequence != sequence or record.sequences != sequences:
+            self._records[record.home_address] = replace(record, sequence=sequence, sequences=sequences)
 
     # Time
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from controller.mobility.address import Address, is_routable_unicast
 from controller.mobility.events import DropReason, Event
-from controller.mobility.model import NO_BID, Binding, NodeRecord
+from controller.mobility.model import NO_BID, Binding, NodeRecord, is_newer
 from controller.mobility.nonces import Nonces
 from controller.mobility.outlet import Outlet
 from controller.mobility.parts import Inbound, Part
@@ -24,7 +24,6 @@ from controller.mobility.return_routability import (
     management_key,
     sign,
 )
-from controller.mobility.rules import is_newer
 from controller.mobility.timing import Deadlines
 from controller.mobility.wire.codes import LIFETIME_UNIT, OptionType, Status, UpdateFlag
 from controller.mobility.wire.errors import WireError

@@ -287,7 +287,13 @@ def _record(request: Request, bindings: tuple[Binding, ...]) -> NodeRecord:
     old = request.record
     if not bindings:
         forget_at = request.now + TOMBSTONE_TIME
-        return NodeRecord(arrival.home_address, arrival.home_agent, arrival.update.sequence, forget_at=forget_at)
+        return NodeRecord(
+            arrival.home_address,
+            arrival.home_agent,
+            arrival.update.sequence,
+            forget_at=forget_at,
+            sequences=request.sequences,
+        )
     if request.removal and old is not None:
         prefixes, mobile_router, link_local = old.prefixes, old.mobile_router, old.link_local
     else:
@@ -300,6 +306,7 @@ def _record(request: Request, bindings: tuple[Binding, ...]) -> NodeRecord:
         prefixes,
         mobile_router,
         link_local=link_local,
+        sequences=request.sequences,
     )
 
 

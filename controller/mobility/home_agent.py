@@ -30,6 +30,7 @@ from controller.mobility.revocation import Revocations
 from controller.mobility.security.home_guard import HomeGuard
 from controller.mobility.security.policy import NO_SECURITY, SecurityContext
 from controller.mobility.tunnel_errors import Tunnels
+from controller.mobility.tunnel_ipv4 import ERRORS, Ipv4Tunnels
 from controller.mobility.wire.codes import IcmpType, Status, UpdateFlag
 from controller.mobility.wire.control_messages import Heartbeat, RevocationAcknowledgement, RevocationTrigger
 from controller.mobility.wire.messages import BindingUpdate, CareOfTestInit, HomeTestInit
@@ -75,6 +76,7 @@ class HomeAgent:
             config.networks, self._times, outlet, record, random_bytes, protection=guard.protection
         )
         self._tunnels: Final = Tunnels(directory, outlet, record)
+        self._ipv4: Final = Ipv4Tunnels(config.ipv4, directory, outlet, record, self._tunnels)
         self._local: Final = LocalDelivery(outlet, record)
         self._revocations: Final = Revocations(outlet, record, guard.protection, self._registrar.take_back)
         self._entitlements: Final = Entitlements(
@@ -85,7 +87,9 @@ class HomeAgent:
         )
         self._parts: Final = tuple(self._all_parts())
         self._registrar.tell(self._parts)
-        desks = Desks(self._handlers(), self._overheard(), self._tunnels, self._local, self._registrar.reject_unproved)
+        desks = Desks(
+            self._handlers(), self._overheard(), self._tunnels, self._ipv4, self._local, self._registrar.reject_unproved
+        )
         self._reception: Final = Reception(config, directory, outlet, guard, desks, on_decoded)
 
     def _all_parts(self) -> Iterator[Part]:
@@ -100,10 +104,7 @@ class HomeAgent:
         """Return who takes what is for a home agent address."""
         table: dict[Topic, Handler] = {
             BindingUpdate: self._on_update,
-            IcmpType.DESTINATION_UNREACHABLE: self._tunnels.on_error,
-            IcmpType.PACKET_TOO_BIG: self._tunnels.on_error,
-            IcmpType.TIME_EXCEEDED: self._tunnels.on_error,
-            IcmpType.PARAMETER_PROBLEM: self._tunnels.on_error,
+            **dict.fromkeys(ERRORS, self._on_error),
             IcmpType.ECHO_REQUEST: self._local.on_echo,
             IcmpType.NEIGHBOR_SOLICITATION: self._registrar.home_link.on_solicitation,
             IcmpType.NEIGHBOR_ADVERTISEMENT: self._registrar.home_link.on_advertisement,
@@ -139,7 +140,7 @@ class HomeAgent:
                 part.restored(record)
 
     def receive(self, packet: bytes, now: float, *, link: LinkInfo | None = None) -> None:
-        """Take an IPv6 packet, without link-layer header, at time `now`. Nothing that a packet holds raises.
+        """Take a packet, without link-layer header, at time `now`: IPv6, or IPv4 for a node. Nothing that it holds raises.
 
         Args:
             packet: The packet; what follows its payload (Ethernet padding) is ignored. It is for a home agent address, was heard on
@@ -311,7 +312,7 @@ class HomeAgent:
         return self._registrar.proposed()
 
     def outbox(self) -> list[bytes]:
-        """Return the IPv6 packets to send, in order, once."""
+        """Return the packets to send, in order, once: IPv6, and errors about IPv4 packets in IPv4."""
         return self._outlet.take_packets()
 
     def link_outbox(self) -> list[LinkPacket]:
@@ -329,6 +330,10 @@ class HomeAgent:
     def record(self, home_address: Address) -> NodeRecord | None:
         """Return the record in force of a home address."""
         return self._cache.record(home_address)
+
+    def _on_error(self, inbound: Inbound) -> None:
+        if not self._ipv4.on_error(inbound):
+            self._tunnels.on_error(inbound)
 
     def _on_update(self, inbound: Inbound) -> None:
         update = inbound.packet.message

@@ -14,6 +14,11 @@ NO_BID = 0
 """The key of the one binding that was registered without a BID option (RFC 5648 reserves BID 0)."""
 
 
+def is_newer(sequence: int, last: int) -> bool:
+    """Tell whether a sequence number is after `last`, modulo 2**16 (RFC 6275 section 9.5.1)."""
+    return (last - sequence) & 0xFFFF > 0x8000
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
     """One binding cache entry: a care-of address under its binding identifier (RFC 5648 section 4.1)."""
@@ -55,6 +60,8 @@ class NodeRecord:
     """The L flag: the home agent also defends the link-local address with the same interface identifier."""
     flows: tuple[FlowEntry, ...] = ()
     """What the node signalled, in ascending order of FID-PRI (RFC 6089 section 5.3)."""
+    sequences: tuple[tuple[int, int], ...] = ()
+    """BIDs with the last number that each of them brought; only for a node whose BIDs count for themselves. It is not stored."""
 
     def binding(self, bid: int) -> Binding | None:
         """Return the binding of that BID, if there is one."""

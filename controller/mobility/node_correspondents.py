@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from controller.mobility.address import Address, is_routable_unicast
-from controller.mobility.model import NO_BID, Binding
+from controller.mobility.model import NO_BID, Binding, is_newer
 from controller.mobility.node_events import RouteLost, RouteOptimised
 from controller.mobility.node_identifiers import Identifiers
 from controller.mobility.node_outlet import NodeOutlet
@@ -24,7 +24,6 @@ from controller.mobility.node_peer import (
     Token,
 )
 from controller.mobility.return_routability import MAX_TOKEN_LIFETIME, is_genuine, management_key, sign
-from controller.mobility.rules import is_newer
 from controller.mobility.wire.codes import LIFETIME_UNIT, BindingErrorStatus, IcmpType, Protocol, Status, UpdateFlag
 from controller.mobility.wire.icmp import is_sound
 from controller.mobility.wire.messages import (

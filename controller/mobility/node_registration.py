@@ -26,13 +26,12 @@ from enum import StrEnum
 from typing import Final
 
 from controller.mobility.address import Address
-from controller.mobility.model import Binding
+from controller.mobility.model import Binding, is_newer
 from controller.mobility.node_agents import HomeAgents
 from controller.mobility.node_events import AtHome, HomeAgentChanged, Registered, RegistrationRefused, Removed
 from controller.mobility.node_intent import Intent
 from controller.mobility.node_outlet import NodeOutlet
 from controller.mobility.node_plan import MobileNodeConfig, Outstanding, Plan, PlanKind, build_update, next_plan
-from controller.mobility.rules import is_newer
 from controller.mobility.security.esp import SequenceExhaustedError
 from controller.mobility.security.node_guard import NodeGuard
 from controller.mobility.wire.codes import LIFETIME_UNIT, AcknowledgementFlag, Status

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from controller.mobility.address import IPV4_DUMMY, Address, Ipv4Address, Prefix
-from controller.mobility.security.policy import NO_SECURITY, SecurityPolicy
+from controller.mobility.security.policy import NO_SECURITY, AuthPolicy, EspPolicy, SecurityPolicy
 
 
 class LinkKind(StrEnum):
@@ -77,12 +77,25 @@ class NodeProvision:
     """It may signal flow bindings (RFC 6089); otherwise each of their options gets status 128."""
     max_flows: int = 32
     """Flow bindings at a time; the options of more get status 129."""
+    per_bid_sequences: bool = False
+    """Each of its BIDs has a sequence number of its own, as in the drafts of RFC 5648 up to 05; the RFC has one for the home address.
+
+    A replayed Binding Update of a BID that was forgotten would count as new, so the node's security has to find replays by itself.
+    """
     home_ipv4: Ipv4Address | None = None
     """An IPv4 home address, whose packets go where those of the home address go, inside of the same tunnels.
 
     It is provisioned and never signalled: the options of RFC 5555 are not read. Who drives the engine gives the switches their
     entries for it while the node has a binding.
     """
+
+    def __post_init__(self) -> None:
+        security = self.security
+        blind = (isinstance(security, AuthPolicy) and not security.timestamps) or (
+            isinstance(security, EspPolicy) and not security.replay_window
+        )
+        if self.per_bid_sequences and blind:
+            raise ValueError("per_bid_sequences needs protection against replays: timestamps, or a replay window")
 
 
 @dataclass(frozen=True, slots=True)

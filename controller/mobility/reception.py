@@ -9,13 +9,14 @@
 | for a home agent address | its handler, once proved |
 | neighbours, routers, discovery on a home link | its handler |
 | for a mobile node, handed up by a switch | the tunnels |
+| the same, IPv4 | the tunnels, as far as they carry IPv4 |
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from controller.mobility.address import UNSPECIFIED, Address
+from controller.mobility.address import UNSPECIFIED, Address, Ipv4Address
 from controller.mobility.events import DropReason
 from controller.mobility.limits import SourceLimiter
 from controller.mobility.local import LocalDelivery
@@ -25,6 +26,7 @@ from controller.mobility.provision import Directory, HomeAgentConfig
 from controller.mobility.reply import problem_report, unknown_message_report
 from controller.mobility.security.home_guard import PASSED, HomeGuard, Verdict
 from controller.mobility.tunnel_errors import Tunnels
+from controller.mobility.tunnel_ipv4 import Ipv4Tunnels, mapped
 from controller.mobility.wire.codes import Protocol, UpdateFlag
 from controller.mobility.wire.control_messages import Heartbeat, RevocationAcknowledgement, RevocationIndication
 from controller.mobility.wire.errors import WireError
@@ -41,6 +43,7 @@ class Desks:
     overheard: Mapping[Topic, Handler]
     """What is heard on a home link."""
     tunnels: Tunnels
+    ipv4: Ipv4Tunnels
     local: LocalDelivery
     reject: Callable[[Inbound, int], None]
     """Refuses a Binding Update that is not proved, with a status."""
@@ -83,7 +86,10 @@ class Reception:
         try:
             decoded = decode_packet(packet)
         except WireError as error:
-            self._refuse_malformed(packet, error, now)
+            if packet[:1] and packet[0] >> 4 == 4:
+                self._receive_ipv4(packet, now)
+            else:
+                self._refuse_malformed(packet, error, now)
             return
         if self._on_decoded is not None:
             self._on_decoded()
@@ -97,6 +103,13 @@ class Reception:
                 outlet.drop(DropReason.ROUTING_HEADER, decoded.source)
         else:
             self._receive_other(Inbound(decoded, packet, now, link))
+
+    def _receive_ipv4(self, packet: bytes, now: float) -> None:
+        source = mapped(Ipv4Address(packet[12:16]))
+        if self._sources.admits(source, now):
+            self._desks.ipv4.on_packet(packet, now)
+        else:
+            self._outlet.drop(DropReason.SOURCE_RATE, source)
 
     def _receive_ours(self, packet: bytes, decoded: Packet, now: float, link: LinkInfo | None) -> None:
         """Take a packet for a home agent address."""

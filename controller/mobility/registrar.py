@@ -31,7 +31,7 @@ from controller.mobility.draining import Draining
 from controller.mobility.events import Aborted, Committed, DropReason, Refused
 from controller.mobility.home_link import HomeLink
 from controller.mobility.limits import NO_WEIGHT, Weight
-from controller.mobility.model import Cause, NodeRecord, Transaction
+from controller.mobility.model import NO_BID, Cause, NodeRecord, Transaction, is_newer
 from controller.mobility.outlet import Outlet
 from controller.mobility.parts import Inbound, Part
 from controller.mobility.prefixes import PrefixTimes
@@ -39,10 +39,11 @@ from controller.mobility.provision import Directory, HomeAgentConfig
 from controller.mobility.reply import acknowledgement
 from controller.mobility.request import Arrival, in_force, read_request
 from controller.mobility.revocation import without
-from controller.mobility.rules import is_newer, judge
+from controller.mobility.rules import judge
 from controller.mobility.security.esp import SequenceExhaustedError
 from controller.mobility.wire.codes import Status
 from controller.mobility.wire.messages import BindingUpdate
+from controller.mobility.wire.options import BindingIdentifier
 
 WAITING_LIMIT: Final = 4
 """Different Binding Updates of one node that wait while another is carried out."""
@@ -161,7 +162,7 @@ class Registrar:
             verdict = Status.ADMINISTRATIVELY_PROHIBITED
         decision = decide(request) if verdict is None else Decision(verdict)
         if decision.record is None:
-            self._refuse(arrival, decision)
+            self._refuse(arrival, decision, request.last_sequence, request.sequences)
         elif len(self._in_flight) >= self._config.max_in_flight:
             self._outlet.drop(DropReason.IN_FLIGHT_FULL, arrival.source)
         else:
@@ -174,15 +175,21 @@ class Registrar:
                 self._probing[flight.transaction.number] = self._proposed.pop()
                 self.home_link.probe(flight.transaction.number, decision.record, now)
 
-    def _refuse(self, arrival: Arrival, decision: Decision) -> None:
-        """Answer with a status of 128 or more."""
+    def _refuse(
+        self,
+        arrival: Arrival,
+        decision: Decision,
+        last: int | None = None,
+        sequences: tuple[tuple[int, int], ...] = (),
+    ) -> None:
+        """Answer with a status of 128 or more; `last` is the number that was accepted last, `sequences` what to remember."""
         record = self._cache.record(arrival.home_address)
         sequence = arrival.update.sequence
-        if decision.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW and record is not None:
-            sequence = record.sequence  # RFC 6275 section 9.5.1: the last accepted one
+        if decision.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW and last is not None:
+            sequence = last  # RFC 6275 section 9.5.1
         elif record is not None and decision.status != Status.REGISTRATION_TYPE_CHANGE_DISALLOWED:
             # RFC 6275 section 9.5.1: a sequence number counts once it passed the checks, whatever policy says after.
-            self._cache.note_sequence(record, sequence)
+            self._cache.note_sequence(record, sequence, sequences)
         self._reject(arrival, decision, sequence)
 
     def _reject(self, arrival: Arrival, decision: Decision, sequence: int) -> None:
@@ -263,8 +270,7 @@ class Registrar:
         after = flight.transaction.after
         if flight.arrival is not None and after is not None:
             # A retransmission came meanwhile: its sequence number is the one that was accepted last.
-            sequence = flight.arrival.update.sequence
-            after = after if after.sequence == sequence else replace(after, sequence=sequence)
+            after = _with_newer(after, flight.arrival)
         self._cache.load.release(flight.reserved)
         before = self._cache.record(home_address)
         self._cache.put(home_address, after)
@@ -289,7 +295,9 @@ class Registrar:
         self._outlet.report(Aborted(flight.transaction, status))
         record = self._cache.record(home_address)
         if flight.arrival is not None:
-            self._refuse(flight.arrival, Decision(status))
+            after = flight.transaction.after
+            sequences = () if after is None else _with_newer(after, flight.arrival).sequences
+            self._refuse(flight.arrival, Decision(status), sequences=sequences)
             if record is not None:
                 self._cache.arm(record)
         elif record is not None:
@@ -321,3 +329,13 @@ class Registrar:
                 for left in waiting:
                     self.take(left, now)
                 return
+
+
+def _with_newer(record: NodeRecord, arrival: Arrival) -> NodeRecord:
+    """Return a record with the sequence number of the newest copy of the Binding Update that it comes from."""
+    old, new = record.sequence, arrival.update.sequence
+    if old == new:
+        return record
+    named = {option.bid for option in arrival.update.options if isinstance(option, BindingIdentifier)} or {NO_BID}
+    sequences = tuple((bid, new if bid in named and last == old else last) for bid, last in record.sequences)
+    return replace(record, sequence=new, sequences=sequences)

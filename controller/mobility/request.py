@@ -6,7 +6,7 @@ from typing import Final
 
 from controller.mobility.address import Address, Prefix
 from controller.mobility.limits import Weight
-from controller.mobility.model import NO_BID, NodeRecord
+from controller.mobility.model import NO_BID, NodeRecord, is_newer
 from controller.mobility.parts import Inbound, LinkInfo
 from controller.mobility.prefixes import PrefixTimes
 from controller.mobility.provision import Directory, HomeAgentConfig, HomeBinding, HomeNetwork, NodeProvision
@@ -31,6 +31,8 @@ _LINK_LOCAL: Final = int(UpdateFlag.LINK_LOCAL_COMPATIBILITY)
 _OWN_LINK_LAYER_ADDRESS: Final = 2
 """Option code of a mobile node's own link-layer address (RFC 5568 section 6.4.4)."""
 _MAC_LENGTH: Final = 6
+MAX_COUNTERS: Final = 64
+"""BIDs of a node whose own sequence numbers are remembered."""
 
 
 class RecordState(StrEnum):
@@ -185,6 +187,39 @@ class Request:
             return RequestKind.IDENTIFIED_REMOVAL  # RFC 5648 section 6.2: the O flag is ignored here
         # The O bit means "bulk" when P is set (RFC 6602); those never come here.
         return RequestKind.OVERWRITE if self.arrival.update.flags & _OVERWRITE else RequestKind.IDENTIFIED
+
+    @property
+    def counters(self) -> tuple[int, ...] | None:
+        """The BIDs whose sequence numbers count; None: there is one for the home address (RFC 5648 section 4.1)."""
+        if self.provision is None or not self.provision.per_bid_sequences:
+            return None
+        return tuple(dict.fromkeys(option.bid for option in self.identifiers)) or (NO_BID,)
+
+    @property
+    def last_sequence(self) -> int | None:
+        """The last number that was accepted, after which one has to be newer; None: any will do.
+
+        Of several BIDs that count for themselves it is one that forbids the number which came, if there is one.
+        """
+        record, counters = self.record, self.counters
+        if record is None or counters is None or not record.sequences:
+            # After a restart nothing is known of single BIDs; then the one number that was stored counts.
+            return None if record is None else record.sequence
+        known = dict(record.sequences)
+        numbers = [known[bid] for bid in counters if bid in known]
+        came = self.arrival.update.sequence
+        return next((last for last in numbers if not is_newer(came, last)), numbers[0] if numbers else None)
+
+    @property
+    def sequences(self) -> tuple[tuple[int, int], ...]:
+        """The numbers of single BIDs once this request counts; the newest are kept."""
+        if self.counters is None:
+            return ()
+        known = dict(self.record.sequences) if self.record is not None else {}
+        for bid in self.counters:
+            known.pop(bid, None)
+            known[bid] = self.arrival.update.sequence
+        return tuple(known.items())[-MAX_COUNTERS:]
 
     @property
     def granted(self) -> int:

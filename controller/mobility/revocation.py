@@ -168,4 +168,6 @@ def without(record: NodeRecord, bids: frozenset[int], forget_at: float) -> NodeR
     left = tuple(binding for binding in record.bindings if binding.bid not in bids)
     if left:
         return replace(record, bindings=left)
-    return NodeRecord(record.home_address, record.home_agent, record.sequence, forget_at=forget_at)
+    return NodeRecord(
+        record.home_address, record.home_agent, record.sequence, forget_at=forget_at, sequences=record.sequences
+    )

@@ -8,6 +8,7 @@ from typing import Final
 
 from controller.mobility.address import Address, Prefix, is_routable_unicast
 from controller.mobility.events import DropReason
+from controller.mobility.model import is_newer
 from controller.mobility.request import Request
 from controller.mobility.security.protection import InEsp
 from controller.mobility.wire.codes import Status
@@ -55,8 +56,8 @@ def nonce_indices_are_absent(request: Request) -> Verdict:
 
 def sequence_is_newer(request: Request) -> Verdict:
     """RFC 6275 section 9.5.1: newer modulo 2**16 than the last accepted; equal and 32768 behind are old."""
-    record = request.record
-    if record is None or is_newer(request.arrival.update.sequence, record.sequence):
+    last = request.last_sequence
+    if last is None or is_newer(request.arrival.update.sequence, last):
         return None
     return Status.SEQUENCE_NUMBER_OUT_OF_WINDOW
 
@@ -196,8 +197,3 @@ def judge(request: Request) -> Verdict:
         if verdict is not None:
             return verdict
     return None
-
-
-def is_newer(sequence: int, last: int) -> bool:
-    """Tell whether a sequence number is after `last`, modulo 2**16 (RFC 6275 section 9.5.1)."""
-    return (last - sequence) & 0xFFFF > 0x8000

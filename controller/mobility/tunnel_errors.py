@@ -172,7 +172,7 @@ class Tunnels(Part):
             return
         parameter = int.from_bytes(message[4:8])
         if message[0] == IcmpType.PACKET_TOO_BIG:
-            self._shrink(quoted.care_of, parameter, now)
+            self.shrink(quoted.care_of, parameter, now)
             if len_of(quoted.inner) > MINIMUM_MTU:
                 mtu = max(self.mtu(quoted.care_of, now), MINIMUM_MTU)
                 self._report(packet.destination, IcmpType.PACKET_TOO_BIG, 0, mtu, quoted.inner, now)
@@ -187,7 +187,8 @@ class Tunnels(Part):
                 now,
             )
 
-    def _shrink(self, care_of: Address, mtu: int, now: float) -> None:
+    def shrink(self, care_of: Address, mtu: int, now: float) -> None:
+        """Believe an error that says how long a packet to a care-of address may be, tunnel header included."""
         if care_of not in self._mtus and len(self._mtus) >= MAX_MTUS:
             del self._mtus[next(iter(self._mtus))]
         # RFC 8201 section 4: never less than what every link carries, and never more because of an error.

@@ -24,8 +24,8 @@ LOG: Final = logging.getLogger(__name__)
 MAX_BEHIND: Final = 64
 """Writes that an anchor outside of the quorum may have before it: more, and it starts over."""
 
-_ETHERNET_FROM_US: Final = bytes(12) + b"\x86\xdd"
-"""An Ethernet header without addresses: the switch's routing fills them in."""
+_ETHERNET_FROM_US: Final = {6: bytes(12) + b"\x86\xdd", 4: bytes(12) + b"\x08\x00"}
+"""Ethernet headers without addresses, by IP version: the switch's routing fills them in."""
 
 
 class Quorum(StrEnum):
@@ -198,8 +198,9 @@ class Anchors:
             session.restart(reason)
 
     def send(self, packet: bytes) -> None:
-        """Send an IPv6 packet by way of a switch in service, which routes it."""
+        """Send an IPv6 or IPv4 packet by way of a switch in service, which routes it."""
+        frame = _ETHERNET_FROM_US[packet[0] >> 4] + packet
         for session in self.in_service():
-            if session.packet_out(_ETHERNET_FROM_US + packet, routed=True):
+            if session.packet_out(frame, routed=True):
                 return
         self.unsent += 1

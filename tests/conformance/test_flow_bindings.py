@@ -6,13 +6,15 @@ from dataclasses import replace
 import pytest
 
 from conformance import requirement
+from conformance.dataplane import CELLULAR, CELLULAR_PORT, CN, CN_PORT, WIFI, WIFI_PORT, Switch
 from conformance.flows import FIRST_PORT, flow, flows_of, reference, selector, summary, udp
 from conformance.harness import COA1, COA2, COA3, HOA, Bed, make_config
-from conformance.packets import bid
+from conformance.packets import bid, checksum, ipv6
 from controller.mobility.address import Address
 from controller.mobility.flows import FlowEntry, FlowSelector, Span
 from controller.mobility.model import NodeRecord
 from controller.mobility.provision import NodeProvision
+from rig import Rig
 from steering import Seen, steered
 
 VIDEO = Seen(destination=int.from_bytes(HOA), protocol=17, destination_ports=5004)
@@ -188,12 +190,50 @@ def test_flow_13_what_no_flow_takes_goes_to_the_lowest_bid_priority(three: Bed) 
     assert steered(record(three), replace(VIDEO, protocol=58, destination_ports=0)) == 3
 
 
+def fragment(packet: bytes, start: int, end: int, *, identification: int = 7) -> bytes:
+    """Return a fragment of a packet without extension headers: octets of its payload, from a multiple of 8 on."""
+    piece = packet[40 + start : 40 + end]
+    more = 40 + end < len(packet)
+    head = struct.pack("!BBHI", packet[6], 0, start | more, identification)
+    return packet[:4] + struct.pack("!HB", 8 + len(piece), 44) + packet[7:40] + head + piece
+
+
+@pytest.fixture
+def video(bed: Bed, rig: Rig) -> Switch:
+    """WiFi is preferred; what goes to UDP port 5004 takes the cellular way, through a switch."""
+    options = (bid(1, WIFI, priority=10), bid(2, CELLULAR, priority=20))
+    bed.register(*options, flow(7, 1, reference(2), udp(5004)), source=WIFI)
+    return Switch(rig, bed)
+
+
 @requirement("FLOW-14")
-def test_flow_14_fragments_of_a_selected_flow_have_one_way(three: Bed) -> None:
-    """A switch keeps no state, so it takes no fragment for a port: all of them go one way, the preferred."""
-    three.register(bid(1), flow(7, 1, reference(1), udp(5004)), flow(8, 2, reference(2), udp()))
-    later = {steered(record(three), Seen(destination=VIDEO.destination, protocol=44)) for _ in range(3)}
-    assert later == {3}
+def test_flow_14_all_fragments_of_a_packet_take_one_way(video: Switch) -> None:
+    """A switch keeps no state of packets, so it reads ports of no fragment, the first one included: none is torn apart."""
+    packet = datagram(5004, 1000)
+    ((whole, _),) = video.send(CN_PORT, packet)
+    assert whole == CELLULAR_PORT
+    ways = [
+        video.send(CN_PORT, fragment(packet, start, end))
+        for start, end in ((0, 496), (496, 992), (992, 1008), (0, 8), (496, 992))
+    ]
+    assert [port for ((port, _),) in ways] == [WIFI_PORT] * 5
+
+
+@requirement("FLOW-14")
+def test_flow_14_a_selector_without_ports_takes_all_fragments(bed: Bed, rig: Rig) -> None:
+    source = selector(struct.pack("!I", 1 << 31) + CN)
+    options = (bid(1, WIFI, priority=10), bid(2, CELLULAR, priority=20))
+    bed.register(*options, flow(7, 1, reference(2), source), source=WIFI)
+    switch, packet = Switch(rig, bed), datagram(5004, 1000)
+    ways = [switch.send(CN_PORT, fragment(packet, start, end)) for start, end in ((0, 496), (496, 1008))]
+    assert [port for ((port, _),) in ways] == [CELLULAR_PORT] * 2
+
+
+def datagram(port: int, size: int) -> bytes:
+    """Return a UDP packet from the correspondent to the home address."""
+    head = struct.pack("!HHH", 4000, port, 8 + size)
+    value = checksum(CN, HOA, 17, head + bytes(2 + size))
+    return ipv6(CN, HOA, 17, head + struct.pack("!H", value) + bytes(size))
 
 
 @requirement("FLOW-15")

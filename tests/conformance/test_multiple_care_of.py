@@ -7,13 +7,16 @@ import pytest
 
 from conformance import requirement
 from conformance.correspondent import Peer, init
-from conformance.flows import flow, flows_of, reference, selector
+from conformance.dataplane import CELLULAR, CELLULAR_PORT, CN, CN_PORT, WIFI, WIFI_PORT, Switch
+from conformance.flows import flow, flows_of, reference, selector, summary
 from conformance.harness import A_H, COA1, COA2, COA3, HOA, HOA2, OVERWRITE, ROUTER, Bed, acks, make_config
 from conformance.packets import (
     IPV6,
+    Option,
     alternate,
     bid,
     ip,
+    ipv6,
     network,
     options_of,
     parse,
@@ -24,6 +27,7 @@ from controller.dataplane.planner import node_entries
 from controller.mobility.address import Address, Prefix
 from controller.mobility.model import NodeRecord
 from controller.mobility.provision import NodeProvision
+from rig import Rig
 from steering import Seen, numbered, steered
 
 
@@ -208,6 +212,51 @@ def test_there_is_no_interop_mode_with_a_sequence_number_for_each_bid(bed: Bed) 
     assert bed.register(bid(1, COA1), sequence=ack.sequence + 1).status == 0
 
 
+@pytest.fixture
+def independent() -> Bed:
+    """A node whose BIDs count for themselves, as implementations of the drafts up to 05 do."""
+    return Bed(make_config(NodeProvision(Address(HOA), per_bid_sequences=True)))
+
+
+@requirement("MC-22")
+def test_mc_22_each_bid_may_count_for_itself(independent: Bed) -> None:
+    for number, sequence in ((1, 44327), (2, 57486), (1, 44328), (3, 12), (2, 57487), (1, 44329)):
+        care_of = {1: COA1, 2: COA2, 3: COA3}[number]
+        ack = independent.register(bid(number, care_of), sequence=sequence)
+        assert (ack.status, ack.sequence) == (0, sequence)
+    assert independent.care_of() == {1: COA1, 2: COA2, 3: COA3}
+
+
+@requirement("MC-22")
+def test_mc_22_a_bid_that_repeats_itself_hears_its_own_number(independent: Bed) -> None:
+    independent.register(bid(1, COA1), sequence=44327)
+    independent.register(bid(2, COA2), sequence=57486)
+    for sequence in (44327, 44326, 44327 - 0x8000 & 0xFFFF):
+        ack = independent.register(bid(1, COA3), sequence=sequence)
+        assert (ack.status, ack.sequence) == (135, 44327)
+    assert independent.care_of() == {1: COA1, 2: COA2}
+    independent.register(bid(1), lifetime=0, sequence=44330)
+    assert independent.register(bid(1, COA3), sequence=44329).status == 135, "remembered though its binding is gone"
+
+
+@requirement("MC-22")
+def test_mc_22_in_bulk_every_named_bid_has_to_be_newer(independent: Bed) -> None:
+    independent.register(bid(1, COA1), sequence=100)
+    independent.register(bid(2, COA2), sequence=200)
+    ack = independent.register(bid(1), bid(2), sequence=150)
+    assert (ack.status, ack.sequence) == (135, 200)
+    assert independent.register(bid(1), bid(2), sequence=201).status == 0
+
+
+@requirement("MC-22")
+def test_mc_22_without_that_mode_the_number_to_go_on_from_is_told(bed: Bed) -> None:
+    bed.register(bid(1, COA1), sequence=44327)
+    bed.register(bid(2, COA2), sequence=57486)
+    ack = bed.register(bid(1, COA1), sequence=44328)
+    assert (ack.status, ack.sequence) == (135, 57486)
+    assert bed.register(bid(1, COA1), sequence=57487).status == 0
+
+
 @requirement("MC-23")
 def test_mc_23_bid_0_binds_nothing(bed: Bed) -> None:
     ack = bed.register(bid(1, COA1), bid(0, COA2))
@@ -253,13 +302,60 @@ def test_mc_28_a_bid_belongs_to_its_home_address(two: Bed) -> None:
     assert two.care_of()[1] == COA1
 
 
+def flows(count: int) -> list[bytes]:
+    """Return the first packets of that many TCP connections to the home address."""
+    return [
+        ipv6(CN, HOA, 6, struct.pack("!HHIIHHHH", 1024 + number, 80, 0, 0, 0x5002, 1024, 0, 0))
+        for number in range(count)
+    ]
+
+
+def ways(switch: Switch, packets: list[bytes]) -> list[int]:
+    """Return the port by which each packet left, the one that there is."""
+    return [port for packet in packets for port, _ in switch.send(CN_PORT, packet)]
+
+
 @requirement("MC-29")
-def test_mc_29_a_flow_stays_on_one_care_of_address(two: Bed) -> None:
-    packet = Seen(destination=int.from_bytes(HOA), protocol=6, source_ports=80, destination_ports=4000)
-    before = steered(record(two), packet)
-    two.register(bid(1), bid(2))
-    two.register(bid(3, COA3))
-    assert steered(record(two), packet) == before == 1
+def test_mc_29_a_flow_stays_on_one_care_of_address(bed: Bed, rig: Rig) -> None:
+    """Every connection has one way, whatever is refreshed, moved or added beside that way."""
+    packets = flows(20)
+    steps: list[tuple[Option, ...]] = [
+        (bid(1, WIFI), bid(2, CELLULAR)),
+        (bid(2),),
+        (bid(1), bid(2)),
+        (bid(2, COA2),),
+        (bid(3, COA3),),
+        (bid(1),),
+    ]
+    for step in steps:
+        bed.register(*step, source=WIFI)
+        rig.reset()
+        assert ways(Switch(rig, bed), packets) == [WIFI_PORT] * 20
+
+
+@requirement("MC-29")
+def test_mc_29_the_node_says_which_care_of_address_that_is(bed: Bed, rig: Rig) -> None:
+    """The mechanism that RFC 5648 section 3 leaves open is RFC 6089: the lowest BID-PRI, then the lowest BID."""
+    bed.register(bid(1, WIFI, priority=20), bid(2, CELLULAR, priority=10), source=WIFI)
+    assert ways(Switch(rig, bed), flows(20)) == [CELLULAR_PORT] * 20
+
+
+@requirement("MC-29")
+def test_mc_29_without_that_binding_any_other_serves(bed: Bed, rig: Rig) -> None:
+    """A look-up by the home address alone finds another one (RFC 5648 section 3)."""
+    bed.register(bid(1, WIFI), bid(2, CELLULAR), source=WIFI)
+    bed.register(bid(1), lifetime=0, source=CELLULAR)
+    assert ways(Switch(rig, bed), flows(20)) == [CELLULAR_PORT] * 20
+
+
+@requirement("MC-29")
+def test_mc_29_a_selected_flow_comes_back_when_its_binding_is_gone(bed: Bed, rig: Rig) -> None:
+    to_cellular = flow(7, 1, reference(2), selector(struct.pack("!I", 1 << 31 - 14) + b"\x06"))
+    bed.register(bid(1, WIFI), bid(2, CELLULAR), to_cellular, source=WIFI)
+    assert ways(Switch(rig, bed), flows(5)) == [CELLULAR_PORT] * 5
+    bed.register(bid(2), summary(7), lifetime=0, source=WIFI)
+    rig.reset()
+    assert ways(Switch(rig, bed), flows(5)) == [WIFI_PORT] * 5
 
 
 @requirement("MC-30")

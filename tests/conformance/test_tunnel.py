@@ -10,12 +10,13 @@ from conformance.dataplane import CELLULAR, CN, CN_PORT, HA, WIFI, WIFI_PORT, Sw
 from conformance.harness import COA1, COA2, HOA, ROUTER, Bed, make_config
 from conformance.packets import ICMPV6, IPV6, MOBILITY, Seen, checksum, icmp, ip, ipv6, mobility, network, parse
 from controller.dataplane.pipeline import DropReason
-from controller.mobility.address import Address, Prefix
+from controller.mobility.address import Address, Ipv4Address, Prefix
 from controller.mobility.provision import NodeProvision
 from rig import Rig
 
 UDP = 17
 ROUTER_ADDRESS = ip("2001:db8:ffff::1")
+HA_IPV4, HOA_IPV4, CN_IPV4 = bytes((198, 51, 100, 1)), bytes((198, 51, 100, 7)), bytes((203, 0, 113, 9))
 ECN = {"not": 0, "ect1": 1, "ect0": 2, "ce": 3}
 
 
@@ -137,6 +138,47 @@ def test_tun_05_packet_too_big_shrinks_the_tunnel(bound: Bed) -> None:
     assert inner.startswith(quoted)
     assert reported(bound.send(sized(1361)))[:3] == (2, 0, 1360)
     assert len(bound.send(sized(1360))) == 1
+
+
+def ipv4(length: int, *, df: bool = True) -> bytes:
+    """Return an IPv4 packet of that many octets from a correspondent to the node's IPv4 home address."""
+    head = (
+        struct.pack("!BBHHHBB", 0x45, 0, length, 1, 0x4000 if df else 0, 64, 17) + bytes(2) + bytes(CN_IPV4 + HOA_IPV4)
+    )
+    total = sum(struct.unpack("!10H", head))
+    value = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    return head[:10] + struct.pack("!H", value) + head[12:] + bytes(length - 20)
+
+
+@pytest.fixture
+def both() -> Bed:
+    """A node with an IPv4 home address is away."""
+    bed = Bed(make_config(NodeProvision(Address(HOA), home_ipv4=Ipv4Address(HOA_IPV4)), ipv4=Ipv4Address(HA_IPV4)))
+    bed.register(source=WIFI)
+    return bed
+
+
+@requirement("TUN-06")
+def test_tun_06_ipv4_that_must_not_be_fragmented_is_reported(both: Bed) -> None:
+    both.engine.receive(ipv4(1500), both.now)
+    (answer,) = both.engine.outbox()
+    assert (answer[0] >> 4, answer[9], answer[12:16], answer[16:20]) == (4, 1, HA_IPV4, CN_IPV4)
+    kind, code, _, unused, mtu = struct.unpack_from("!BBHHH", answer, 20)
+    assert (kind, code, unused, mtu) == (3, 4, 0, 1460), "the tunnel's MTU: 1500 less 40"
+    assert answer[28:] == ipv4(1500)[: len(answer) - 28]
+    assert not sum(struct.unpack(f"!{len(answer[20:]) // 2}H", answer[20:])) % 0xFFFF
+    both.engine.receive(ipv4(1460), both.now)
+    (outer,) = both.engine.outbox()
+    assert (outer[6], outer[8:24], outer[24:40], outer[56:60]) == (4, HA, WIFI, HOA_IPV4)
+
+
+@requirement("TUN-06")
+def test_tun_06_ipv4_that_may_be_fragmented_stays_whole_inside(both: Bed) -> None:
+    both.engine.receive(ipv4(1500, df=False), both.now)
+    pieces = both.engine.outbox()
+    assert [piece[6] for piece in pieces] == [44, 44]
+    inner = b"".join(piece[48:] for piece in pieces)
+    assert (len(inner), inner[8], inner[20:]) == (1500, 63, ipv4(1500)[20:])
 
 
 @requirement("TUN-07")

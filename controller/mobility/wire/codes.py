@@ -10,6 +10,7 @@ class Protocol(IntEnum):
     """IPv6 next header values (IANA protocol numbers) that this package meets."""
 
     HOP_BY_HOP = 0
+    IPV4 = 4
     IPV6 = 41
     ROUTING = 43
     FRAGMENT = 44

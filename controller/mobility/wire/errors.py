@@ -9,6 +9,8 @@ class Malformation(StrEnum):
     TRUNCATED = "truncated"
     """It ends before a length or a fixed part says."""
     NOT_IPV6 = "not_ipv6"
+    IPV4_HEADER = "ipv4_header"
+    """An IPv4 header whose lengths cannot be."""
     EXTENSION_HEADER = "extension_header"
     """An extension header that cannot be, or one option in it that must not be skipped."""
     FRAGMENT = "fragment"

@@ -303,8 +303,5 @@ PLANNED: Final[dict[str, str]] = {
 }
 """Groups without tests for now, and why."""
 
-MISSING: Final[dict[str, str]] = {
-    "MC-22": "no interop mode: independent counters of BIDs get 135 with the number to go on from",
-    "TUN-06": "IPv4 inside of a tunnel belongs to DSMIPv6 (RFC 5555), which is planned",
-}
+MISSING: Final[dict[str, str]] = {}
 """Single rows without a test, and why."""
