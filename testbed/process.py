@@ -89,7 +89,7 @@ class ControllerProcess:
             self._process.kill()
             await self._process.wait()
 
-    async def stop(self, patience: float = 5.0) -> int | None:
+    async def stop(self, patience: float = 30.0) -> int | None:
         """Ask the process to end (SIGTERM) and wait; kill it after `patience` seconds. Return its exit status."""
         client, self._client = self._client, None
         if client is not None:
