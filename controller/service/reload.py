@@ -119,10 +119,10 @@ class Reloader:
         self._provision([after[address] for address in changed], before)
         unproved = {address for address in changed if _is_new_proof(before.get(address), after[address])}
         everybody = _admission(old) != _admission(new)
-        reviewed = self._engine.review(now, None if everybody else removed | changed, unproved)
         self.settings = new
-        for listener in self._listeners:
+        for listener in self._listeners:  # one of them knows nodes that the file no longer names
             listener(new)
+        reviewed = self._engine.review(now, None if everybody else removed | changed, unproved)
         self._pump()
         done = Reloaded(
             added=len(changed - before.keys()),
