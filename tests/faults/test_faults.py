@@ -131,9 +131,10 @@ async def test_the_tables_are_right_again_and_no_packet_went_astray(seed: int, t
             await asyncio.gather(moving, return_exceptions=True)
             try:
                 took = await world.settle()
+                assert not world.wrong, world.wrong[0]
             except AssertionError as error:
+                _report(f"{seed}\t{fault.__name__}\tfailed\t{error}")
                 raise AssertionError(f"seed {seed}, after {fault.__name__}: {error}") from None
-            assert not world.wrong, f"seed {seed}, after {fault.__name__}: {world.wrong[0]}"
             _report(f"{seed}\t{fault.__name__}\t{took:.3f}\t{world.seen['tunnelled']}")
         assert world.seen["tunnelled"] > 0
 
