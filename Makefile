@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench faults fuzz conformance p4 clean setup
+.PHONY: demo test lint bench faults fuzz conformance p4 clean setup experiment
 
 setup: $(READY)
 
@@ -23,6 +23,10 @@ lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# Needs root: namespaces with real kernels. Writes experiment-out; docs/experiments.md says what it shows.
+experiment: $(READY)
+	$(BIN)/python -m testbed.experiment
 
 bench: $(READY)
 	$(BIN)/python -m bench
@@ -44,5 +48,5 @@ p4: $(READY)
 	$(BIN)/python p4src/compile.py
 
 clean:
-	rm -rf $(VENV) demo-out bench-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo-out bench-out experiment-out mininet-out scenario-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -188,13 +188,12 @@ class _Planner:
         )
 
     def _home_gateways(self) -> dict[str, tuple[str, str]]:
-        """Return for each home link the switch's link-local address there, and the prefix."""
-        found: dict[str, tuple[str, str]] = {}
-        for network in self._topology.home_networks:
-            ports = [one for one in self._topology.interfaces if one.port is not None and one.peer.node == network.link]
-            if network.link is not None and ports:
-                found[network.link] = (format_address(link_local(ports[0].mac)), str(network.prefix))
-        return found
+        """Return for each home link the home agent's address, which is the router there, and the prefix."""
+        return {
+            network.link: (format_address(network.home_agent), str(network.prefix))
+            for network in self._topology.home_networks
+            if network.link is not None
+        }
 
     # Links
 

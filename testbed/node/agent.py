@@ -11,11 +11,12 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, replace
+from typing import Any, Final
 
 from controller.mobility.address import Address, Prefix, format_address
 from controller.mobility.mobile_node import MobileNode, MobileNodeConfig
+from controller.mobility.model import NO_BID, Binding
 from controller.mobility.node_events import AtHome, Ignored, NodeEvent
 from controller.mobility.security.policy import SecurityContext
 from controller.mobility.wire.codes import Protocol
@@ -25,9 +26,6 @@ from testbed.node.config import NodeFile
 from testbed.node.netlink import InterfaceState, Netlink
 from testbed.node.sockets import Arrivals, Departures, Tunnel
 from testbed.node.uplink import Uplinks
-
-if TYPE_CHECKING:
-    from controller.mobility.model import Binding
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -276,13 +274,19 @@ class NodeAgent:
             self._send_signalling(packet)
         for event in self.engine.events():
             self._heard(event)
-        self._bindings = {binding.bid: binding for binding in self.engine.bindings}
-        self._uplinks.set_ways((flow.entry() for flow in self._config.flow), self._bindings.values())
+        # A binding without BID (RFC 6275) is that of the interface whose address it has.
+        bindings = ((self._bid_of(binding), binding) for binding in self.engine.bindings)
+        self._bindings = {bid: binding for bid, binding in bindings if bid is not None}
+        ways = [replace(binding, bid=bid) for bid, binding in self._bindings.items()]
+        self._uplinks.set_ways((flow.entry() for flow in self._config.flow), ways)
         if self._timer is not None:
             self._timer.cancel()
         due = self.engine.next_timer()
         self._timer = None if due is None else self._loop.call_at(due, self._wake)
         self._changed.set()
+
+    def _bid_of(self, binding: Binding) -> int | None:
+        return self._own.get(binding.care_of) if binding.bid == NO_BID else binding.bid
 
     def _send_signalling(self, packet: bytes) -> None:
         source = Address(packet[8:24])
@@ -359,7 +363,7 @@ class NodeAgent:
         outer = packet
         if not self._bindings[bid].at_home:
             try:
-                outer = self.engine.encapsulate(packet, bid)
+                outer = self.engine.encapsulate(packet, self._bindings[bid].bid)
             except WireError:  # from another address of this machine
                 self.counters["foreign_source"] += 1
                 return

@@ -43,7 +43,12 @@ def scenario(
         clear(out)
     except UnusableError as error:
         _fail(str(error))
-    document = run_private(what, network, switch, out)
+    try:
+        document = run_private(what, network, switch, out)
+    except (RuntimeError, OSError, TimeoutError) as error:  # ProcessError among them: something did not start
+        _fail(" ".join(str(error).split()), 1)
+    except asyncio.CancelledError:
+        _fail("stopped by SIGTERM", 128 + signal.SIGTERM)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
@@ -51,10 +56,10 @@ def scenario(
     raise typer.Exit(0 if document["verdict"] == "passed" else 1)
 
 
-def _fail(reason: str) -> NoReturn:
+def _fail(reason: str, code: int = 2) -> NoReturn:
     for line in reason.splitlines():
         typer.echo(f"mcoa scenario: {line}", err=True)
-    raise typer.Exit(2)
+    raise typer.Exit(code)
 
 
 def sample_scenarios() -> Path:
