@@ -396,8 +396,12 @@ class NodeAgent:
         binding, care_of = self._bindings.get(bid), self._care_of.get(bid)
         if binding is not None and binding.care_of == care_of:
             state = "registered"
+        elif care_of is None:
+            state = "down"
         else:
-            state = "down" if care_of is None else "pending"
+            # A node with one binding has it for its best interface; the others wait.
+            single = any(one.bid == NO_BID for one in self._bindings.values())
+            state = "standby" if single else "pending"
         return {
             "name": name,
             "bid": bid,

@@ -189,6 +189,8 @@ class Scenario(_Model):
     """More settings of the ``[controller]`` section."""
     open_networks: bool = False
     """Whether every home address may register."""
+    real_home_link: bool = False
+    """Whether the home agent answers on the home link for nodes that are away; otherwise nobody is ever there."""
     streams: Mapping[Name, Stream] = Field(default_factory=dict)
     downloads: Mapping[Name, Download] = Field(default_factory=dict)
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]

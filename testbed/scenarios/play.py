@@ -21,6 +21,7 @@ def world_options(
         credentials=make_credentials(topology),
         open_networks=scenario is not None and scenario.open_networks,
         extra={} if scenario is None else scenario.controller,
+        network={"link": "real"} if scenario is not None and scenario.real_home_link else {},
     )
     agents = {} if scenario is None else scenario.agents
     return WorldOptions(switch=switch, settings=settings, agents=agents, rest_port=rest_port, capture=capture)
