@@ -65,6 +65,8 @@ class ControllerSettings:
     """How mobile nodes prove themselves, by name; controller and node get the same. Others need not."""
     extra: Mapping[str, float] = field(default_factory=dict)
     """More keys of the ``[controller]`` section."""
+    openflow: str | None = None
+    """host:port where OpenFlow switches connect to; None: nowhere."""
     network: Mapping[str, str | bool | int] = field(default_factory=dict)
     """More keys of each home network, as in ``link = "real"``."""
 
@@ -138,6 +140,7 @@ def _lines(topology: Topology, rest: str, settings: ControllerSettings) -> list[
         "[northbound]",
         f'listen = "{rest}"',
         f'tokens = "{TOKENS}"',
+        *([] if settings.openflow is None else ["", "[openflow]", f'listen = "{settings.openflow}"']),
     ]
 
 

@@ -17,6 +17,7 @@ from controller.config.model import (
     NetworkSection,
     NodeSection,
     NorthboundSection,
+    OpenFlowSection,
 )
 from controller.config.security import Policies, read_policies
 from controller.config.switches import Switch, controlled_switches
@@ -68,6 +69,7 @@ class Settings:
     topology_file: Path
     topology: Topology
     northbound: NorthboundSection
+    openflow: OpenFlowSection = field(default_factory=OpenFlowSection)
     security: Policies = field(default_factory=dict)
     """By home address: how each node proves itself. Its keys show themselves nowhere."""
 
@@ -214,6 +216,7 @@ def parse_settings(text: str, path: Path) -> Settings:
         topology_file=topology_file,
         topology=topology,
         northbound=config.northbound,
+        openflow=config.openflow,
         security=policies,
     )
 

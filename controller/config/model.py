@@ -251,6 +251,13 @@ class NorthboundSection(_Section):
     """How many of them at once."""
 
 
+class OpenFlowSection(_Section):
+    """``[openflow]``: transit switches of kind ``openflow`` in the topology."""
+
+    listen: EndpointField = parse_endpoint("127.0.0.1:6653")
+    """host:port where they connect to."""
+
+
 class ConfigFile(_Section):
     """A whole configuration file."""
 
@@ -261,3 +268,4 @@ class ConfigFile(_Section):
     """The switches to control; none: every switch of the topology file."""
     topology: TopologySection
     northbound: NorthboundSection = NorthboundSection()
+    openflow: OpenFlowSection = OpenFlowSection()

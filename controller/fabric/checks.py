@@ -11,6 +11,7 @@ from controller.fabric.topology import (
     Endpoint,
     HomeNetwork,
     Kind,
+    OpenFlowSwitch,
     Station,
     Switch,
     Topology,
@@ -29,6 +30,7 @@ def check(topology: Topology) -> list[Finding]:
     found = [
         *_links(topology),
         *_switches(topology),
+        *_openflow(topology),
         *_home_networks(topology),
         *_addresses(topology),
         *_prefixes(topology),
@@ -49,7 +51,7 @@ def _links(topology: Topology) -> Iterator[Finding]:
             if node is None:
                 yield place, f"there is no node {end.node!r}: the nodes are {', '.join(topology.nodes)}"
                 continue
-            if isinstance(node, Switch):
+            if isinstance(node, Switch | OpenFlowSwitch):
                 yield from ((place, reason) for reason in _port_faults(end))
             key = (end.node, end.interface)
             if key in used:
@@ -77,6 +79,14 @@ def _switches(topology: Topology) -> Iterator[Finding]:
         servers.setdefault(switch.grpc, name)
 
 
+def _openflow(topology: Topology) -> Iterator[Finding]:
+    datapaths: dict[int, str] = {}
+    for name, node in topology.openflow.items():
+        if node.datapath_id in datapaths:
+            yield ("nodes", name, "datapath_id"), f"{node.datapath_id} is already that of {datapaths[node.datapath_id]}"
+        datapaths.setdefault(node.datapath_id, name)
+
+
 def _home_networks(topology: Topology) -> Iterator[Finding]:
     for position, network in enumerate(topology.home_networks):
         place = ("home_networks", position)
@@ -99,7 +109,7 @@ def _owned(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Address]
     for position, network in enumerate(topology.home_networks):
         yield ("home_networks", position, "home_agent"), network.home_agent
     for name, node in topology.nodes.items():
-        if isinstance(node, Switch):
+        if isinstance(node, Switch | OpenFlowSwitch):
             continue
         if isinstance(node, Station):
             for position, address in enumerate(node.addresses):
@@ -180,7 +190,9 @@ def _unlinked_settings(topology: Topology) -> Iterator[Finding]:
     linked = {(interface.node, interface.name) for interface in topology.interfaces}
     for name, node in topology.nodes.items():
         part, keys = (
-            ("ports", map(str, node.ports)) if isinstance(node, Switch) else ("interfaces", iter(node.interfaces))
+            ("ports", map(str, node.ports))
+            if isinstance(node, Switch | OpenFlowSwitch)
+            else ("interfaces", iter(node.interfaces))
         )
         for key in keys:
             if (name, key) not in linked:

@@ -17,7 +17,7 @@ from controller.dataplane import pipeline as p
 from controller.dataplane.doors import Door
 from controller.dataplane.entries import Entry, Lpm, Rate, Ternary
 from controller.fabric.fields import Mac
-from controller.fabric.topology import Interface, Kind, MobileNode, Switch, Topology
+from controller.fabric.topology import Interface, Kind, MobileNode, OpenFlowSwitch, Switch, Topology
 from controller.mobility.address import Address, Prefix
 from controller.mobility.discovery import anycast_address
 
@@ -45,7 +45,7 @@ _DISCOVERY_REQUEST: Final = 144
 """ICMPv6 type of a dynamic home agent address discovery request (RFC 6275 section 6.5)."""
 _NEIGHBOURS: Final = (134, 135, 136)
 """ICMPv6 types that the controller sees from a home link: Router Advertisement, Neighbor Solicitation and Advertisement."""
-_FORWARDERS: Final = frozenset({Kind.SWITCH, Kind.ACCESS_ROUTER})
+_FORWARDERS: Final = frozenset({Kind.SWITCH, Kind.OPENFLOW, Kind.ACCESS_ROUTER})
 
 
 class NoPathError(ValueError):
@@ -130,7 +130,7 @@ def groups(topology: Topology, switch: str, outage: Outage = NO_OUTAGE) -> dict[
         NoPathError: a destination is out of reach although everything works.
         KeyError: there is no such switch.
     """
-    if not isinstance(topology.nodes[switch], Switch):
+    if not isinstance(topology.nodes[switch], Switch | OpenFlowSwitch):
         raise KeyError(switch)
     others = Outage(outage.nodes - {switch}, outage.links)
     found = _groups(topology, switch, others)

@@ -28,6 +28,9 @@ class Kind(StrEnum):
     """What a node is."""
 
     SWITCH = "switch"
+    """A P4 switch."""
+    OPENFLOW = "openflow"
+    """A transit switch that is driven by OpenFlow 1.3, Open vSwitch say."""
     HOME_LINK = "home-link"
     CORRESPONDENT = "correspondent"
     ACCESS_ROUTER = "access-router"
@@ -92,6 +95,16 @@ class Switch(_Model):
     """Settings of ports by number; a port that is only named in a link needs none."""
 
 
+class OpenFlowSwitch(_Model):
+    """A transit switch that is driven by OpenFlow 1.3. It forwards as a router: each port has an Ethernet address of its own."""
+
+    kind: Literal[Kind.OPENFLOW]
+    datapath_id: Annotated[int, Field(ge=1, le=2**64 - 1)]
+    """By which it makes itself known to the controller."""
+    ports: Mapping[Annotated[int, Field(ge=1, le=MAX_PORT)], SwitchPort] = Field(default_factory=dict)
+    """Settings of ports by number; a port that is only named in a link needs none."""
+
+
 class Station(_Model):
     """A node that is no switch and does not move."""
 
@@ -112,7 +125,7 @@ class MobileNode(_Model):
     interfaces: Mapping[Name, InterfaceSettings] = Field(default_factory=dict)
 
 
-Node: TypeAlias = Annotated[Switch | Station | MobileNode, Field(discriminator="kind")]
+Node: TypeAlias = Annotated[Switch | OpenFlowSwitch | Station | MobileNode, Field(discriminator="kind")]
 
 
 class Endpoint(_Model):
@@ -184,6 +197,11 @@ class Topology(_Model):
         return {name: node for name, node in self.nodes.items() if isinstance(node, Switch)}
 
     @cached_property
+    def openflow(self) -> dict[str, OpenFlowSwitch]:
+        """The transit switches that are driven by OpenFlow, by name."""
+        return {name: node for name, node in self.nodes.items() if isinstance(node, OpenFlowSwitch)}
+
+    @cached_property
     def anchors(self) -> dict[str, Switch]:
         """The switches that carry tunnels, by name."""
         return {name: switch for name, switch in self.switches.items() if switch.role is Role.ANCHOR}
@@ -198,7 +216,7 @@ class Topology(_Model):
         """The mobile nodes by name."""
         return {name: node for name, node in self.nodes.items() if isinstance(node, MobileNode)}
 
-    def of_kind(self, kind: Kind) -> dict[str, Switch | Station | MobileNode]:
+    def of_kind(self, kind: Kind) -> dict[str, Switch | OpenFlowSwitch | Station | MobileNode]:
         """Return the nodes of one kind by name."""
         return {name: node for name, node in self.nodes.items() if node.kind == kind}
 
@@ -228,7 +246,7 @@ class Topology(_Model):
                 node = self.nodes[end.node]
                 settings: InterfaceSettings | None = None
                 port: int | None = None
-                if isinstance(node, Switch):
+                if isinstance(node, Switch | OpenFlowSwitch):
                     port = int(end.interface)
                     given = node.ports.get(port, SwitchPort()).mac
                 else:

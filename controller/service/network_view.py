@@ -6,7 +6,7 @@ from typing import Final
 import networkx as nx
 
 from controller.fabric.paths import graph
-from controller.fabric.topology import MobileNode, Switch, Topology
+from controller.fabric.topology import MobileNode, OpenFlowSwitch, Role, Switch, Topology
 from controller.mobility.address import Address, Prefix
 from controller.mobility.model import NodeRecord
 from controller.northbound.control import SwitchState
@@ -53,6 +53,8 @@ class NetworkView:
             return TopologyNode(name, node.kind, node.role, None if state is None else state.value)
         if isinstance(node, MobileNode):
             return TopologyNode(name, node.kind, addresses=(node.home_address,), prefixes=node.prefixes)
+        if isinstance(node, OpenFlowSwitch):
+            return TopologyNode(name, node.kind, Role.TRANSIT)
         return TopologyNode(name, node.kind, addresses=node.addresses, prefixes=node.prefixes)
 
     def _links(self, switches: Mapping[str, SwitchState]) -> Iterable[TopologyLink]:

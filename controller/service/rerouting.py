@@ -49,6 +49,8 @@ class Rerouter:
         self._sessions: dict[str, SwitchSession] = {}
         self._outage = Outage()
         self._lost_links: frozenset[int] = frozenset()
+        self._lost_nodes: frozenset[str] = frozenset()
+        self._listeners: Final[list[Callable[[Outage], None]]] = []
         self._deadlines: Final[dict[str, float]] = {}
         self._lost: Final[set[str]] = set()
         self._look: Final = asyncio.Event()
@@ -78,10 +80,15 @@ class Rerouter:
             self._deadlines[name] = asyncio.get_running_loop().time() + PATIENCE
         self._look.set()
 
-    def set_lost_links(self, links: frozenset[int]) -> None:
-        """Hear which links carry nothing, by their positions in the topology file."""
+    def set_lost_links(self, links: frozenset[int], nodes: frozenset[str] = frozenset()) -> None:
+        """Hear which links carry nothing, by their positions in the topology file, and which nodes without a session are lost."""
         self._lost_links = links
+        self._lost_nodes = nodes
         self._look.set()
+
+    def tell(self, listener: Callable[[Outage], None]) -> None:
+        """Have `listener` called with each outage that paths lead around from then on."""
+        self._listeners.append(listener)
 
     async def run(self) -> None:
         """Reroute whenever it has become necessary."""
@@ -93,7 +100,7 @@ class Rerouter:
                     del self._deadlines[name]
                     self._lost.add(name)
                     LOG.warning("%s is lost: paths lead around it", name)
-            outage = Outage(frozenset(self._lost), self._lost_links)
+            outage = Outage(self._lost_nodes | self._lost, self._lost_links)
             if outage != self._outage:
                 self._outage = outage
                 await self._reroute()
@@ -108,6 +115,8 @@ class Rerouter:
 
     async def _reroute(self) -> None:
         """Compute anew, and write what differs."""
+        for listener in self._listeners:
+            listener(self._outage)
         changes: list[tuple[SwitchSession, Plan]] = []
         for name, session in self._sessions.items():
             static = self._static(name, self._outage)

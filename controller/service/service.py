@@ -44,6 +44,7 @@ from controller.service.reload import Reloader
 from controller.service.rerouting import Rerouter, Static
 from controller.service.revoker import Revoker
 from controller.service.stages import Stopwatch, TimedWriter
+from controller.service.transit import Transit, TransitError, check_installed
 from controller.southbound.artefacts import ArtefactError, Artefacts, load
 from controller.southbound.journal import Journal, JournalError
 from controller.southbound.options import Foreign, SessionOptions, TlsFiles
@@ -109,6 +110,7 @@ class Service:
         self._stopwatch = Stopwatch()
         self._desired = DesiredState()
         self._rerouter = Rerouter(self._desired, partial(self._static, settings))
+        self._transit = self._make_transit(settings)
         self._anchors = Anchors(
             (self._session(settings, artefacts, name) for name in self._switch_names(settings)),
             self._desired.localised,
@@ -162,6 +164,23 @@ class Service:
                 raise ServiceError(f"{settings.topology_file}: {error}") from error
             self._desired.set_static(switch.name, static.entries, anchor=static.anchor, doors=static.doors)
         return [switch.name for switch in settings.switches]
+
+    def _make_transit(self, settings: Settings) -> Transit | None:
+        """Return what drives the OpenFlow switches of the topology, if it has any."""
+        if not settings.topology.openflow:
+            return None
+        try:
+            check_installed()
+        except TransitError as error:
+            raise ServiceError(f"{settings.topology_file}: {error}") from error
+        rerouter = self._rerouter
+        transit = Transit(
+            settings.topology,
+            str(settings.openflow.listen),
+            lambda nodes, links: rerouter.set_lost_links(links, nodes),
+        )
+        rerouter.tell(transit.lead_around)
+        return transit
 
     @staticmethod
     def _static(settings: Settings, switch: str, outage: Outage) -> Static:
@@ -251,19 +270,22 @@ class Service:
         sessions = [asyncio.create_task(one.run(), name=one.name) for one in self._anchors.sessions.values()]
         committing = asyncio.create_task(self._committer.run(), name="commit")
         rerouting = asyncio.create_task(self._rerouter.run(), name="reroute")
+        transit = [] if self._transit is None else [asyncio.create_task(self._transit.run(), name="openflow")]
         self._pump()
         reviewing = asyncio.create_task(self._review_suspects(), name="review")
         stopping = asyncio.create_task(stop.wait(), name="stop")
-        tasks = [*sessions, committing, rerouting]
+        tasks = [*sessions, committing, rerouting, *transit]
         # None of them ends by itself: one that does has failed, and a controller without it would lie about its work.
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         failed = [task for task in tasks if task.done()]
         self._feed.close()
         self._committer.stop()
         await asyncio.wait([committing])
-        for task in (*sessions, rerouting, stopping, reviewing, *self._reloading):
+        for task in (*sessions, rerouting, *transit, stopping, reviewing, *self._reloading):
             task.cancel()
-        await asyncio.gather(*sessions, rerouting, stopping, reviewing, *self._reloading, return_exceptions=True)
+        await asyncio.gather(
+            *sessions, rerouting, *transit, stopping, reviewing, *self._reloading, return_exceptions=True
+        )
         if self._timer is not None:
             self._timer.cancel()
         await self.northbound.stop()

@@ -5,7 +5,7 @@ Python only. Nothing here touches the machine.
 
 | node | becomes |
 |---|---|
-| switch | one interface for each port, in the core namespace, where switch processes and controller are too |
+| switch of either kind | one interface for each port, in the core namespace, where switch processes and controller are too |
 | access router | a namespace that forwards; what attaches to it is on one bridge |
 | home link | a namespace with a bridge that joins the switch, its own host and nodes that come home |
 | correspondent, host | a namespace with one interface |
@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from controller.fabric.fields import Mac, derived_mac, format_mac
-from controller.fabric.topology import Interface, Kind, MobileNode, Station, Switch, Topology
+from controller.fabric.fields import derived_mac, format_mac
+from controller.fabric.neighbours import link_local
+from controller.fabric.topology import Interface, Kind, MobileNode, OpenFlowSwitch, Station, Switch, Topology
 from controller.mobility.address import Address, Prefix, format_address
 
 BRIDGE: Final = "br0"
@@ -80,6 +81,7 @@ class Device:
     kind: str
     """``switch`` or ``openflow``."""
     device_id: int
+    """Of P4Runtime; of an OpenFlow switch, its datapath id."""
     ports: tuple[tuple[int, str, str], ...]
     """Number, interface in the core namespace, and its Ethernet address."""
 
@@ -132,13 +134,6 @@ class NetPlan:
         return asdict(self)
 
 
-def link_local(mac: Mac) -> Address:
-    """Return the link-local address that goes with an Ethernet address (RFC 4291 appendix A)."""
-    octets = mac.to_bytes(6)
-    identifier = bytes((octets[0] ^ 2,)) + octets[1:3] + b"\xff\xfe" + octets[3:]
-    return Address(b"\xfe\x80" + bytes(6) + identifier)
-
-
 def short(name: str) -> str:
     """Return a name that Linux takes for an interface: itself, or its beginning and a digest."""
     if len(name) <= _MAX_NAME:
@@ -170,7 +165,9 @@ class _Planner:
         for name in (*routers, *topology.of_kind(Kind.HOME_LINK)):
             if not self._attached(name):
                 self._air_port(name, RADIO)
-        hosts = tuple(self._host(name) for name in topology.nodes if name not in topology.switches)
+        hosts = tuple(
+            self._host(name) for name in topology.nodes if name not in {**topology.switches, **topology.openflow}
+        )
         gateways = {
             name: (format_address(node.addresses[0]), str(node.prefixes[0]))
             for name, node in routers.items()
@@ -235,13 +232,16 @@ class _Planner:
     # Nodes
 
     def _devices(self) -> Iterator[Device]:
-        for name, switch in self._topology.switches.items():
+        for name, node in self._topology.nodes.items():
+            if not isinstance(node, Switch | OpenFlowSwitch):
+                continue
             ports = tuple(
                 (interface.port, short(f"{name}-{interface.name}"), format_mac(interface.mac))
                 for interface in self._topology.interfaces_of(name)
                 if interface.port is not None
             )
-            yield Device(name, str(switch.kind), switch.device_id, ports)
+            number = node.device_id if isinstance(node, Switch) else node.datapath_id
+            yield Device(name, str(node.kind), number, ports)
 
     def _host(self, name: str) -> Host:
         node = self._topology.nodes[name]
@@ -259,7 +259,7 @@ class _Planner:
         return [one for one in self._topology.interfaces_of(router) if not self._is_core(one)]
 
     def _is_core(self, interface: Interface) -> bool:
-        return interface.name == _CORE or isinstance(self._topology.nodes[interface.peer.node], Switch)
+        return interface.name == _CORE or isinstance(self._topology.nodes[interface.peer.node], Switch | OpenFlowSwitch)
 
     def _router(self, name: str, node: Station) -> Host:
         core = [one for one in self._topology.interfaces_of(name) if self._is_core(one)]

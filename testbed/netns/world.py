@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -15,6 +15,7 @@ import httpx
 
 from controller.fabric.topology import Topology
 from testbed.netns.agents import write_agent
+from testbed.netns.ovs import OpenVSwitch
 from testbed.netns.plan import NetPlan, make_plan
 from testbed.netns.processes import Namespaces, Process, ProcessError, enter, run_script
 from testbed.netns.scripts import METRIC, cable_script, core_script, host_script
@@ -132,7 +133,11 @@ class World:
                 for name, node in topology.nodes.items()
             }
             topology = topology.model_copy(update={"nodes": nodes})
-        config = write_settings(self.folder, topology, servers, rest, self.options.settings)
+        settings = self.options.settings
+        if topology.openflow:
+            settings = replace(settings, openflow=f"127.0.0.1:{free_port()}")
+            await self._start_openflow(str(settings.openflow))
+        config = write_settings(self.folder, topology, servers, rest, settings)
         self._add("controller", [sys.executable, "-m", "controller.cli", "run", "--config", str(config)])
         for name in servers:
             await self._switch_ready(name)
@@ -153,6 +158,16 @@ class World:
         return process
 
     # Parts
+
+    async def _start_openflow(self, controller: str) -> None:
+        """Start Open vSwitch for the OpenFlow switches."""
+        switch = OpenVSwitch(self.folder / "ovs")
+        self._stack.callback(switch.stop)
+        self.processes.update({"ovsdb-server": switch.database, "ovs-vswitchd": switch.switch})
+        await switch.start()
+        for device in self.plan.devices:
+            if device.kind == "openflow":
+                switch.add(device, controller)
 
     def _start_captures(self) -> None:
         """Capture what passes each port of the anchors, one file each."""

@@ -19,6 +19,8 @@ SETTLE: Final = 20.0
 """Seconds within which a node has to be registered after something happened to it."""
 _FIRST_PORT: Final = 5001
 _FIRST_DOWNLOAD: Final = 8080
+_MARGIN: Final = 0.2
+"""Seconds of traffic around a handover that are looked at for its gap."""
 _LEAD: Final = 0.5
 """Seconds of traffic before the first step and after the last."""
 
@@ -148,7 +150,8 @@ class Runner:
             found = stream.loss().to_json()
             outcome.metrics |= {f"{name}.{key}": float(str(value)) for key, value in found.items()}
             for handover in outcome.handovers:
-                since, until = handover["from"] + outcome.began, handover["until"] + outcome.began
+                # What arrived just before and just after bounds the gap.
+                since, until = handover["from"] + outcome.began - _MARGIN, handover["until"] + outcome.began + _MARGIN
                 due = round((until - since) * stream.rate)
                 part = loss_of(arrivals, due, since, until)
                 handover.setdefault("longest_gap_ms", {})[name] = round(part.longest_gap * 1e3, 2)

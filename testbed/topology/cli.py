@@ -34,6 +34,7 @@ def _load(file: Path) -> "Topology":
 @app.command()
 def check(file: _File) -> None:
     """Check a topology file; each thing that is wrong is named with its line. Exit status 2: it is wrong."""
+    from controller.fabric.openflow import datapaths  # noqa: PLC0415
     from controller.fabric.paths import NoPathError, switch_entries  # noqa: PLC0415  networkx takes a while
     from testbed.netns.plan import PlanError, make_plan  # noqa: PLC0415
 
@@ -41,6 +42,7 @@ def check(file: _File) -> None:
     try:
         for switch in topology.switches:
             switch_entries(topology, switch)
+        datapaths(topology)
     except NoPathError as error:
         _fail(f"{file}: {error}", 2)
     try:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from controller.fabric.paths import groups
-from controller.fabric.topology import MobileNode, Station, Switch, Topology
+from controller.fabric.topology import MobileNode, OpenFlowSwitch, Station, Switch, Topology
 from controller.mobility.address import format_address
 
 
@@ -35,7 +35,7 @@ def describe(topology: Topology) -> dict[str, Any]:
                 "ports": " ".join(str(hop.port) for hop in group),
                 "next": " ".join(_peer(topology, switch, hop.port) for hop in group),
             }
-            for switch in topology.switches
+            for switch in (*topology.switches, *topology.openflow)
             for prefix, group in sorted(groups(topology, switch).items())
         ],
     }
@@ -45,10 +45,12 @@ def _peer(topology: Topology, switch: str, port: int) -> str:
     return next(one.peer.node for one in topology.interfaces_of(switch) if one.port == port)
 
 
-def _node(node: Switch | Station | MobileNode) -> dict[str, str]:
+def _node(node: Switch | OpenFlowSwitch | Station | MobileNode) -> dict[str, str]:
     match node:
         case Switch():
             return {"kind": "switch", "role": str(node.role), "addresses": f"P4Runtime at {node.grpc}"}
+        case OpenFlowSwitch():
+            return {"kind": "openflow", "role": "transit", "addresses": f"datapath {node.datapath_id}"}
         case Station():
             return {"kind": str(node.kind), "role": "", "addresses": " ".join(_texts(node))}
         case MobileNode():

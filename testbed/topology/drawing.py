@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from controller.fabric.paths import groups
-from controller.fabric.topology import Kind, Link, MobileNode, Role, Station, Switch, Topology
+from controller.fabric.topology import Kind, Link, MobileNode, OpenFlowSwitch, Role, Station, Switch, Topology
 from controller.mobility.address import Address, format_address, parse_address
 from testbed.demo.timeline import INSTALL_HINT, PlotError
 
 _COLOURS: Final = {
     "anchor": "#4c78a8",
     "transit": "#9ecae9",
+    Kind.OPENFLOW: "#c7e9c0",
     Kind.HOME_LINK: "#e8d174",
     Kind.CORRESPONDENT: "#b3b3b3",
     Kind.ACCESS_ROUTER: "#88d27a",
@@ -74,7 +75,7 @@ def _layer(topology: Topology, name: str) -> int:
     match topology.nodes[name]:
         case Switch(role=Role.ANCHOR):
             return 2
-        case Switch():
+        case Switch() | OpenFlowSwitch():
             return 1
         case Station(kind=Kind.ACCESS_ROUTER):
             return 3
@@ -110,10 +111,10 @@ def used_links(topology: Topology) -> dict[int, int]:
         (end.node, end.interface): position
         for position, link in enumerate(topology.links)
         for end in (link.a, link.b)
-        if end.node in topology.switches
+        if end.node in topology.switches or end.node in topology.openflow
     }
     counts: dict[int, int] = {}
-    for switch in topology.switches:
+    for switch in (*topology.switches, *topology.openflow):
         for group in groups(topology, switch).values():
             for hop in group:
                 position = by_port[switch, str(hop.port)]

@@ -46,6 +46,8 @@ def test_a_handover_under_traffic_loses_nothing(tmp_path: Path) -> None:
     assert document["metrics"]["page.octets"] == 2_000_000
 
 
-@pytest.mark.parametrize("scenario", ["path-loss", "return-home", "controller-restart", "flash-crowd", "anchor-failure"])
+@pytest.mark.parametrize(
+    "scenario", ["path-loss", "return-home", "controller-restart", "flash-crowd", "anchor-failure"]
+)
 def test_the_scenario_passes(tmp_path: Path, scenario: str) -> None:
     run(tmp_path, scenario)

@@ -4,8 +4,9 @@ import pytest
 
 from controller.fabric.fields import parse_mac
 from controller.fabric.loader import load_topology, parse_topology, sample_topologies
+from controller.fabric.neighbours import link_local
 from controller.mobility.address import format_address
-from testbed.netns.plan import BRIDGE, RADIO, PlanError, link_local, make_plan, short
+from testbed.netns.plan import BRIDGE, RADIO, PlanError, make_plan, short
 
 
 def test_each_sample_topology_can_be_built() -> None:

@@ -1,0 +1,54 @@
+"""Answers for a switch's own addresses on a link: Neighbor Solicitations and echo requests, frame by frame, without state."""
+
+from collections.abc import Collection
+from typing import Final
+
+from controller.fabric.fields import Mac
+from controller.mobility.address import UNSPECIFIED, Address
+from controller.mobility.wire.codes import IcmpType, Protocol
+from controller.mobility.wire.icmp import (
+    ALL_NODES,
+    OVERRIDE,
+    ROUTER,
+    SOLICITED,
+    advertisement_packet,
+    read_neighbour,
+)
+
+_ETHERTYPE: Final = b"\x86\xdd"
+_ALL_NODES_MAC: Final = b"\x33\x33\x00\x00\x00\x01"
+_HEADERS: Final = 54
+
+
+def link_local(mac: Mac) -> Address:
+    """Return the link-local address that goes with an Ethernet address (RFC 4291 appendix A)."""
+    octets = mac.to_bytes(6)
+    return Address(b"\xfe\x80" + bytes(6) + bytes((octets[0] ^ 2,)) + octets[1:3] + b"\xff\xfe" + octets[3:])
+
+
+def answer_solicitation(frame: bytes, mac: Mac, own: Collection[Address]) -> bytes | None:
+    """Return the frame with the Neighbor Advertisement for a Neighbor Solicitation (RFC 4861 section 7.2.4).
+
+    Args:
+        frame: as it came.
+        mac: of the port that it came by.
+        own: the addresses that are ours there.
+
+    Returns:
+        None when it is no solicitation, is malformed, or is for somebody else.
+    """
+    if len(frame) < _HEADERS or frame[12:14] != _ETHERTYPE or frame[14] >> 4 != 6 or frame[20] != Protocol.ICMPV6:
+        return None
+    source, destination = Address(frame[22:38]), Address(frame[38:54])
+    message = frame[_HEADERS : _HEADERS + int.from_bytes(frame[18:20])]
+    if not message or message[0] != IcmpType.NEIGHBOR_SOLICITATION:
+        return None
+    asked = read_neighbour(source, destination, frame[21], message)
+    if asked is None or asked.target not in own:
+        return None
+    octets = mac.to_bytes(6)
+    if source == UNSPECIFIED:
+        reply = advertisement_packet(asked.target, ALL_NODES, asked.target, octets, ROUTER | OVERRIDE)
+        return _ALL_NODES_MAC + octets + _ETHERTYPE + reply
+    reply = advertisement_packet(asked.target, source, asked.target, octets, ROUTER | OVERRIDE | SOLICITED)
+    return (asked.link_layer or frame[6:12]) + octets + _ETHERTYPE + reply
