@@ -17,7 +17,7 @@ from controller.mobility.events import Event
 from controller.mobility.heartbeat import Heartbeats
 from controller.mobility.limits import Weight
 from controller.mobility.local import LocalDelivery
-from controller.mobility.model import NodeRecord, Transaction
+from controller.mobility.model import NodeRecord, ReplayMark, Transaction
 from controller.mobility.outlet import Outlet
 from controller.mobility.parts import Handler, Inbound, LinkInfo, LinkPacket, Part, Topic
 from controller.mobility.prefixes import PrefixTimes
@@ -69,7 +69,9 @@ class HomeAgent:
         record, outlet = self._cache.record, self._outlet
         guard = self._guard = HomeGuard(config.nodes, security)
         self._draining: Final = Draining(outlet, record, guard.protection)
-        self._registrar: Final = Registrar(config, directory, self._cache, self._times, outlet, self._draining)
+        self._registrar: Final = Registrar(
+            config, directory, self._cache, self._times, outlet, self._draining, mark=guard.mark
+        )
         random_bytes = no_randomness if security is None else security.random_bytes
         self._agents: Final = HomeAgentsList(config, outlet, random_bytes)
         self._prefixes: Final = PrefixDiscovery(
@@ -132,8 +134,14 @@ class HomeAgent:
 
     # What goes in
 
-    def restore(self, records: Iterable[NodeRecord]) -> None:
-        """Take over what an earlier engine left. Call it before anything else; what has run out goes by timer."""
+    def restore(self, records: Iterable[NodeRecord], marks: Iterable[ReplayMark] = ()) -> None:
+        """Take over what an earlier engine left. Call it before anything else; what has run out goes by timer.
+
+        Args:
+            records: What was in force.
+            marks: How far the nodes' proofs had come, as transactions told: nothing before that is accepted again.
+        """
+        self._guard.resume(marks)
         for record in records:
             self._cache.put(record.home_address, record)
             for part in self._parts:

@@ -93,6 +93,17 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayMark:
+    """How far a node's proofs have come: what is not beyond it was seen, or might have been. It outlives the node's bindings."""
+
+    home_address: Address
+    association: bytes
+    """8 octets that tell the node's key from any other: with a new key everything begins anew."""
+    value: int
+    """With ESP the highest sequence number, 32 bits; with RFC 4285 the last timestamp, 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Transaction:
     """A change of one record, proposed by the engine: not in force, and not acknowledged, before it is committed.
 
@@ -106,3 +117,5 @@ class Transaction:
     before: NodeRecord | None
     after: NodeRecord | None
     cause: Cause
+    mark: ReplayMark | None = None
+    """To be stored with the change, so that the message which asked for it cannot be replayed after a restart."""

@@ -19,7 +19,7 @@ What a Binding Update does to the record is another table: `decide.ACTIONS`.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -31,7 +31,7 @@ from controller.mobility.draining import Draining
 from controller.mobility.events import Aborted, Committed, DropReason, Refused
 from controller.mobility.home_link import HomeLink
 from controller.mobility.limits import NO_WEIGHT, Weight
-from controller.mobility.model import NO_BID, Cause, NodeRecord, Transaction, is_newer
+from controller.mobility.model import NO_BID, Cause, NodeRecord, ReplayMark, Transaction, is_newer
 from controller.mobility.outlet import Outlet
 from controller.mobility.parts import Inbound, Part
 from controller.mobility.prefixes import PrefixTimes
@@ -74,6 +74,7 @@ class Registrar:
         times: The lifetimes of home prefixes.
         outlet: Where answers go.
         draining: Whether bindings are still prolonged.
+        mark: How far the proofs of a node have come.
     """
 
     def __init__(
@@ -84,6 +85,8 @@ class Registrar:
         times: PrefixTimes,
         outlet: Outlet,
         draining: Draining,
+        *,
+        mark: Callable[[Address], ReplayMark | None],
     ) -> None:
         self._config = config
         self._directory: Final = directory
@@ -91,6 +94,7 @@ class Registrar:
         self._times: Final = times
         self._outlet: Final = outlet
         self._draining: Final = draining
+        self._mark: Final = mark
         self.home_link: Final = HomeLink(directory, outlet, cache.record, self._probed)
         """The part that tests home addresses, and answers for nodes that are away."""
         self._in_flight: Final[dict[Address, _InFlight]] = {}
@@ -308,7 +312,7 @@ class Registrar:
         self, home_address: Address, before: NodeRecord | None, after: NodeRecord | None, cause: Cause
     ) -> _InFlight:
         self._last_number += 1
-        transaction = Transaction(self._last_number, home_address, before, after, cause)
+        transaction = Transaction(self._last_number, home_address, before, after, cause, self._mark(home_address))
         flight = _InFlight(transaction, reserved=self._cache.load.reserve(before, after))
         self._in_flight[home_address] = flight
         self._addresses[transaction.number] = home_address

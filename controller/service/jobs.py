@@ -45,7 +45,7 @@ class TransactionJob:
     def stored(self, desired: DesiredState) -> tuple[Change, Change]:
         """Return the record as it will be, and as it was."""
         # The former state's numbers are still held: they are given up when the change is confirmed, not before.
-        after = Change(self.home_address, stored_node(desired, self.transaction.after))
+        after = Change(self.home_address, stored_node(desired, self.transaction.after), self.transaction.mark)
         return after, Change(self.home_address, stored_node(desired, self.transaction.before))
 
     def done(self) -> None:

@@ -248,7 +248,7 @@ class Service:
             kept.append(node)
         for home_address, rest in policies.items():
             self._desired.confirm(self._desired.set_policies(home_address, rest))
-        self._engine.restore(node.record for node in kept)
+        self._engine.restore((node.record for node in kept), state.marks)
         if gone:
             self._store_thread.submit(self._store.commit, gone).result()
         for expired in state.expired:

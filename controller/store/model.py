@@ -11,7 +11,7 @@ from typing import Final, Protocol, TypeAlias
 
 from controller.mobility.address import Address
 from controller.mobility.flows import FlowPolicy
-from controller.mobility.model import Binding, NodeRecord
+from controller.mobility.model import Binding, NodeRecord, ReplayMark
 
 MAX_AUDIT_ENTRIES: Final = 100_000
 """So many changes are remembered."""
@@ -46,6 +46,8 @@ class Change:
 
     home_address: Address
     node: StoredNode | None
+    mark: ReplayMark | None = None
+    """How far the node's proofs have come; it stays when nothing else is kept. None: as before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class StoredState:
     """What was dropped in loading."""
     documents: tuple[Document, ...] = ()
     """In ascending order of kind, then key."""
+    marks: tuple[ReplayMark, ...] = ()
+    """In ascending order of home address."""
 
 
 class Store(Protocol):

@@ -78,6 +78,14 @@ _MIGRATIONS: Final = (
         "DROP TABLE policies;"
         "ALTER TABLE policies_5 RENAME TO policies;"
     ),
+    # 6: how far the nodes' proofs have come: they outlive the bindings
+    (
+        "CREATE TABLE replay_marks ("
+        " home_address BLOB NOT NULL PRIMARY KEY CHECK (length(home_address) = 16),"
+        " association BLOB NOT NULL CHECK (length(association) = 8),"
+        " value BLOB NOT NULL CHECK (length(value) = 8)"
+        ") WITHOUT ROWID;"
+    ),
 )
 """What brings a file from each version to the next."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
-from controller.mobility.model import Binding
+from controller.mobility.model import Binding, ReplayMark
 from controller.store import rows, schema
 from controller.store.model import (
     MAX_AUDIT_ENTRIES,
@@ -89,6 +89,7 @@ class SqliteStore:
         latest = {change.home_address: change for change in changes}
         node_rows: list[rows.NodeRow] = []
         binding_rows: list[rows.BindingRow] = []
+        marks = [change.mark for change in changes if change.mark is not None]
         for change in latest.values():
             if change.node is not None:
                 node, bindings = rows.node_rows(change, offset)
@@ -99,6 +100,10 @@ class SqliteStore:
             database.executemany("DELETE FROM nodes WHERE home_address = ?", [(key,) for key in latest])
             database.executemany(_INSERT_NODE, node_rows)
             database.executemany(_INSERT_BINDING, binding_rows)
+            database.executemany(
+                "INSERT OR REPLACE INTO replay_marks (home_address, association, value) VALUES (?, ?, ?)",
+                [(mark.home_address, mark.association, mark.value.to_bytes(8)) for mark in marks],
+            )
 
     def save_policy(self, policy: FlowPolicy) -> None:
         """Write a policy in place of the one of the same node and name (see `Store.save_policy`)."""
@@ -185,12 +190,14 @@ class SqliteStore:
             policies = database.execute(_SELECT_POLICIES).fetchall()
             elections = database.execute("SELECT name, election_id FROM switches").fetchall()
             documents = database.execute("SELECT kind, key, body FROM documents ORDER BY kind, key").fetchall()
+            marks = database.execute("SELECT home_address, association, value FROM replay_marks ORDER BY home_address")
             return StoredState(
                 nodes=tuple(nodes),
                 policies=tuple(map(rows.policy_from_row, policies)),
                 election_ids={name: int.from_bytes(value) for name, value in elections},
                 expired=tuple(expired),
                 documents=tuple(Document(*row) for row in documents),
+                marks=tuple(ReplayMark(Address(home), key, int.from_bytes(value)) for home, key, value in marks),
             )
 
     def _load_bindings(

@@ -303,6 +303,26 @@ def test_an_old_timestamp_is_answered_with_the_time() -> None:
     assert pair.state() == before
 
 
+def test_a_timestamp_counts_once_across_a_restart() -> None:
+    """Within the window of 7 s nothing else would tell a replay, once the binding is gone."""
+    pair = Pair({HOA: AUTH})
+    old = signed(stamp(pair))
+    assert only(pair.deliver(old)).status == 0
+    forgetful, again = Pair({HOA: AUTH}), Pair({HOA: AUTH})
+    again.agent.restore((), pair.marks.values())
+    assert only(again.deliver(old)).status == 144
+    assert only(forgetful.deliver(old)).status == 0, "this is what the marks are for"
+    assert only(again.deliver(signed(stamp(pair, 1.0)))).status == 0
+
+
+def test_a_clock_that_was_set_back_between_two_starts_locks_nobody_out() -> None:
+    pair = Pair({HOA: AUTH}, now=100_000.0)
+    assert only(pair.deliver(signed(stamp(pair)))).status == 0
+    again = Pair({HOA: AUTH}, now=96_400.0)
+    again.agent.restore((), pair.marks.values())
+    assert only(again.deliver(signed(stamp(again)))).status == 0
+
+
 def test_without_timestamp() -> None:
     pair = Pair({HOA: AUTH, HOA2: replace(AUTH, timestamps=False)})
     answer = only(pair.deliver(signed()))

@@ -1,5 +1,6 @@
 """ESP between a home agent and its nodes: several care-of addresses, replays, lies about the home address, damage."""
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -214,6 +215,59 @@ def test_in_any_order_each_packet_counts_once(data: st.DataObject) -> None:
     highest = {number % 3 + 1: links[number % 3] for number in order}
     assert pair.care_of().items() <= highest.items()
     assert pair.care_of()[newest % 3 + 1] == links[newest % 3]
+
+
+def test_several_paths_of_different_delay_lose_nothing() -> None:
+    """Three links, of which one is a second slower and one ten: a burst of handovers on the fast one closes nobody out."""
+    pair = Pair({HOA: esp()})
+    peer = Peer(esp())
+    links = {COA1: 0.01, COA2: 1.0, COA3: 10.0}
+    under_way: list[tuple[float, bytes]] = []
+    for step in range(90):
+        care_of = list(links)[step % 3]
+        bound = bid(1 + step % 3, care_of)
+        under_way.append((step / 3 + links[care_of], peer.update(bound, source=care_of)))
+    for _, packet in sorted(under_way):
+        pair.deliver(packet)
+    assert drops(pair) == []
+    assert pair.agent.counters["dropped_replayed"] == 0
+    assert pair.care_of() == {1: COA1, 2: COA2, 3: COA3}
+
+
+def restarted(pair: Pair, policy: EspPolicy | None = None) -> Pair:
+    """Return a home agent that took over what the store holds of another: records, and marks of transactions."""
+    again = Pair({HOA: policy or esp()})
+    again.agent.restore(list(pair.agent.records()), pair.marks.values())
+    again.now = pair.now
+    return again
+
+
+def test_a_replay_is_dropped_after_a_restart() -> None:
+    """Though the record is long gone, and with it the sequence number of the Binding Updates."""
+    pair = Pair({HOA: esp()})
+    peer = Peer(esp())
+    old = [peer.update(bid(1, COA1)), peer.update(lifetime=0)]
+    pair.deliver(*old)
+    pair.now += 11
+    pair.agent.handle_timer(pair.now)
+    for transaction in pair.agent.transactions():
+        pair.agent.commit(transaction.number, pair.now)
+    assert list(pair.agent.records()) == []
+    again = restarted(pair)
+    assert again.deliver(*old) == []
+    assert drops(again) == ["replayed"] * 2
+    assert len(again.deliver(peer.update(bid(1, COA1)))) == 1, "what is new counts"
+    forgetful = Pair({HOA: esp()})
+    assert len(forgetful.deliver(*old)) == 2, "this is what the marks are for"
+
+
+def test_with_a_new_key_everything_begins_anew() -> None:
+    pair = Pair({HOA: esp()})
+    pair.deliver(Peer(esp(), 5000).update(bid(1, COA1)))
+    policy = replace(esp(), from_node=EspAssociation(0x1000, Key(bytes(range(1, 49)))))
+    again = restarted(pair, policy)
+    assert len(again.deliver(Peer(policy).update(bid(1, COA1)))) == 1
+    assert drops(again) == []
 
 
 def test_a_window_can_be_turned_off() -> None:

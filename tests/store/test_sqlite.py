@@ -19,7 +19,7 @@ from controller.mobility.flows import (
     TrafficSelector,
     Treatment,
 )
-from controller.mobility.model import Binding, NodeRecord
+from controller.mobility.model import Binding, NodeRecord, ReplayMark
 from controller.store import Change, ExpiredBinding, SqliteStore, Store, StoredNode, StoreError
 
 HOME_AGENT = parse_address("2001:db8:0:1::1")
@@ -288,6 +288,7 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(store: SqliteStore, p
         database.execute("ALTER TABLE bindings DROP COLUMN link_layer")
         database.execute("DROP TABLE documents")
         database.execute("DROP TABLE audit")
+        database.execute("DROP TABLE replay_marks")
         database.execute("DROP TABLE policies")
         database.execute(
             "CREATE TABLE policies (home_address BLOB, name TEXT, priority INTEGER, bid INTEGER, selector TEXT)"
@@ -308,6 +309,18 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(store: SqliteStore, p
     (node,) = third.load(0.0).nodes
     third.close()
     assert (node.record.link_local, node.record.bindings[0].link_layer) == (True, bytes.fromhex("020000000101"))
+
+
+def test_how_far_proofs_have_come_outlives_the_node(path: Path) -> None:
+    marks = [ReplayMark(NODE, bytes(8), 5), ReplayMark(NODE, b"8 octets", 2**64 - 1), ReplayMark(OTHER, b"8 octets", 1)]
+    store = SqliteStore(path, lambda: WALL)
+    store.commit([Change(NODE, stored(binding(1)), marks[0]), Change(OTHER, None, marks[2])])
+    store.commit([Change(NODE, stored(binding(2)), marks[1]), Change(NODE, None)])
+    assert store.load(0.0).marks == (marks[1], marks[2])
+    store.close()
+    again = SqliteStore(path, lambda: WALL)
+    assert (again.load(0.0).nodes, again.load(0.0).marks) == ((), (marks[1], marks[2]))
+    again.close()
 
 
 def test_the_database_of_another_program_is_refused(path: Path) -> None:

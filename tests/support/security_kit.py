@@ -8,6 +8,7 @@ from typing import Any
 from controller.mobility.address import Address, Prefix, parse_address
 from controller.mobility.home_agent import HomeAgent, HomeAgentConfig, HomeNetwork, NodeProvision
 from controller.mobility.mobile_node import MobileNode, MobileNodeConfig
+from controller.mobility.model import ReplayMark
 from controller.mobility.security.keys import Key
 from controller.mobility.security.policy import (
     AuthPolicy,
@@ -61,6 +62,8 @@ class Pair:
     node_offset: float = UNIX
     agent: HomeAgent = field(init=False)
     nodes: dict[Address, MobileNode] = field(init=False)
+    marks: dict[Address, ReplayMark] = field(default_factory=dict)
+    """What a store would hold: the marks of committed transactions."""
 
     def __post_init__(self) -> None:
         self.agent = HomeAgent(config(self.policies), security=context())
@@ -87,6 +90,8 @@ class Pair:
             while proposed := self.agent.transactions():
                 for transaction in proposed:
                     self.agent.commit(transaction.number, self.now)
+                    if transaction.mark is not None:
+                        self.marks[transaction.home_address] = transaction.mark
         return self.agent.outbox()
 
     def answer(self, *packets: bytes, home: Address = HOA) -> None:

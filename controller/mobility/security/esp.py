@@ -173,11 +173,15 @@ class EspSender:
 
 
 class EspReceiver:
-    """The receiving end of a security association."""
+    """The receiving end of a security association.
+
+    Attributes:
+        window: which sequence numbers have come.
+    """
 
     def __init__(self, transform: Transform, window: int) -> None:
         self._transform: Final = transform
-        self._window: Final = ReplayWindow(window)
+        self.window: Final = ReplayWindow(window)
 
     def open(self, packet: bytes) -> tuple[bytes, int]:
         """Return the upper-layer message of an ESP packet, and its protocol.
@@ -192,10 +196,10 @@ class EspReceiver:
         if not HEADER.size < len(packet) <= MAXIMUM_LENGTH:
             raise EspError("length")
         _, sequence = HEADER.unpack_from(packet)
-        if not self._window.is_fresh(sequence):
+        if not self.window.is_fresh(sequence):
             raise EspError("replay")
         text = self._transform.open(packet[: HEADER.size], packet[HEADER.size :])
-        self._window.note(sequence)
+        self.window.note(sequence)
         padding, protocol = text[-_TRAILER], text[-1]
         end = len(text) - _TRAILER - padding
         if end < 0 or text[end:-_TRAILER] != _PAD[:padding]:

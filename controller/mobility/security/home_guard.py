@@ -21,12 +21,13 @@ sequence number, nor touches a binding. RFC 4285 section 5 and RFC 3776 section 
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from controller.mobility.address import Address
 from controller.mobility.events import DropReason
+from controller.mobility.model import ReplayMark
 from controller.mobility.provision import NodeProvision
 from controller.mobility.security.authentication import (
     HMAC_SHA1_SPI,
@@ -37,6 +38,7 @@ from controller.mobility.security.authentication import (
 )
 from controller.mobility.security.esp import EspError, EspReceiver, EspSender, make_transform
 from controller.mobility.security.esp_packet import open_packet
+from controller.mobility.security.keys import Key
 from controller.mobility.security.policy import (
     NO_SECURITY,
     AuthPolicy,
@@ -90,6 +92,8 @@ class _Encrypting:
     home_address: Address
     receiver: EspReceiver
     sender: EspSender
+    key: Key
+    """Of the node's direction."""
 
 
 class HomeGuard:
@@ -136,6 +140,28 @@ class HomeGuard:
         node = self._inbound.get(spi)
         return None if node is None else node.home_address
 
+    # Across a restart
+
+    def mark(self, home_address: Address) -> ReplayMark | None:
+        """Return how far the proofs of a node have come; None: there is nothing to remember."""
+        node = self._nodes.get(home_address)
+        if node is None:
+            return None
+        if isinstance(node, _Authenticating):
+            last, key = node.timestamps.last, node.policy.key
+        else:
+            last, key = node.receiver.window.highest or None, node.key
+        return None if last is None else ReplayMark(home_address, key.fingerprint(), last)
+
+    def resume(self, marks: Iterable[ReplayMark]) -> None:
+        """Take over how far an earlier engine's nodes had come, as far as they have the same keys."""
+        for mark in marks:
+            node = self._nodes.get(mark.home_address)
+            if isinstance(node, _Authenticating) and node.policy.key.fingerprint() == mark.association:
+                node.timestamps.resume(mark.value)
+            elif isinstance(node, _Encrypting) and node.key.fingerprint() == mark.association:
+                node.receiver.window.resume(mark.value)
+
     def _forget(self, home_address: Address) -> None:
         policy = self._policies.pop(home_address, None)
         self._nodes.pop(home_address, None)
@@ -150,6 +176,7 @@ class HomeGuard:
             home_address,
             EspReceiver(make_transform(policy.from_node, context.random_bytes), policy.replay_window),
             EspSender(policy.to_node.spi, make_transform(policy.to_node, context.random_bytes)),
+            policy.from_node.key,
         )
         self._forget(home_address)
         self._nodes[home_address] = self._inbound[spi] = node

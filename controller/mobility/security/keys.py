@@ -35,6 +35,10 @@ class Key:
         """Return the secret, for a cryptographic primitive and nothing else."""
         return self._material
 
+    def fingerprint(self) -> bytes:
+        """Return 8 octets that tell this key from others and say nothing else of it."""
+        return hmac.digest(self._material, b"which key this is", "sha256")[:8]
+
     def __len__(self) -> int:
         return len(self._material)
 

@@ -28,11 +28,23 @@ class TimestampGuard:
         self._window: Final = window
         self._last: int | None = None
 
+    @property
+    def last(self) -> int | None:
+        """The timestamp that was accepted last; None: none was."""
+        return self._last
+
+    def resume(self, last: int) -> None:
+        """Take over what an earlier guard accepted last."""
+        self._last = last
+
     def accept(self, timestamp: int, clock: int) -> bool:
         """Tell whether a timestamp is fresh at NTP time `clock`, and remember it if so."""
         if abs(ntp_difference(timestamp, clock)) > self._window:
             return False
-        if self._last is not None and ntp_difference(timestamp, self._last) <= 0:
+        last = self._last
+        # What was accepted was near the clock. When it is far ahead of it, the clock was set back while the home agent was down,
+        # and the node must not be locked out until it is that late again.
+        if last is not None and ntp_difference(last, clock) <= self._window and ntp_difference(timestamp, last) <= 0:
             return False
         self._last = timestamp
         return True
@@ -44,7 +56,8 @@ class ReplayWindow:
     There is one window for all care-of addresses of a node, and it is a wide one. A window for each source address would let
     packets of a slow link come as late as they like, but ESP in transport mode does not protect the source address: whoever
     records a packet could send it again from an address without a window, and it would count as new. In one window no number
-    is ever accepted twice, whichever address it comes from, and 1024 numbers are minutes of signalling.
+    is ever accepted twice, whichever address it comes from, and 1024 numbers are minutes of signalling: a node sends three Binding
+    Updates in a second at most (RFC 6275 section 12), so a packet may come five minutes after the newest one and still count.
     """
 
     __slots__ = ("_highest", "_mask", "_seen", "_size")
@@ -55,6 +68,16 @@ class ReplayWindow:
         self._highest = 0
         self._seen = 0
         """Bit n: the number n before the highest has come."""
+
+    @property
+    def highest(self) -> int:
+        """The highest number that has come; 0: none has."""
+        return self._highest
+
+    def resume(self, highest: int) -> None:
+        """Take over from an earlier window: whatever is not beyond its highest number counts as seen."""
+        self._highest = highest
+        self._seen = self._mask
 
     def is_fresh(self, sequence: int) -> bool:
         """Tell whether a packet with that number may be new. Asked before its integrity is known: nothing changes."""
