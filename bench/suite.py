@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-MODULES = ("bench.codec", "bench.registration", "bench.encap", "bench.engine", "bench.southbound", "bench.memory")
+MODULES = ("bench.codec", "bench.registration", "bench.switch", "bench.engine", "bench.southbound", "bench.memory")
 
 
 def load() -> None:

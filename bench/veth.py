@@ -9,9 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from bench.encap import ACCESS_PORT, BMV2, CORRESPONDENT_PORT, sample
+from bench.switch import ACCESS_PORT, BMV2, CORRESPONDENT_PORT, Case, Site
 from testbed.artefacts import artefacts
-from testbed.bed import SWITCH
 from testbed.p4rt import Messages, Programmer
 from testbed.settings import free_port
 
@@ -69,37 +68,37 @@ def _open(interface: str) -> socket.socket:
     return link
 
 
-def _blast(frame: bytes, packets: int, window: int) -> float:
-    """Send frames with a window, count what comes out encapsulated; return packets a second, 0 when too many were lost."""
-    way_in, way_out = _open(f"out{CORRESPONDENT_PORT}"), _open(f"out{ACCESS_PORT}")
-    wanted = len(frame) + 40
+def _blast(case: Case, packets: int, window: int) -> float:
+    """Send frames with a window, count what comes out as it should; return packets a second, 0 when too many were lost."""
+    way_in, way_out = _open(f"out{case.way_in}"), _open(f"out{case.way_out}")
     sent = received = lost = 0
     with way_in, way_out:
         began = time.perf_counter()
         while received + lost < packets:
             while sent < packets and sent - received - lost < window:
-                way_in.send(frame)
+                way_in.send(case.frame)
                 sent += 1
             try:
-                received += len(way_out.recv(65535)) == wanted
+                received += len(way_out.recv(65535)) == case.length
             except TimeoutError:
                 lost = sent - received
         took = time.perf_counter() - began
     return received / took if lost <= packets // 100 else 0.0
 
 
-async def _measure(target: str, packets: int) -> float:
-    topology, entries, frame = sample()
+async def _measure(target: str, name: str, packets: int) -> float:
+    site = Site()
+    case = site.cases()[name]
     p4info, program = artefacts()
     address = f"127.0.0.1:{free_port()}"
     process = await asyncio.create_subprocess_exec(*_command(target, address), stdout=asyncio.subprocess.DEVNULL)
     try:
-        messages = Messages(p4info, topology.switches[SWITCH].device_id)
+        messages = Messages(p4info, site.device_id)
         async with Programmer(address, messages, program) as programmer:
-            await programmer.insert(entries)
+            await programmer.insert(site.entries())
             # A target that has just started loses some: that is not what is measured.
-            await asyncio.to_thread(_blast, frame, _WARM_UP, min(_WINDOWS))
-            best = max([await asyncio.to_thread(_blast, frame, packets, window) for window in _WINDOWS])
+            await asyncio.to_thread(_blast, case, _WARM_UP, min(_WINDOWS))
+            best = max([await asyncio.to_thread(_blast, case, packets, window) for window in _WINDOWS])
             if not best:
                 raise SystemExit(f"{target} lost packets with every window: no rate can be given")
             return best
@@ -111,10 +110,11 @@ async def _measure(target: str, packets: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.veth", description=__doc__)
     parser.add_argument("target", choices=("embedded", "bmv2"))
+    parser.add_argument("case", choices=tuple(Site().cases()))
     parser.add_argument("packets", type=int)
     given = parser.parse_args()
     _make_links()
-    figure = asyncio.run(_measure(given.target, given.packets))
+    figure = asyncio.run(_measure(given.target, given.case, given.packets))
     print(json.dumps({"packets_per_second": figure}))
 
 

@@ -163,6 +163,7 @@ class _Compiler:
                 tuple(k.kind for k in spec.keys),
                 spec.size,
                 Entry(spec.default, spec.default_args, hit=False),
+                tuple(k.width for k in spec.keys),
             )
             if spec.profile is not None:
                 table.default.target = Member(spec.default, spec.default_args)
@@ -171,6 +172,7 @@ class _Compiler:
             self._table_names[spec.name] = name
             self._environment[name] = table
             self._environment[f"{name}_get"] = table.get
+            self._environment[f"{name}_entries"] = table.entries
             tables[spec.name] = table
         return tables
 

@@ -14,6 +14,7 @@ from testbed.softswitch.expressions import Expressions, Text
 from testbed.softswitch.program import Action, ActionProfile, Condition, Pipeline, Table
 from testbed.softswitch.scope import Scope
 from testbed.softswitch.source import Source
+from testbed.softswitch.tables import key_shifts
 
 DEPTH = 10
 
@@ -152,18 +153,21 @@ class ControlWriter:
         name, source = self._tables[table.name], self._source
         if table.keys:
             exact = all(key.kind == "exact" for key in table.keys)
-            key = self._key(table)
+            key = self._key(table, packed=exact)
             if not exact:
-                source.line(f"k = {key}")
-            source.line(f"x = {name}_get({'k' if not exact else key})")
-            if not exact:
-                source.line(f"if x is None: x = {name}.find(k)")
-                self._account(table, "if x.hit:")
+                with source.block(f"if {name}_entries:"):
+                    source.line(f"k = {key}")
+                    source.line(f"x = {name}_get(k)")
+                    source.line(f"if x is None: x = {name}.find(k)")
+                    self._account(table, "if x.hit:")
+                source.line(f"else: x = {name}.default")
             elif table.counters or table.meter or table.timeouts:
+                source.line(f"x = {name}_get({key})")
                 with source.block("if x is None:"):
                     source.line(f"x = {name}.default")
                 self._account(table, "else:")
             else:
+                source.line(f"x = {name}_get({key})")
                 source.line(f"if x is None: x = {name}.default")
         else:
             source.line(f"x = {name}.default")
@@ -202,13 +206,18 @@ class ControlWriter:
         else:
             self._go(target)
 
-    def _key(self, table: Table) -> str:
+    def _key(self, table: Table, *, packed: bool) -> str:
         parts = []
         for key in table.keys:
             name, field = self._scope.field(key.header, key.field, f"table {table.name}")
             full = (1 << field.width) - 1
             mask = full if key.mask is None else key.mask & full
             parts.append(f"{name} & {mask:#x}" if mask != full or field.signed else name)
+        shifts = key_shifts(key.width for key in table.keys) if packed else ()
+        if shifts:
+            return " | ".join(
+                f"({part}) << {shift}" if shift else f"({part})" for part, shift in zip(parts, shifts, strict=True)
+            )
         return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
 
     def _account(self, table: Table, head: str) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from testbed.softswitch.profiles import Target
 
 Args: TypeAlias = tuple[int, ...]
+PACKED = 60
+"""Bits: a key of several fields that is no wider becomes one number. Two digits of Python's integers."""
 CACHE_SIZE = 1 << 16
 """Results kept for each table; a flood of different keys empties the cache instead of filling the memory."""
 
@@ -120,18 +122,35 @@ class Table(ABC):
 
 
 class ExactTable(Table):
-    """All fields exact (or no field at all)."""
+    """All fields exact (or no field at all).
 
-    def __init__(self, name: str, kinds: tuple[str, ...], size: int, default: Entry) -> None:
+    Args:
+        name: as in the program.
+        kinds: as many times exact as there are fields.
+        size: how many entries it takes.
+        default: the default entry.
+        shifts: how far to the left each field stands in a key that is one number; empty: the key is a tuple, or the only field.
+    """
+
+    def __init__(
+        self, name: str, kinds: tuple[str, ...], size: int, default: Entry, shifts: tuple[int, ...] = ()
+    ) -> None:
         super().__init__(name, kinds, size, default)
+        self._shifts = shifts
         self._by_key: dict[LookupKey, Entry] = {}
         self.get = self._by_key.get
 
     def _added(self, entry: Entry) -> None:
-        self._by_key[_lookup_key(entry.match)] = entry
+        self._by_key[self._key(entry.match)] = entry
 
     def _removed(self, entry: Entry) -> None:
-        del self._by_key[_lookup_key(entry.match)]
+        del self._by_key[self._key(entry.match)]
+
+    def _key(self, match: Match) -> LookupKey:
+        values = tuple(part.value for part in match)
+        if self._shifts:
+            return sum(value << shift for value, shift in zip(values, self._shifts, strict=True))
+        return values[0] if len(values) == 1 else values
 
 
 class _Group:
@@ -259,14 +278,29 @@ class ValueSet:
         )
 
 
-def make_table(name: str, kinds: tuple[str, ...], size: int, default: Entry) -> ExactTable | MaskedTable:
-    """A table of the sort that its key needs."""
-    return (ExactTable if all(kind == "exact" for kind in kinds) else MaskedTable)(name, kinds, size, default)
+def key_shifts(widths: Iterable[int]) -> tuple[int, ...]:
+    """How a key of several narrow fields is packed into one number, which is quicker to hash and to compare than a tuple."""
+    sizes = list(widths)
+    if len(sizes) < 2 or sum(sizes) > PACKED:
+        return ()
+    return tuple(sum(sizes[index + 1 :]) for index in range(len(sizes)))
 
 
-def _lookup_key(match: Iterable[Part]) -> LookupKey:
-    values = tuple(part.value for part in match)
-    return values[0] if len(values) == 1 else values
+def make_table(
+    name: str, kinds: tuple[str, ...], size: int, default: Entry, widths: tuple[int, ...] = ()
+) -> ExactTable | MaskedTable:
+    """A table of the sort that its key needs.
+
+    Args:
+        name: as in the program.
+        kinds: match kind of each key field.
+        size: how many entries it takes.
+        default: the default entry.
+        widths: bits of each key field; without them no key is packed.
+    """
+    if all(kind == "exact" for kind in kinds):
+        return ExactTable(name, kinds, size, default, key_shifts(widths))
+    return MaskedTable(name, kinds, size, default)
 
 
 def _top(group: _Group) -> int:

@@ -18,6 +18,18 @@ def _bench(out: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.timeout(110)
+def test_the_switch_gives_figures(tmp_path: Path) -> None:
+    names = ("switch.decap_pps", "switch.route_pps", "switch.table_scaling")
+    words = [word for name in names for word in ("--only", name)]
+    done = _bench(tmp_path, *words, "--rounds", "1", "--scale", "0.01")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert {"switch.decap_pps", "switch.route_pps", "switch.table_scaling"} <= found.keys()
+    assert all(result["value"] > 0 for result in found.values())
+    assert found["switch.table_scaling"]["peer_value"] > 0
+
+
+@pytest.mark.timeout(110)
 def test_codec_and_registrations_give_figures_beside_their_peers(tmp_path: Path) -> None:
     only = ("codec.decode_bu3", "registration.latency", "registration.rate", "switch.encap_pps")
     words = [word for name in only for word in ("--only", name)]

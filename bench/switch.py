@@ -1,0 +1,232 @@
+"""The switch: packets a second that it encapsulates, decapsulates and routes, and what full tables cost."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import cycle, islice
+from statistics import median
+from time import process_time
+
+from bench.bed import Numbers
+from bench.registry import Result, Results, Settings, bench, in_turns, rate
+from controller.dataplane.entries import Entry, Op
+from controller.dataplane.planner import node_entries
+from controller.fabric.loader import load_topology, sample_topologies
+from controller.fabric.paths import switch_entries
+from controller.mobility.address import Address
+from controller.mobility.model import Binding, NodeRecord
+from testbed.artefacts import artefacts
+from testbed.bed import SWITCH
+from testbed.p4rt import Messages
+from testbed.packets import encapsulate, ethernet, udp
+from testbed.softswitch import SoftSwitch, WirePort
+
+CORRESPONDENT_PORT = 2
+ACCESS_PORT = 3
+BMV2 = "simple_switch_grpc"
+PAYLOAD = bytes(100)
+FLOWS = 2048
+"""Frames to different nodes that take turns where tables are large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way through the switch."""
+
+    frame: bytes
+    way_in: int
+    way_out: int
+    length: int
+    """Octets of what leaves."""
+
+
+class Site:
+    """A topology with mobile nodes on Wi-Fi, and frames for them."""
+
+    def __init__(self) -> None:
+        self.topology = load_topology(sample_topologies() / "three-access.yaml")
+        care_of = self.topology.mobile_nodes["mn"].interfaces["wlan0"].address
+        assert care_of is not None
+        self.care_of = care_of
+        self.home_address = self.topology.mobile_nodes["mn"].home_address
+        self.home_agent = self.topology.home_networks[0].home_agent
+        self.correspondent = self.topology.stations["cn"].addresses[0]
+
+    @property
+    def device_id(self) -> int:
+        """The switch's."""
+        return self.topology.switches[SWITCH].device_id
+
+    def entries(self) -> list[Entry]:
+        """What the switch holds for one node with one care-of address."""
+        bindings = (Binding(1, self.care_of, 3600, 3600.0, 1),)
+        record = NodeRecord(self.home_address, self.home_agent, 1, bindings)
+        return [*switch_entries(self.topology, SWITCH), *node_entries(record, Numbers()).values()]
+
+    def frame(self, port: int, packet: bytes) -> bytes:
+        """A packet as it comes in by a port."""
+        interface = next(i for i in self.topology.interfaces if i.node == SWITCH and i.port == port)
+        peer = self.topology.interface(interface.peer)
+        return ethernet(interface.mac.to_bytes(6), peer.mac.to_bytes(6), packet)
+
+    def to_node(self, home_address: Address) -> bytes:
+        """A frame from the correspondent to a mobile node: 162 octets."""
+        return self.frame(CORRESPONDENT_PORT, udp(self.correspondent, home_address, (1, 2), PAYLOAD))
+
+    def cases(self) -> dict[str, Case]:
+        """The ways through the switch by name."""
+        towards = self.to_node(self.home_address)
+        reverse = encapsulate(
+            self.care_of, self.home_agent, udp(self.home_address, self.correspondent, (2, 1), PAYLOAD)
+        )
+        tunnelled = self.frame(ACCESS_PORT, reverse)
+        plain = self.frame(CORRESPONDENT_PORT, udp(self.correspondent, self.care_of, (1, 2), PAYLOAD))
+        return {
+            "encap": Case(towards, CORRESPONDENT_PORT, ACCESS_PORT, len(towards) + 40),
+            "decap": Case(tunnelled, ACCESS_PORT, CORRESPONDENT_PORT, len(tunnelled) - 40),
+            "route": Case(plain, CORRESPONDENT_PORT, ACCESS_PORT, len(plain)),
+        }
+
+
+@bench("switch.encap_pps")
+def encap_pps(settings: Settings) -> Results:
+    """Towards a care-of address: in process without any I/O; and over veth pairs, where BMv2 can run the same program."""
+    return _case(settings, "encap")
+
+
+@bench("switch.decap_pps")
+def decap_pps(settings: Settings) -> Results:
+    """Out of a tunnel from a care-of address."""
+    return _case(settings, "decap")
+
+
+@bench("switch.route_pps")
+def route_pps(settings: Settings) -> Results:
+    """Through the switch without a tunnel."""
+    return _case(settings, "route")
+
+
+def _case(settings: Settings, name: str) -> Results:
+    in_process = _in_process(settings, name)
+    note = "from one port to the other without I/O"
+    found = {f"switch.{name}_pps_in_process": Result(in_process, "packets/s", None, note=note)}
+    missing = _missing()
+    if missing:
+        note = f"in process, and no peer: {missing}"
+        return {f"switch.{name}_pps": Result(in_process, "packets/s", None, note=note)} | found
+    return {f"switch.{name}_pps": _over_veth(settings, name)} | found
+
+
+def _device(site: Site, entries: Iterable[Entry]) -> SoftSwitch:
+    p4info, program = artefacts()
+    switch = SoftSwitch(site.device_id)
+    switch.load(p4info, program)
+    pipeline = switch.pipeline
+    assert pipeline is not None
+    messages = Messages(p4info, switch.device_id)
+    for entry in entries:
+        pipeline.write(messages.update(Op.INSERT, entry))
+    return switch
+
+
+def _in_process(settings: Settings, name: str) -> float:
+    site = Site()
+    case = site.cases()[name]
+    switch = _device(site, site.entries())
+    seen: Counter[int] = Counter()
+    way_in = WirePort()
+    switch.add_port(case.way_in, way_in)
+    switch.add_port(case.way_out, WirePort(lambda out: seen.update((len(out),))))
+    times = settings.amount(5_000)
+    figures = [rate(lambda: way_in.receive(case.frame), times) for _ in range(settings.rounds)]
+    if seen != {case.length: times * settings.rounds}:
+        raise RuntimeError(f"{name}: not every packet left as it should: lengths and counts are {dict(seen)}")
+    return median(figures)
+
+
+# -- full tables -------------------------------------------------------------------------------------------------------
+
+
+@bench("switch.table_scaling")
+def table_scaling(settings: Settings) -> Results:
+    """Encapsulation with tables of 100 000 entries beside tables of 10: nodes with three care-of addresses, flows to nodes at random."""
+    site = Site()
+    nodes = settings.amount(33_334)
+    few, many = _filled(site, 4), _filled(site, nodes)
+    times = settings.amount(20_000)
+    value, peer = in_turns(lambda: _spread(many, times), lambda: _spread(few, times), settings.rounds)
+    note = f"encapsulated in process, {3 * nodes} tunnels, {min(FLOWS, nodes)} flows to nodes at random"
+    return {"switch.table_scaling": Result(value, "packets/s", "12 tunnels, 4 flows", peer, note)}
+
+
+def _filled(site: Site, nodes: int) -> tuple[SoftSwitch, list[bytes]]:
+    numbers, entries = Numbers(), [*switch_entries(site.topology, SWITCH)]
+    addresses = [site.home_address[:-4] + number.to_bytes(4) for number in range(0x10000, 0x10000 + nodes)]
+    for address in addresses:
+        bindings = tuple(
+            Binding(bid, Address(network + bytes(4) + address[-4:]), 3600, 3600.0, 1)
+            for bid, network in enumerate(_networks(site), 1)
+        )
+        record = NodeRecord(Address(address), site.home_agent, 1, bindings)
+        entries += node_entries(record, numbers).values()
+    chosen = random.Random(5648).sample(addresses, min(FLOWS, nodes))
+    return _device(site, entries), [site.to_node(Address(address)) for address in chosen]
+
+
+def _networks(site: Site) -> Iterator[bytes]:
+    for name in ("wlan0", "wwan0", "sat0"):
+        address = site.topology.mobile_nodes["mn"].interfaces[name].address
+        assert address is not None
+        yield address[:8]
+
+
+def _spread(filled: tuple[SoftSwitch, list[bytes]], times: int) -> float:
+    switch, frames = filled
+    pipeline = switch.pipeline
+    assert pipeline is not None
+    process = pipeline.process
+    began = process_time()  # others share the machine
+    left = sum(len(tuple(process(frame, CORRESPONDENT_PORT))) for frame in islice(cycle(frames), times))
+    took = process_time() - began
+    if left != times:
+        raise RuntimeError(f"only {left} of {times} packets left")
+    return times / took
+
+
+# -- over veth ---------------------------------------------------------------------------------------------------------
+
+
+def _over_veth(settings: Settings, name: str) -> Result:
+    """Measure in a network namespace of its own, the embedded switch and BMv2 in turns."""
+    packets = settings.amount(5_000)
+    rounds = max(1, settings.rounds // 2)
+    if shutil.which(BMV2) is None:
+        value = median(_veth("embedded", name, packets) for _ in range(rounds))
+        return Result(value, "packets/s", None, note=f"over veth; no peer: {BMV2} is not on PATH")
+    value, peer = in_turns(lambda: _veth("embedded", name, packets), lambda: _veth("bmv2", name, packets), rounds)
+    note = "over veth pairs, 100 octets of payload; BMv2 with its logger off; each with the window that suits it"
+    return Result(value, "packets/s", f"BMv2 {BMV2}", peer, note)
+
+
+def _missing() -> str:
+    """Say what a network namespace would need that is not there."""
+    if sys.platform != "linux":
+        return "it needs Linux"
+    if os.geteuid() != 0:
+        return "it needs root, for a network namespace with veth pairs"
+    tools = [tool for tool in ("ip", "unshare", "mount") if shutil.which(tool) is None]
+    return f"{' and '.join(tools)} not on PATH" if tools else ""
+
+
+def _veth(target: str, name: str, packets: int) -> float:
+    command = ["unshare", "--net", "--mount", sys.executable, "-m", "bench.veth", target, name, str(packets)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
+    return float(json.loads(done.stdout)["packets_per_second"])
