@@ -288,7 +288,7 @@ class FaultWorld:
         """
         until = time.monotonic() + 2 * patience()
         while self._busy:
-            assert time.monotonic() < until, f"no answer: {[node for node in self.nodes if node.asked is not None]}"
+            assert time.monotonic() < until, self._unanswered()
             await asyncio.sleep(0.01)
         began = time.monotonic()
         until = began + patience()
@@ -298,6 +298,13 @@ class FaultWorld:
             await asyncio.sleep(0.02)
             problem = await self._problem()
         return time.monotonic() - began
+
+    def _unanswered(self) -> str:
+        session = self.service._anchors.sessions[SWITCH]
+        waiting = [(node.number, node.sequence, node.status) for node in self.nodes if node.asked is not None]
+        ended = repr(self._running.exception()) if self._running.done() else "runs"
+        state = f"the session is {session.state}: {session.last_error}; the controller {ended}; seen {dict(self.seen)}"
+        return f"nodes wait, with sequence number and last status: {waiting}; {state}"
 
     async def _problem(self) -> str | None:
         session = self.service._anchors.sessions[SWITCH]
