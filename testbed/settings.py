@@ -63,6 +63,10 @@ class ControllerSettings:
     """Whether every home address may register, not only those of the topology's mobile nodes."""
     credentials: Credentials = field(default_factory=dict)
     """How mobile nodes prove themselves, by name; controller and node get the same. Others need not."""
+    provision: bool = True
+    """Whether the configuration names the topology's mobile nodes."""
+    dashboard: bool = False
+    """Whether the controller serves the dashboard."""
     extra: Mapping[str, float] = field(default_factory=dict)
     """More keys of the ``[controller]`` section."""
     openflow: str | None = None
@@ -126,7 +130,7 @@ def _lines(topology: Topology, rest: str, settings: ControllerSettings) -> list[
             f"open = {json.dumps(settings.open_networks)}",
             *(f"{name} = {json.dumps(value)}" for name, value in settings.network.items()),
         ]
-    for name, node in topology.mobile_nodes.items():
+    for name, node in topology.mobile_nodes.items() if settings.provision else ():
         lines += ["", "[[node]]", f'home_address = "{format_address(node.home_address)}"']
         if node.prefixes:
             lines += ["mobile_router = true", f"prefixes = {json.dumps([str(prefix) for prefix in node.prefixes])}"]
@@ -140,6 +144,7 @@ def _lines(topology: Topology, rest: str, settings: ControllerSettings) -> list[
         "[northbound]",
         f'listen = "{rest}"',
         f'tokens = "{TOKENS}"',
+        f"dashboard = {json.dumps(settings.dashboard)}",
         *([] if settings.openflow is None else ["", "[openflow]", f'listen = "{settings.openflow}"']),
     ]
 

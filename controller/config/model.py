@@ -245,6 +245,8 @@ class NorthboundSection(_Section):
     """Path of the server's certificate chain in PEM, relative to this file; with `private_key`: TLS."""
     private_key: str | None = None
     """Path of the private key in PEM."""
+    dashboard: bool = False
+    """Serve the dashboard under ``/dashboard``. Needs the extra: ``pip install 'mcoa[dashboard]'``."""
     requests_per_second: Annotated[float, Field(ge=0, le=1_000_000)] = 1000.0
     """Requests a second for each token; more get status 429. 0: as many as come."""
     requests_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 2000

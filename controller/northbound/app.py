@@ -16,6 +16,9 @@ from controller.northbound.limits import BodyLimit
 from controller.northbound.routes import bindings, bulk, events, network, nodes, policies, system
 from controller.northbound.version import mcoa_version
 
+_DASHBOARD = "/dashboard"
+"""Where the dashboard is: it has a door of its own."""
+
 _DESCRIPTION = (
     "Mobile nodes, their bindings and the switches that carry them; policies that steer flows to binding identifiers."
     " Every failure is a problem document (RFC 9457)."
@@ -50,12 +53,16 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def create_app(control: Control, access: Access) -> FastAPI:
+def create_app(control: Control, access: Access, *, dashboard: bool = False) -> FastAPI:
     """Return the REST northbound.
 
     Args:
         control: what it shows and does; called in the event loop that serves the application.
         access: who may ask.
+        dashboard: serve the dashboard too; one application in a process may.
+
+    Raises:
+        ModuleNotFoundError: the extra ``dashboard`` is not installed.
     """
     app = Northbound(
         title="mcoa",
@@ -73,9 +80,16 @@ def create_app(control: Control, access: Access) -> FastAPI:
     for part in (nodes, bindings, policies, network, events, bulk, system):
         app.include_router(part.router)
     app.include_router(system.open_router)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(Guard, access=access)
+    elsewhere = _DASHBOARD if dashboard else ""
+    app.add_middleware(BodyLimit, elsewhere=elsewhere)
+    app.add_middleware(Guard, access=access, elsewhere=elsewhere)
     problems.install(app)
+
+    if dashboard:
+        from controller.northbound.dashboard import Door, mount  # noqa: PLC0415  an extra, and slow to import
+
+        mount(app, control)
+        app.add_middleware(Door, access=access)
 
     @app.get("/docs", include_in_schema=False)
     async def reference() -> HTMLResponse:

@@ -26,11 +26,18 @@ class BodyLimit:
         max_body: octets.
         timeout: seconds.
         max_bulk: octets of a bulk upload.
+        elsewhere: prefix of paths that have limits of their own; empty: none.
     """
 
     def __init__(
-        self, app: ASGIApp, max_body: int = MAX_BODY, timeout: float = BODY_TIMEOUT, max_bulk: int = MAX_BULK
+        self,
+        app: ASGIApp,
+        max_body: int = MAX_BODY,
+        timeout: float = BODY_TIMEOUT,
+        max_bulk: int = MAX_BULK,
+        elsewhere: str = "",
     ) -> None:
+        self._elsewhere = elsewhere
         self._app = app
         self._max_bulk = max_bulk
         self._max_body = max_body
@@ -38,7 +45,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or (self._elsewhere and scope["path"].startswith(f"{self._elsewhere}/")):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

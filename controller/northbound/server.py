@@ -44,9 +44,12 @@ class NorthboundServer:
         host: a name or an address.
         port: 0 takes any free port; see `port` after `start`.
         tls: certificate chain and private key, in PEM; None: plain HTTP.
+        dashboard: it serves the dashboard too, which is live.
     """
 
-    def __init__(self, app: FastAPI, host: str, port: int, tls: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self, app: FastAPI, host: str, port: int, tls: tuple[Path, Path] | None = None, *, dashboard: bool = False
+    ) -> None:
         self._host = host
         self._port = port
         self._scheme = "http" if tls is None else "https"
@@ -54,8 +57,9 @@ class NorthboundServer:
             app,
             log_config=None,
             access_log=False,
-            lifespan="off",
-            ws="none",
+            # The dashboard wants both; REST neither.
+            lifespan="on" if dashboard else "off",
+            ws="auto" if dashboard else "none",
             server_header=False,
             limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=15,

@@ -144,8 +144,14 @@ class Service:
             ),
         )
         listen = settings.northbound.listen
-        app = create_app(self._control, _access(settings))
-        self.northbound: Final = NorthboundServer(app, listen.host, listen.port, settings.tls)
+        dashboard = settings.northbound.dashboard
+        try:
+            app = create_app(self._control, _access(settings), dashboard=dashboard)
+        except ModuleNotFoundError as error:
+            raise ServiceError(
+                f"northbound.dashboard: {error.name} is not installed: pip install 'mcoa[dashboard]', or set it to false"
+            ) from error
+        self.northbound: Final = NorthboundServer(app, listen.host, listen.port, settings.tls, dashboard=dashboard)
         self._timer: asyncio.TimerHandle | None = None
         self._reloading: set[asyncio.Task[None]] = set()
         self._arrived: dict[int, float] = {}
