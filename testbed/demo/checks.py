@@ -48,6 +48,8 @@ class Report:
     step: Step | None = None
     seconds: float = 0.0
     """Duration of the steps after set-up."""
+    starting: float = 0.0
+    """Seconds of it in which the controller was started again."""
     listener: Callable[[], None] | None = None
     """Called after each change."""
 

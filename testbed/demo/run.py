@@ -95,7 +95,9 @@ async def _show_rates(plan: Plan, view: View) -> None:
 
 def _judge_capture(lab: Lab, report: Report) -> None:
     report.begin("j", "what is left: the capture of every port of the home-agent switch, the timeline")
-    report.at_most("duration of the steps", round(report.seconds, 1), TIME_LIMIT, "s")
+    # How long Python takes to start is the machine's affair, and has a check of its own.
+    duration = round(report.seconds - report.starting, 1)
+    report.at_most("duration of the steps without the controller's start", duration, TIME_LIMIT, "s")
     capture = lab.capture
     if capture is None:
         raise ValueError("the demonstration needs a capture: give the lab a file for it")

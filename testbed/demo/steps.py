@@ -205,7 +205,7 @@ class Demo(Stage):
             "entries of bindings in the switch, nobody in control", len(await lab.rows(*BINDING_TABLES)), len(rows)
         )
         await lab.controller.start()
-        waited = await lab.controller.wait_ready()
+        waited = report.starting = await lab.controller.wait_ready()
         self._event("controller back")
         report.at_most("start to ready", round(waited * 1000), 20_000, "ms")
         report.equal("bindings that survived", len(bindings.items() & (await self._care_of()).items()), len(bindings))
