@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench faults fuzz conformance p4 clean setup experiment
+.PHONY: docs screenshots demo test lint bench faults fuzz conformance p4 clean setup experiment
 
 setup: $(READY)
 
@@ -43,6 +43,14 @@ fuzz: $(READY)
 # Writes docs/conformance.md from the suite; `make test` compares them.
 conformance: $(READY)
 	PYTHONPATH=tests/support $(BIN)/python -m conformance
+
+# Writes docs/rest.md and docs/configuration.md; `make test` compares them.
+docs: $(READY)
+	$(BIN)/python docs/reference.py
+
+# Writes docs/screenshots from the dashboard in a real browser.
+screenshots: $(READY)
+	MCOA_SCREENSHOTS=docs/screenshots $(BIN)/pytest -n 0 tests/dashboard
 
 p4: $(READY)
 	$(BIN)/python p4src/compile.py
