@@ -140,6 +140,9 @@ class Bmv2Switch(P4Switch):
     def command_line(self):
         """Return the command that runs it."""
         words = ["simple_switch_grpc", "--no-p4", *self.port_words(), "--device-id", str(self.device_id)]
+        about = subprocess.run(["simple_switch_grpc", "--help"], capture_output=True, text=True)
+        if "--thrift-port" in about.stdout + about.stderr:  # by default each listens on one and the same port
+            words += ["--thrift-port", str(free_port())]
         return [*words, "--", "--grpc-server-addr", self.server, "--cpu-port", str(CPU_PORT)]
 
 

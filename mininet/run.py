@@ -128,7 +128,8 @@ def core_interfaces(plan):
 
 
 def check_stale(plan):
-    taken = [name for name in core_interfaces(plan) if os.path.exists(f"/sys/class/net/{name}")]
+    there = {name for _, name in socket.if_nameindex()}
+    taken = [name for name in core_interfaces(plan) if name in there]
     if taken:
         raise Unusable(
             f"interfaces of these names exist already ({', '.join(taken[:4])}): another run is under way, or one has crashed;"
@@ -291,7 +292,7 @@ def main():
     except KeyboardInterrupt:
         print("run.py: stopped", file=sys.stderr)
         return 130
-    except (Failed, RuntimeError) as error:
+    except Exception as error:  # Mininet raises nothing more special
         print(f"run.py: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
 

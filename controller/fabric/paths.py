@@ -43,8 +43,8 @@ _PUNTED: Final = {
 """What of the packets for a home agent address the controller sees, by protocol number."""
 _DISCOVERY_REQUEST: Final = 144
 """ICMPv6 type of a dynamic home agent address discovery request (RFC 6275 section 6.5)."""
-_NEIGHBOURS: Final = (134, 135, 136)
-"""ICMPv6 types that the controller sees from a home link: Router Advertisement, Neighbor Solicitation and Advertisement."""
+_NEIGHBOURS: Final = (133, 134, 135, 136)
+"""ICMPv6 types that the controller sees from a home link: Router and Neighbor Solicitations and Advertisements."""
 _FORWARDERS: Final = frozenset({Kind.SWITCH, Kind.OPENFLOW, Kind.ACCESS_ROUTER})
 
 

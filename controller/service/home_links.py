@@ -1,8 +1,9 @@
 """The home links: what comes in on them is told apart, and what the home agent says on them leaves by the right port."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+from controller.fabric.advertiser import LinkFrame
 from controller.fabric.paths import HomePort, home_ports
 from controller.fabric.topology import Topology
 from controller.mobility.parts import LinkInfo, LinkPacket
@@ -25,6 +26,18 @@ class HomeLinks:
     def __init__(self, topology: Topology, switches: Iterable[str], anchors: Anchors) -> None:
         self._ports: Final = {name: home_ports(topology, name) for name in switches}
         self._anchors: Final = anchors
+
+    @property
+    def ports(self) -> Mapping[str, tuple[HomePort, ...]]:
+        """The ports on home links, by switch."""
+        return self._ports
+
+    def send_frames(self, frames: Iterable[LinkFrame]) -> None:
+        """Send whole frames, each by its switch, if that is in service."""
+        for one in frames:
+            session = self._anchors.sessions[one.switch]
+            if session in self._anchors.in_service():
+                session.packet_out(one.frame, routed=False, egress_port=one.port)
 
     def link_of(self, switch: str, packet: PacketIn) -> LinkInfo | None:
         """Return how a packet came in, if it did on a home link."""

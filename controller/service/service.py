@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from controller.config import Settings
 from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import Rate
+from controller.fabric.advertiser import Advertiser
 from controller.fabric.paths import NO_OUTAGE, NoPathError, Outage, home_doors, switch_entries
 from controller.mobility.address import Address, format_address
 from controller.mobility.events import Revoked
@@ -127,6 +128,7 @@ class Service:
             batch_window=settings.controller.batch_window_s,
         )
         self._home_links = HomeLinks(settings.topology, self._anchors.sessions, self._anchors)
+        self._advertiser = self._make_advertiser(settings)
         self._revoker = Revoker(self._engine, self._pump)
         self._reloader = Reloader(settings, self._engine, engine_config, self._pump)
         self._control = ServiceControl(
@@ -187,6 +189,23 @@ class Service:
         )
         rerouter.tell(transit.lead_around)
         return transit
+
+    def _make_advertiser(self, settings: Settings) -> Advertiser:
+        """Return what speaks as a router on the home links; on a virtual one there is nobody to hear it."""
+        real = {
+            network.home_agent: network.prefix for network in settings.home_agent.networks if network.link == "real"
+        }
+        ports = {
+            name: [home for home in homes if home.home_agent in real] for name, homes in self._home_links.ports.items()
+        }
+        return Advertiser(ports, real, self._loop.time())
+
+    async def _advertise(self) -> None:
+        """Send Router Advertisements when they are due."""
+        while (due := self._advertiser.next_timer()) is not None:
+            await asyncio.sleep(max(0.0, due - self._loop.time()))
+            self._advertiser.handle_timer(self._loop.time())
+            self._home_links.send_frames(self._advertiser.outbox())
 
     @staticmethod
     def _static(settings: Settings, switch: str, outage: Outage) -> Static:
@@ -278,6 +297,7 @@ class Service:
         rerouting = asyncio.create_task(self._rerouter.run(), name="reroute")
         transit = [] if self._transit is None else [asyncio.create_task(self._transit.run(), name="openflow")]
         self._pump()
+        advertising = asyncio.create_task(self._advertise(), name="advertise")
         reviewing = asyncio.create_task(self._review_suspects(), name="review")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         tasks = [*sessions, committing, rerouting, *transit]
@@ -287,7 +307,7 @@ class Service:
         self._feed.close()
         self._committer.stop()
         await asyncio.wait([committing])
-        for task in (*sessions, rerouting, *transit, stopping, reviewing, *self._reloading):
+        for task in (*sessions, rerouting, *transit, advertising, stopping, reviewing, *self._reloading):
             task.cancel()
         await asyncio.gather(
             *sessions, rerouting, *transit, stopping, reviewing, *self._reloading, return_exceptions=True
@@ -320,6 +340,9 @@ class Service:
     def _packet_in(self, switch: str, packet: PacketIn) -> None:
         began = self._decoded = self._loop.time()
         link = self._home_links.link_of(switch, packet)
+        if link is not None and self._advertiser.receive(switch, packet.ingress_port, packet.frame):
+            self._home_links.send_frames(self._advertiser.outbox())
+            return
         self._engine.receive(packet.frame[ETHERNET_OCTETS:], began, link=link)
         now = self._loop.time()
         self._stopwatch.add("decode", self._decoded - began)

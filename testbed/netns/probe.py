@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from testbed.netns.processes import die_with_parent
+from testbed.softswitch.ports import enlarge_buffers
 
 _RECORD: Final = struct.Struct("!4sIdd")
 """Magic, sequence number, time of sending, time of arrival (0 on the wire): seconds of the monotonic clock."""
@@ -125,7 +126,7 @@ async def _receive(port: int, log: Path) -> int:
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock, log.open("wb") as out:
         sock.bind(("::", port))
         sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        enlarge_buffers(sock)
 
         def take() -> None:
             nonlocal count

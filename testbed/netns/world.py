@@ -63,6 +63,12 @@ def namespaces(plan: NetPlan) -> "Iterator[dict[str, int]]":
         yield pids
 
 
+def has_thrift() -> bool:
+    """Tell whether this build of BMv2 has a Thrift server."""
+    done = subprocess.run(["simple_switch_grpc", "--help"], capture_output=True, text=True, check=False)  # noqa: S607
+    return "--thrift-port" in done.stdout + done.stderr
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner reads."""
     path.touch(mode=0o600)
@@ -187,6 +193,8 @@ class World:
         ports = [word for number, interface, _ in device.ports for word in ("-i", f"{number}@{interface}")]
         if self.options.switch == "bmv2":
             command = ["simple_switch_grpc", "--no-p4", *ports, "--device-id", str(device.device_id)]
+            if has_thrift():  # by default each listens on one and the same port
+                command += ["--thrift-port", str(free_port())]
             command += ["--", "--grpc-server-addr", server, "--cpu-port", str(CPU_PORT)]
         else:
             command = [sys.executable, "-m", "controller.cli", "switch", *ports]

@@ -21,6 +21,7 @@ from typing import Final
 
 from controller.mobility.address import Address, format_address
 from controller.mobility.wire.codes import Protocol
+from testbed.softswitch.ports import enlarge_buffers
 
 BATCH: Final = 64
 """Packets taken from a socket before other things get a turn."""
@@ -33,7 +34,6 @@ _TUNSETIFF: Final = 0x400454CA
 _IFF_TUN: Final = 0x0001
 _IFF_NO_PI: Final = 0x1000
 _TUN_DEVICE: Final = "/dev/net/tun"
-_BUFFER: Final = 4 << 20
 
 _WANTED: Final = (Protocol.IPV6, Protocol.ROUTING, Protocol.ESP, Protocol.DESTINATION_OPTIONS, Protocol.MOBILITY)
 
@@ -80,7 +80,7 @@ class Arrivals:
         _filter(self._socket, _next_header_filter())
         _filter(self._silencer, [(0x06, 0, 0, 0)])
         self._socket.setblocking(False)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        enlarge_buffers(self._socket)
 
     def fileno(self) -> int:
         """Return the file descriptor to wait for."""
@@ -138,7 +138,7 @@ class Departures:
     def _open(interface: str) -> socket.socket:
         sock = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
         sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        enlarge_buffers(sock)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
         return sock
 

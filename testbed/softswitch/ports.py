@@ -20,6 +20,9 @@ BATCH = 64
 """Frames taken from a socket before other things get a turn."""
 MAX_FRAME = 65535
 
+_BUFFER = 4 << 20
+_SO_SNDBUFFORCE = 32
+_SO_RCVBUFFORCE = 33
 _SOL_PACKET = 263
 _PACKET_ADD_MEMBERSHIP = 1
 _PACKET_MR_PROMISC = 1
@@ -78,6 +81,16 @@ class WirePort:
         """Nothing to do."""
 
 
+def enlarge_buffers(sock: socket.socket) -> None:
+    """Give a socket room for what comes while this process has no turn: as root, more than the machine's limit for others."""
+    for forced, usual in ((_SO_RCVBUFFORCE, socket.SO_RCVBUF), (_SO_SNDBUFFORCE, socket.SO_SNDBUF)):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, forced, _BUFFER)
+        except OSError:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, usual, _BUFFER)
+
+
 class _SocketPort:
     """What UDP and Linux interfaces share: a socket that is read in batches when the event loop says so."""
 
@@ -89,9 +102,7 @@ class _SocketPort:
 
     def _start(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+        enlarge_buffers(sock)
         self._socket = sock
         asyncio.get_running_loop().add_reader(sock.fileno(), self._readable)
 

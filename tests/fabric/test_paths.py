@@ -119,7 +119,7 @@ def test_only_anchors_take_signalling() -> None:
     topology = parse_topology(TWO_SWITCHES)
     tables = {switch: [entry.table for entry in switch_entries(topology, switch)] for switch in topology.switches}
     assert (
-        tables["a1"].count(p.SIGNALLING) == 17
+        tables["a1"].count(p.SIGNALLING) == 18
     )  # six protocols and discovery for each of two home agents, and the neighbours
     assert tables["a1"].count(p.HOME_AGENTS) == 2
     assert not {p.SIGNALLING, p.HOME_AGENTS} & set(tables["t1"])

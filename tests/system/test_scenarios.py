@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from testbed.netns.ovs import missing_tools
+
 _TOOLS = ("ip", "ethtool", "nsenter", "unshare", "curl", "ping", "iperf3")
 _MISSING = [tool for tool in _TOOLS if shutil.which(tool) is None]
 
@@ -51,3 +53,9 @@ def test_a_handover_under_traffic_loses_nothing(tmp_path: Path) -> None:
 )
 def test_the_scenario_passes(tmp_path: Path, scenario: str) -> None:
     run(tmp_path, scenario)
+
+
+@pytest.mark.skipif(bool(missing_tools()), reason="needs Open vSwitch")
+def test_openflow_switches_lead_around_a_lost_anchor(tmp_path: Path) -> None:
+    run(tmp_path, "openflow-failover")
+    assert (tmp_path / "out" / "ovs" / "conf.db").exists()
