@@ -20,7 +20,7 @@ def start(shell: Any, address: str, folder: Path, name: str) -> None:
 
 
 def tables(shell: Any, address: str, folder: Path) -> None:
-    start(shell: Any, address, folder, "tables")
+    start(shell, address, folder, "tables")
     entry = shell.TableEntry("exact_table")(action="counted_result")
     entry.match["address"], entry.match["tag"] = "1", "1"
     entry.action["result"] = "7"
@@ -51,7 +51,7 @@ def tables(shell: Any, address: str, folder: Path) -> None:
 
 
 def selectors(shell: Any, address: str, folder: Path) -> None:
-    start(shell: Any, address, folder, "selectors")
+    start(shell, address, folder, "selectors")
     for number in (1, 2):
         member = shell.ActionProfileMember("selector")(member_id=number, action="set_result")
         member.action["result"] = str(number)
@@ -72,8 +72,8 @@ def main() -> None:
     from p4runtime_sh import shell
 
     address, folder = sys.argv[1], Path(sys.argv[2])
-    tables(shell: Any, address, folder)
-    selectors(shell: Any, address, folder)
+    tables(shell, address, folder)
+    selectors(shell, address, folder)
 
 
 if __name__ == "__main__":
