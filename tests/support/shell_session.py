@@ -69,8 +69,7 @@ def selectors(shell: Any, address: str, folder: Path) -> None:
 
 
 def main() -> None:
-    from p4runtime_sh import shell
-
+    shell = importlib.import_module("p4runtime_sh.shell")  # only there in the console's environment
     address, folder = sys.argv[1], Path(sys.argv[2])
     tables(shell, address, folder)
     selectors(shell, address, folder)
