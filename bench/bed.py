@@ -12,6 +12,7 @@ from controller.mobility.address import Address
 from testbed.artefacts import artefacts
 from testbed.bed import ACCESS_PORT, Bed, Request
 from testbed.p4rt import Message, Messages
+from testbed.process import ControllerProcess
 
 _WITHIN = 20.0
 """Seconds; whoever needs longer has lost something."""
@@ -45,11 +46,12 @@ async def ask(bed: Bed, request: Request) -> None:
         raise BenchError(f"the Binding Update was answered with status {status}")
 
 
-async def start_controller(bed: Bed) -> None:
+async def start_controller(bed: Bed) -> ControllerProcess:
     """Let our controller control the switch of a bed."""
     controller = bed.controller()
     await controller.start()
     await controller.wait_ready()
+    return controller
 
 
 async def start_floor(bed: Bed, plan: Plan) -> None:

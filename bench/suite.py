@@ -2,7 +2,15 @@
 
 from importlib import import_module
 
-MODULES = ("bench.codec", "bench.registration", "bench.switch", "bench.engine", "bench.southbound", "bench.memory")
+MODULES = (
+    "bench.codec",
+    "bench.registration",
+    "bench.switch",
+    "bench.engine",
+    "bench.southbound",
+    "bench.memory",
+    "bench.northbound",
+)
 
 
 def load() -> None:

@@ -1,6 +1,7 @@
 """``mcoa drill``: try what happens when a path fails, while nobody depends on it."""
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -10,10 +11,16 @@ from controller.cli.options import DEFAULT_URL, JsonOption, UrlOption, connect
 from controller.cli.output import FAILED, WRONG_INPUT, fail, make_table, show, show_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from controller.cli.prober import Prober
+    from controller.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="Try what happens when something fails, and measure it.")
 
+_POLICY: Final = "drill-probes"
+"""Name of the policy that steers probes while a drill lasts."""
+_MIDDLE: Final = 1000
 _BEFORE: Final = 1.0
 """Seconds of probes before and after."""
 
@@ -39,6 +46,8 @@ def failover(
 ) -> None:
     """Take one path of a node away as if its binding had ended, measure the outage with probe packets, and give it back.
 
+    A policy of their own, "drill-probes", has the probes take that path while the drill lasts.
+
     Exit status 1: probes were lost, or nobody answers them.
     """
     prober = _prober(node, agent, interval_ms / 1000) if probe else None
@@ -53,7 +62,7 @@ def failover(
         else:
             # A node that is not there is told before anything is probed.
             client.get("v1", "nodes", node, "bindings", str(bid))
-            with prober.probing():
+            with _steered(client, node, bid, prober.selector), prober.probing():
                 time.sleep(_BEFORE)
                 prober.mark()
                 found = drill()
@@ -67,6 +76,24 @@ def failover(
         if not probes["answered_before"]:
             fail(f"{node} does not answer: nothing was measured")
         raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _steered(client: "Client", node: str, bid: int, selector: dict[str, str]) -> "Iterator[None]":
+    """Have probes take the path in question while a block runs, by a policy of their own."""
+    taken = {item["priority"]: item["name"] for item in client.get("v1", "nodes", node, "policies")["items"]}
+    taken = {priority: name for priority, name in taken.items() if name != _POLICY}
+    priority = min(taken, default=_MIDDLE) - 1
+    if priority < 1:
+        fail(
+            f"the policy {taken[1]!r} has priority 1: probes cannot come before it; give it another, or say --no-probe"
+        )
+    body = {"priority": priority, "bid": bid, "selector": selector}
+    client.put("v1", "nodes", node, "policies", _POLICY, body=body)
+    try:
+        yield
+    finally:
+        client.delete("v1", "nodes", node, "policies", _POLICY)
 
 
 def _prober(node: str, agent: str | None, interval: float) -> "Prober":

@@ -15,6 +15,8 @@ _ECHO_REQUEST: Final = 128
 _ECHO_REPLY: Final = 129
 _PATIENCE: Final = 1.0
 """Seconds for which an answer is waited for after the last probe: a satellite takes more than half of one."""
+AGENT_TARGET_PORT: Final = 7
+"""UDP port of the node to which an agent's probes go."""
 _MAGIC: Final = b"mcoa-probe"
 
 
@@ -36,6 +38,10 @@ class ProbeResult:
 
 class Transport(Protocol):
     """A way to send probes and to hear of those that came through."""
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Which packets the probes are, as a policy has it."""
 
     def fileno(self) -> int:
         """Return what to wait on."""
@@ -81,6 +87,11 @@ class Echo:
             raise ProbeError(
                 f"this machine has no route to {home_address}: {error.strerror}: give --no-probe"
             ) from error
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """ICMPv6 from the address that this machine sends from."""
+        return {"source": f"{self._socket.getsockname()[0]}/128", "protocol": "icmpv6"}
 
     def fileno(self) -> int:
         """Return what to wait on."""
@@ -132,6 +143,11 @@ class Agent:
         except OSError as error:
             raise ProbeError(f"no probes by way of {host}:{port}: {error.strerror or error}") from error
 
+    @property
+    def selector(self) -> dict[str, str]:
+        """UDP to the port at which agents probe."""
+        return {"protocol": "udp", "destination_ports": str(AGENT_TARGET_PORT)}
+
     def fileno(self) -> int:
         """Return what to wait on."""
         return self._socket.fileno()
@@ -173,6 +189,11 @@ class Prober:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="probes", daemon=True)
         self._began_at = float("inf")
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Which packets the probes are, as a policy has it."""
+        return self._transport.selector
 
     @contextlib.contextmanager
     def probing(self) -> Iterator[None]:

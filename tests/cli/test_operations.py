@@ -234,7 +234,12 @@ def probe_agent(lose: range) -> Iterator[str]:
 
 @pytest.mark.parametrize(("lose", "code"), [(range(0), 0), (range(30, 37), 1)])
 def test_a_drill_measures_the_outage(
-    mcoa: Callable[..., Any], url: str, monkeypatch: pytest.MonkeyPatch, lose: range, code: int
+    mcoa: Callable[..., Any],
+    url: str,
+    control: FakeControl,
+    monkeypatch: pytest.MonkeyPatch,
+    lose: range,
+    code: int,
 ) -> None:
     monkeypatch.setattr(drill_module, "_BEFORE", 0.5)
     with probe_agent(lose) as agent:
@@ -246,6 +251,12 @@ def test_a_drill_measures_the_outage(
     assert (found["probes"]["lost"], found["probes"]["outage_ms"]) == (len(lose), 10.0 * len(lose))
     assert found["probes"]["sent"] > 50
     assert found["probes"]["answered_before"] > 0
+    # While it lasted, a policy steered the probes to the path.
+    (steered, gone) = (one for one in control.log if one.resource.endswith("/drill-probes"))
+    assert steered.after is not None
+    assert steered.after["bid"] == 2
+    assert "'destination_ports': '7'" in str(steered.after["selector"])
+    assert (gone.action, control.kept) == ("delete", {})
 
 
 def test_a_drill_that_nobody_answers(mcoa: Callable[..., Any], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
