@@ -181,7 +181,7 @@ def _register(request: Request, result: dict[int, Binding]) -> Decision:
         if status < _REFUSED:
             if option.at_home:
                 _end_home_binding(result)  # RFC 5648 section 5.6.3: one at a time, and the newest counts
-            result[bid] = _binding(option, request, known.get(bid))
+            result[bid] = _binding(option, request, known.get(bid), granted)
         statuses.append(status)
     bindings = tuple(result[bid] for bid in sorted(result))
     return _conclude(statuses, _record(request, bindings), granted)
@@ -192,9 +192,8 @@ def _end_home_binding(result: dict[int, Binding]) -> None:
         del result[bid]
 
 
-def _binding(option: BindingIdentifier, request: Request, known: Binding | None) -> Binding:
+def _binding(option: BindingIdentifier, request: Request, known: Binding | None, granted: int) -> Binding:
     """Return the binding that an accepted BID option asks for."""
-    granted = request.granted
     expires = request.now + granted
     if option.at_home:
         link_layer = request.arrival.link_layer or (known.link_layer if known is not None else None)
@@ -232,6 +231,10 @@ def _check_identifier(
     care_of = option.care_of
     if option.bid == NO_BID or option.bid in seen:
         return Status.MCOA_MALFORMED  # RFC 5648 section 4.1 reserves 0; of a BID named twice the first counts
+    before = known.get(option.bid)
+    known_good = before is not None and before.care_of == care_of and not before.at_home and not option.at_home
+    if known_good and care_of != request.arrival.home_agent and not request.mobile_router:
+        return _ACCEPTED  # as nearly always: what was good is good, unless a prefix came that it lies in
     if care_of is not None and not _is_unicast(care_of):
         return Status.MCOA_MALFORMED  # RFC 5648 section 6.2
     if option.at_home and request.home_binding is HomeBinding.REFUSE:
@@ -239,7 +242,6 @@ def _check_identifier(
         return Status.MCOA_SIMULTANEOUS_HOME_AND_FOREIGN_PROHIBITED
     if care_of is None:
         # RFC 5648 section 6.2; what was bound at home has no care-of address that could be kept away from it.
-        before = known.get(option.bid)
         return _ACCEPTED if before is not None and before.at_home == option.at_home else Status.MCOA_UNKNOWN_COA
     return _check_care_of(care_of, option, request)
 
@@ -261,9 +263,10 @@ def _is_unicast(care_of: bytes) -> bool:
 
 def _loops(care_of: Address, request: Request) -> bool:
     """Tell whether a tunnel to that care-of address would lead into itself: it is the node's own home address or prefix."""
-    if care_of in {request.arrival.home_address, request.arrival.home_agent}:
+    arrival = request.arrival
+    if care_of == arrival.home_address or care_of == arrival.home_agent:  # noqa: PLR1714 -- for every BID; a set costs more
         return True
-    return any(care_of in prefix for prefix in _prefixes(request))
+    return request.mobile_router and any(care_of in prefix for prefix in _prefixes(request))
 
 
 def _conclude(statuses: list[int], record: NodeRecord, lifetime: int) -> Decision:

@@ -25,6 +25,13 @@ def weigh(record: NodeRecord | None) -> Weight:
     return NO_WEIGHT if record is None else Weight(max(1, len(record.bindings)), len(record.flows))
 
 
+def _alike(before: NodeRecord | None, after: NodeRecord | None) -> bool:
+    """Tell whether two records surely weigh the same."""
+    if before is None or after is None:
+        return before is after
+    return len(before.bindings) == len(after.bindings) and len(before.flows) == len(after.flows)
+
+
 class Load:
     """What the records in force take, and what changes under way have reserved.
 
@@ -51,6 +58,8 @@ class Load:
 
     def reserve(self, before: NodeRecord | None, after: NodeRecord | None) -> Weight:
         """Set aside what a change will need; return how much, to `release` when it is over."""
+        if _alike(before, after):
+            return NO_WEIGHT  # as nearly always: a refresh, or another care-of address
         old, new = weigh(before), weigh(after)
         taken = Weight(max(0, new.bindings - old.bindings), max(0, new.flows - old.flows))
         self._bindings += taken.bindings
@@ -64,6 +73,8 @@ class Load:
 
     def replace(self, before: NodeRecord | None, after: NodeRecord | None) -> None:
         """Note that a record came in force in the place of another."""
+        if _alike(before, after):
+            return
         old, new = weigh(before), weigh(after)
         self._bindings += new.bindings - old.bindings
         self._flows += new.flows - old.flows

@@ -126,9 +126,13 @@ class Request:
     has_nonce_indices: bool
     alternate: Address | None
     prefixes: tuple[Prefix, ...]
-    valid_left: float | None = None
+    valid_left: float | None
     """Seconds that the home prefix remains valid; None: for ever."""
-    preferred_left: float | None = None
+    preferred_left: float | None
+    removal: bool
+    """Whether bindings are to be removed."""
+    granted: int
+    """The lifetime that is granted, in seconds: never more than was asked for (RFC 6275 section 10.3.1)."""
 
     @property
     def home_registration(self) -> bool:
@@ -164,19 +168,6 @@ class Request:
     def care_of(self) -> Address:
         """The care-of address outside BID options (RFC 6275 section 9.5.1)."""
         return self.alternate or self.arrival.source
-
-    @property
-    def removal(self) -> bool:
-        """Whether bindings are to be removed."""
-        if not self.arrival.update.lifetime_units:
-            return True
-        # RFC 3963 section 6.2: a mobile router's care-of address equal to its home address removes. RFC 3775 had that for
-        # all nodes, RFC 6275 for none. With BIDs it may be a registration of the home link (RFC 5648 section 5.6.3).
-        return (
-            not self.has_identifiers
-            and self.care_of == self.arrival.home_address
-            and (self.mobile_router or self.config.home_care_of_removes)
-        )
 
     @property
     def kind(self) -> RequestKind:
@@ -220,15 +211,6 @@ class Request:
             known.pop(bid, None)
             known[bid] = self.arrival.update.sequence
         return tuple(known.items())[-MAX_COUNTERS:]
-
-    @property
-    def granted(self) -> int:
-        """The lifetime that is granted, in seconds: never more than was asked for (RFC 6275 section 10.3.1)."""
-        units = min(self.arrival.update.lifetime_units, self.config.max_lifetime // LIFETIME_UNIT)
-        if self.valid_left is not None:
-            # RFC 6275 section 10.3.1: nor more than is left of the home prefix.
-            units = min(units, max(0, int(self.valid_left)) // LIFETIME_UNIT)
-        return units * LIFETIME_UNIT
 
 
 def read_request(
@@ -274,7 +256,28 @@ def read_request(
         tuple(prefixes),
         valid_left,
         preferred_left,
+        _is_removal(arrival, alternate, config, identified=bool(identifiers) or malformed),
+        _granted(arrival, config, valid_left),
     )
+
+
+def _is_removal(arrival: Arrival, alternate: Address | None, config: HomeAgentConfig, *, identified: bool) -> bool:
+    """Tell whether bindings are to be removed."""
+    if not arrival.update.lifetime_units:
+        return True
+    if identified or (alternate or arrival.source) != arrival.home_address:
+        return False
+    # RFC 3963 section 6.2: a mobile router's care-of address equal to its home address removes. RFC 3775 had that for
+    # all nodes, RFC 6275 for none. With BIDs it may be a registration of the home link (RFC 5648 section 5.6.3).
+    return bool(arrival.update.flags & _MOBILE_ROUTER) or config.home_care_of_removes
+
+
+def _granted(arrival: Arrival, config: HomeAgentConfig, valid_left: float | None) -> int:
+    units = min(arrival.update.lifetime_units, config.max_lifetime // LIFETIME_UNIT)
+    if valid_left is not None:
+        # RFC 6275 section 10.3.1: nor more than is left of the home prefix.
+        units = min(units, max(0, int(valid_left)) // LIFETIME_UNIT)
+    return units * LIFETIME_UNIT
 
 
 def in_force(record: NodeRecord | None, now: float) -> NodeRecord | None:

@@ -134,6 +134,8 @@ class Tunnels(Part):
     def changed(self, before: NodeRecord | None, after: NodeRecord | None, now: float) -> None:
         """Follow the networks behind a node, and forget what is known of paths that nobody uses."""
         del now
+        if before is not None and after is not None and _ends(before) == _ends(after):
+            return  # as nearly always: a refresh
         if before is not None:
             for prefix in before.prefixes:
                 if self._networks.pop(prefix, None) is not None:
@@ -264,6 +266,11 @@ class Tunnels(Part):
             self._outlet.drop(DropReason.NOT_FOR_US, source)
             return
         self._report(home_agent, IcmpType.DESTINATION_UNREACHABLE, _UNREACHABLE_ADDRESS, 0, octets, now)
+
+
+def _ends(record: NodeRecord) -> tuple[object, ...]:
+    """Return what the tunnels of a node are about."""
+    return record.prefixes, [binding.care_of for binding in record.bindings]
 
 
 def len_of(packet: bytes) -> int:
