@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: docs screenshots demo test lint bench faults fuzz conformance p4 clean setup experiment
+.PHONY: docs screenshots demo test lint bench faults fuzz differential conformance p4 clean setup experiment
 
 setup: $(READY)
 
@@ -39,6 +39,10 @@ faults: $(READY)
 
 fuzz: $(READY)
 	$(BIN)/python -m bench.fuzz
+
+# Needs root and BMv2.
+differential: $(READY)
+	MCOA_DIFFERENTIAL_PACKETS=10000 $(BIN)/pytest -n 0 tests/pipeline/test_differential.py
 
 # Writes docs/conformance.md from the suite; `make test` compares them.
 conformance: $(READY)

@@ -35,6 +35,14 @@ class Numbers:
     def path(self, care_of: Address, home_agent: Address) -> int:
         return self.paths.setdefault((care_of, home_agent), len(self.paths) + 1)
 
+    @staticmethod
+    def home_agent(_address: Address) -> int:
+        return 1
+
+    @staticmethod
+    def shared(thing: object) -> int:
+        raise KeyError(thing)
+
 
 async def ask(bed: Bed, request: Request) -> None:
     """Send a Binding Update and wait until it is accepted."""

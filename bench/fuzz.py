@@ -50,7 +50,6 @@ def make_engine(seed: int) -> HomeAgent:
         {_NODE: node},
         max_bindings=1000,
         max_flows=1000,
-        replication=True,
         correspondent=True,
         heartbeat=True,
         source_rate=1e6,

@@ -10,6 +10,7 @@ MODULES = (
     "bench.southbound",
     "bench.memory",
     "bench.northbound",
+    "bench.handover",
 )
 
 

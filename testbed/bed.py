@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from controller.dataplane.entries import Entry
 from controller.fabric.loader import load_topology, sample_topologies
@@ -22,6 +22,9 @@ from testbed.packets import ethernet
 from testbed.process import ControllerProcess
 from testbed.settings import ControllerSettings, free_port, make_token, write_settings
 from testbed.softswitch import SoftSwitch, WirePort
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SWITCH = "s1"
 ACCESS_PORT = 3
@@ -71,6 +74,8 @@ class Bed:
         for number, port in self._ports.items():
             self.switch.add_port(number, port)
         self._waiting: dict[tuple[bytes, bytes], asyncio.Future[int]] = {}
+        self.watch: Callable[[bytes], None] = lambda _frame: None
+        """Sees every frame that leaves the switch."""
 
     async def __aenter__(self) -> Self:
         self.address = await self.switch.start("127.0.0.1:0")
@@ -109,7 +114,12 @@ class Bed:
         finally:
             self._waiting.pop(key, None)
 
+    def send(self, port: int, frame: bytes) -> None:
+        """Put a frame into a port; what becomes of it is done when this returns."""
+        self._ports[port].receive(frame)
+
     def _out(self, frame: bytes) -> None:
+        self.watch(frame)
         key = (frame[_HOME_AT : _HOME_AT + 16], frame[_SEQUENCE_AT : _SEQUENCE_AT + 2])
         answered = self._waiting.get(key)
         if answered is not None and not answered.done():
@@ -137,13 +147,14 @@ class Bed:
         echoed = tuple(BindingIdentifier(bid) for bid in (1, 2, 3))
         acknowledgement = BindingAcknowledgement(0, sequence, _LIFETIME // 4, 0, echoed)
         answer = encode_packet(self.home_agent, care_of[0], acknowledgement, routing_address=home_address)
-        here, there = self._macs()
+        here, there = self.macs(ACCESS_PORT)
         bindings = tuple(Binding(bid, care_of[bid - 1], _LIFETIME, 0.0, bid) for bid in (1, 2, 3))
         record = NodeRecord(home_address, self.home_agent, sequence, bindings)
         return Request(home_address, sequence, ethernet(here, there, packet), record, ethernet(there, here, answer))
 
-    def _macs(self) -> tuple[bytes, bytes]:
+    def macs(self, port: int) -> tuple[bytes, bytes]:
+        """Return the MAC addresses at a port: the switch's and its neighbour's."""
         for interface in self.topology.interfaces:
-            if interface.port == ACCESS_PORT:
+            if interface.port == port:
                 return interface.mac.to_bytes(6), self.topology.interface(interface.peer).mac.to_bytes(6)
-        raise KeyError(f"port {ACCESS_PORT} of the topology leads nowhere")
+        raise KeyError(f"port {port} of the topology leads nowhere")

@@ -14,12 +14,15 @@ from finsy.proto import p4i, p4r, p4r_grpc
 
 BINDING_TABLES = (
     "tunnel_termination",
-    "host_sources",
+    "home_sources",
     "network_sources",
+    "source_bindings",
     "home_addresses",
     "mobile_networks",
     "flow_bindings",
     "default_binding",
+    "balancers",
+    "tunnel_rates",
     "tunnels",
 )
 """Tables whose entries come and go with bindings."""

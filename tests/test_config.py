@@ -311,13 +311,12 @@ def test_no_setting_of_the_engine_is_forgotten(path: Path) -> None:
     """Each differs from its default in the engine, or another test sets it, or it is not for a file."""
     engine = parse(path, ENGINE).home_agent_config(0.0, 1)
     elsewhere = {"nodes", "max_lifetime", "max_bindings", "max_flows", "source_rate", "source_burst", "ipv4"}
-    not_settable = {"replication"}  # what the pipeline can do
     same = {
         field.name
         for field in fields(HomeAgentConfig)
         if field.default is not MISSING and getattr(engine, field.name) == field.default
     }
-    assert same <= elsewhere | not_settable
+    assert same <= elsewhere
     same = {
         field.name
         for field in fields(HomeNetwork)

@@ -6,8 +6,10 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
 from controller.config.endpoint import Endpoint, parse_endpoint
+from controller.dataplane.pipeline import MAX_TUNNEL_MTU
+from controller.dataplane.planner import DEFAULT_TUNNEL_MTU
 from controller.fabric.fields import AddressField, Ipv4Field, PrefixField
-from controller.fabric.paths import SIGNALLING_RATE
+from controller.fabric.paths import REPORT_RATE, SIGNALLING_RATE
 from controller.fabric.topology import Name
 from controller.mobility.security.keys import Key
 
@@ -137,6 +139,12 @@ class HomeAgentSection(_Section):
     """Packets a second, for each home agent address and protocol, that a switch may hand to the controller."""
     signalling_burst: Annotated[int, Field(ge=1, le=1_000_000)] = SIGNALLING_RATE.burst
     """How many of them at once."""
+    report_rate: Annotated[int, Field(ge=1, le=1_000_000)] = REPORT_RATE.per_second
+    """Packets a second that a switch may hand up for an ICMPv6 error, for each kind of error."""
+    report_burst: Annotated[int, Field(ge=1, le=1_000_000)] = REPORT_RATE.burst
+    """How many of them at once."""
+    tunnel_mtu: Annotated[int, Field(ge=1280, le=MAX_TUNNEL_MTU)] = DEFAULT_TUNNEL_MTU
+    """Octets of the longest packet that goes into a tunnel whole; of longer ones the source hears (RFC 2473 section 7)."""
     ipv4: Ipv4Field | None = None
     """The home agent's IPv4 address: where ICMPv4 errors about packets for IPv4 home addresses come from. Without it they come from
     192.0.0.8, as from a router that has none (RFC 7600 section 4.8)."""
@@ -163,6 +171,10 @@ class NodeSection(_Section):
     per_bid_sequences: bool = False
     """Whether each of its BIDs has a sequence number of its own, as implementations of the drafts of RFC 5648 have it. With `auth` or
     `esp` only while replays are found without them."""
+    rates_kbps: dict[
+        Annotated[int, Field(ge=1, le=65535, strict=False)], Annotated[int, Field(ge=8, le=100_000_000)]
+    ] = {}
+    """BID to kilobits a second that go to the node by that BID, Ethernet headers included; a BID without a rate: as many as come."""
     prefixes: list[PrefixField] = []
     """Mobile network prefixes that it may register (RFC 3963); only with `mobile_router`."""
     mobile_router: bool = False

@@ -14,7 +14,7 @@ is fine), and a switch that was away catches up by `diff`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
@@ -24,8 +24,8 @@ from controller.dataplane.counted import CountedEntries
 from controller.dataplane.doors import Doors, localise, localise_stage
 from controller.dataplane.entries import Entry, EntryKey, Op, Update
 from controller.dataplane.flows import PolicyError, validate_policy
-from controller.dataplane.ids import Ids, Path
-from controller.dataplane.planner import node_entries, paths
+from controller.dataplane.ids import Ids, Path, Shared
+from controller.dataplane.planner import NO_FACTS, NodeFacts, node_entries, shared
 from controller.dataplane.plans import DELETE_STEPS, Plan, Stage, Stages, Step, plan
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
@@ -55,6 +55,9 @@ _PREFIX_TABLES: Final = frozenset({p.NETWORK_SOURCES, p.MOBILE_NETWORKS})
 """The tables in which two nodes could want the same key: the others have a node's own number or address in theirs."""
 
 
+_SHARED_TABLES: Final = frozenset({p.TUNNEL_TERMINATION, p.BALANCERS, p.MULTICAST_GROUPS})
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """A change that is under way, and the numbers that it keeps from being handed out again."""
@@ -62,7 +65,7 @@ class _Change:
     home_address: Address
     before: _Node
     plan: Plan
-    paths: tuple[Path, ...]
+    shared: tuple[Shared, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +78,24 @@ class _Lingering:
 
 
 def _is_shared(key: EntryKey) -> bool:
-    """Tell whether nodes may share an entry: that of a path, which nodes with one care-of address have in common."""
-    return key[0] == p.TUNNEL_TERMINATION
+    """Tell whether nodes may share an entry: that of a path, which nodes with one care-of address have in common, say."""
+    return key[0] in _SHARED_TABLES
 
 
 class DesiredState:
-    """Entries of all nodes and the static entries of each switch, with the changes under way."""
+    """Entries of all nodes and the static entries of each switch, with the changes under way.
 
-    def __init__(self, ids: Ids | None = None) -> None:
+    Args:
+        ids: the numbers that are handed out; None: new ones.
+        facts: what the configuration says of a node; the same for the same record.
+    """
+
+    def __init__(
+        self, ids: Ids | None = None, facts: Callable[[NodeRecord], NodeFacts] = lambda _record: NO_FACTS
+    ) -> None:
         self.ids = ids if ids is not None else Ids()
-        """The numbers of nodes and paths."""
+        """The numbers of nodes, paths and all else that has one."""
+        self._facts = facts
         self._nodes: dict[Address, _Node] = {}
         self._static: dict[str, dict[EntryKey, Entry]] = {}
         self._doors: dict[str, Doors] = {}
@@ -184,7 +195,6 @@ class DesiredState:
         """
         home_address = record.home_address
         checked = self._checked(home_address, policies)
-        paths(record)
         to = _Node(record, checked)
         try:
             self.ids.nodes.restore(home_address, node_id, home_address)
@@ -382,13 +392,14 @@ class DesiredState:
         """Bring a node into another state: take numbers, compare, and keep book; `to` has no entries yet."""
         number = next(self._numbers)
         old = self._nodes.get(home_address, _NOBODY)
-        old_paths, new_paths = paths(old.record), paths(to.record)
+        old_shared, new_shared = shared(old.record, old.policies), shared(to.record, to.policies)
         try:
             if to.record is not None:
                 self.ids.nodes.hold(home_address, home_address)
-            for path in new_paths:
-                self.ids.paths.hold(path, home_address)
-            entries = node_entries(to.record, self.ids, to.policies)
+            for thing in new_shared:
+                self.ids.hold(thing, home_address)
+            facts = NO_FACTS if to.record is None else self._facts(to.record)
+            entries = node_entries(to.record, self.ids, to.policies, facts)
             self._refuse_conflicts(home_address, old, entries)
             if grace:  # What goes back to how it was has had the room.
                 self._refuse_overflow(entries)
@@ -397,8 +408,8 @@ class DesiredState:
             raise
         if home_address in self.ids.nodes:
             self.ids.nodes.hold(home_address, number)
-        for path in old_paths:
-            self.ids.paths.hold(path, number)
+        for thing in old_shared:
+            self.ids.hold(thing, number)
         before, after = self._compare(home_address, old.entries, entries)
         change = plan(before, after, grace=grace)
         change = Plan(change.now, change.later, (number,))
@@ -409,16 +420,16 @@ class DesiredState:
         self._drop_holds(home_address, old, to)
         for table, gone in change.deletions().items():
             self._leaving[table] += gone
-        self._pending[number] = _Change(home_address, old, change, tuple(old_paths))
+        self._pending[number] = _Change(home_address, old, change, old_shared)
         self._busy.add(home_address)
         return change
 
     def _drop_holds(self, home_address: Address, left: _Node, entered: _Node) -> None:
         """End a node's holds on what it has in the state `left` but not in the state `entered`."""
-        kept = paths(entered.record)
-        for path in paths(left.record):
-            if path not in kept:
-                self.ids.paths.drop(path, home_address)
+        kept = shared(entered.record, entered.policies)
+        for thing in shared(left.record, left.policies):
+            if thing not in kept:
+                self.ids.drop(thing, home_address)
         if left.record is not None and entered.record is None:
             self.ids.nodes.drop(home_address, home_address)
 
@@ -428,8 +439,8 @@ class DesiredState:
             self._leaving[table] -= gone
 
     def _let_go(self, number: int, change: _Change) -> None:
-        for path in change.paths:
-            self.ids.paths.drop(path, number)
+        for thing in change.shared:
+            self.ids.drop(thing, number)
         self.ids.nodes.drop(change.home_address, number)
 
     def _refuse_conflicts(self, home_address: Address, old: _Node, entries: Mapping[EntryKey, Entry]) -> None:

@@ -5,13 +5,23 @@ kind the smaller priority number comes first (RFC 6089 section 4.2). What neithe
 has its own band of priorities in the table, and in P4Runtime the greater one wins.
 """
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Match, Range, Ternary
 from controller.mobility.address import ADDRESS_LENGTH, Prefix
 from controller.mobility.expansion import Masked, expand
-from controller.mobility.flows import FlowEntry, FlowPolicy, PortRange, Span, Steer, TrafficSelector
+from controller.mobility.flows import (
+    MAX_TARGETS,
+    MAX_WEIGHT,
+    Balance,
+    Discard,
+    FlowEntry,
+    FlowPolicy,
+    PortRange,
+    Span,
+    TrafficSelector,
+)
 
 PORT_PROTOCOLS: Final = {6: "TCP", 17: "UDP", 132: "SCTP", 136: "UDP-Lite"}
 """Protocols of which the parser reads the ports; of every other packet it takes them as 0."""
@@ -68,10 +78,18 @@ def validate_policy(policy: FlowPolicy) -> None:
 
 
 def _check_treatment(policy: FlowPolicy) -> None:
-    for bid in policy.bids:
+    bids = policy.bids
+    for bid in bids:
         _within("bid", bid, 1, 65535)
-    if not isinstance(policy.treatment, Steer) or policy.fallback:
-        raise PolicyError("treatment", "the data plane cannot do this yet: steer to one BID")
+    if len(set(bids)) != len(bids):
+        raise PolicyError("treatment", f"a BID stands twice in {', '.join(map(str, bids))}")
+    if not isinstance(policy.treatment, Discard) and not 1 <= len(bids) <= MAX_TARGETS:
+        raise PolicyError("treatment", f"{len(bids)} BIDs: it takes 1 to {MAX_TARGETS}")
+    if isinstance(policy.treatment, Balance):
+        for share in policy.treatment.shares:
+            _within("weight", share.weight, 1, MAX_WEIGHT)
+    if policy.fallback and policy.selector != TrafficSelector():
+        raise PolicyError("selector", "what stands in for the preferred binding takes all packets: leave it empty")
 
 
 def _within(field: str, value: int, lowest: int, highest: int) -> None:
@@ -114,7 +132,11 @@ def _check_spi(selector: TrafficSelector) -> None:
         raise PolicyError("selector.spi", "no packet has ports and an SPI that the switch can see: give one of them")
 
 
-def flow_entry(node_id: int, policy: FlowPolicy) -> Entry:
+FlowAction: TypeAlias = tuple[str, tuple[int, ...]]
+"""Name and parameters of an action of `flow_bindings`."""
+
+
+def flow_entry(node_id: int, policy: FlowPolicy, action: FlowAction) -> Entry:
     """Return the table entry of a valid policy.
 
     The selector's directions are those of a packet towards the node, as in the switch (RFC 6088 section 3).
@@ -131,13 +153,19 @@ def flow_entry(node_id: int, policy: FlowPolicy) -> Entry:
         None if selector.dscp is None else Ternary(selector.dscp << 2, 0xFC),
         _exactly(selector.flow_label, 20),
         _exactly(selector.spi, 32),
+        _version(selector),
     )
-    assert isinstance(policy.treatment, Steer)
-    return Entry(p.FLOW_BINDINGS, match, p.STEER_FLOW, policy.bids, _OPERATOR_BAND - policy.priority)
+    return Entry(p.FLOW_BINDINGS, match, *action, _OPERATOR_BAND - policy.priority)
 
 
-def signalled_entries(node_id: int, flow: FlowEntry, bid: int) -> list[Entry]:
-    """Return the table entries that steer a flow that a node signalled to one BID.
+def _version(selector: TrafficSelector) -> Ternary | None:
+    """Return what an operator's selector says of the IP version: it has IPv6 addresses and a flow label, or it does not care."""
+    named = (selector.source, selector.destination, selector.flow_label)
+    return None if all(value is None for value in named) else Ternary(0, 1)
+
+
+def signalled_entries(node_id: int, flow: FlowEntry, action: FlowAction) -> list[Entry]:
+    """Return the table entries that do something with a flow that a node signalled.
 
     Raises:
         ExpansionError: its selector needs more entries than a flow may have; the home agent does not accept such a one.
@@ -155,9 +183,10 @@ def signalled_entries(node_id: int, flow: FlowEntry, bid: int) -> list[Entry]:
                 _masked(key.traffic_class),
                 _masked(key.flow_label),
                 _masked(key.spi),
+                # RFC 6088 section 3.2: a selector of the IPv6 format takes IPv6 packets.
+                Ternary(0, 1),
             ),
-            p.STEER_FLOW,
-            (bid,),
+            *action,
             _NODE_BAND - flow.priority,
         )
         for key in expand(flow.selector)

@@ -4,15 +4,20 @@ A number stays taken while anybody holds it, and the last hold is given up only 
 a number that came back too early would let one node's packets into another's tunnel.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Final, Generic, NamedTuple, TypeVar
+from itertools import chain
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
+from zlib import crc32
 
 from controller.mobility.address import Address
 
 MAX_ID: Final = 2**24 - 1
 """Node ids and path ids are 24 bits wide in the pipeline; 0 is never handed out."""
+_MAX_SHORT: Final = 2**16 - 1
+"""Numbers of spreads and of copies are 16 bits wide."""
+_MAX_HOME_AGENTS: Final = 2**8 - 1
 
 
 class Path(NamedTuple):
@@ -20,6 +25,22 @@ class Path(NamedTuple):
 
     care_of: Address
     home_agent: Address
+
+
+class Spread(NamedTuple):
+    """How a balanced flow is spread: the BID of each bucket. Nodes with the same spread share its number."""
+
+    buckets: tuple[int, ...]
+
+
+class Copies(NamedTuple):
+    """The BIDs that get copies of a packet, in ascending order. Nodes with the same share the number."""
+
+    bids: tuple[int, ...]
+
+
+Shared: TypeAlias = Path | Spread | Copies
+"""What nodes may have in common, and what has a number for that."""
 
 
 class OutOfIdsError(ValueError):
@@ -56,6 +77,18 @@ class IdPool:
         self._taken.add(self._next)
         return self._next
 
+    def take_near(self, wish: int) -> int:
+        """Return the number that is wished for, or the next free one after it.
+
+        Raises:
+            OutOfIdsError: none is free.
+        """
+        for number in chain(range(wish, self._limit + 1), range(1, wish)):
+            if number not in self._taken:
+                self._taken.add(number)
+                return number
+        raise OutOfIdsError(f"all {self._limit} numbers are taken")
+
     def claim(self, number: int) -> None:
         """Take one given number.
 
@@ -71,7 +104,8 @@ class IdPool:
     def give_back(self, number: int) -> None:
         """Make a taken number free."""
         self._taken.remove(number)
-        heappush(self._returned, number)
+        if number < self._next:
+            heappush(self._returned, number)
 
 
 @dataclass(slots=True)
@@ -104,15 +138,20 @@ class IdTable(Generic[_Key]):
         """
         return self._held[key].number
 
-    def hold(self, key: _Key, holder: Hashable) -> int:
+    def hold(self, key: _Key, holder: Hashable, wish: int | None = None) -> int:
         """Return the number of something, new if it had none; `holder` keeps it from now on. Repeating changes nothing.
+
+        Args:
+            key: the thing.
+            holder: who keeps it.
+            wish: a new number is this one if it is free; None: the lowest free one.
 
         Raises:
             OutOfIdsError: it had none, and none is free.
         """
         held = self._held.get(key)
         if held is None:
-            held = self._held[key] = _Held(self._pool.take())
+            held = self._held[key] = _Held(self._pool.take() if wish is None else self._pool.take_near(wish))
         held.holders.add(holder)
         return held.number
 
@@ -142,12 +181,20 @@ class IdTable(Generic[_Key]):
 
 
 class Ids:
-    """The numbers of all mobile nodes and paths."""
+    """The numbers of everything that has one in the pipeline.
 
-    def __init__(self, limit: int = MAX_ID) -> None:
+    Args:
+        limit: the greatest of nodes and of paths.
+        home_agents: home agent addresses in the order of the configuration: they are numbered from 1. Others follow as they come.
+    """
+
+    def __init__(self, limit: int = MAX_ID, home_agents: Iterable[Address] = ()) -> None:
         self.nodes: IdTable[Address] = IdTable(limit)
         """By home address."""
         self.paths: IdTable[Path] = IdTable(limit)
+        self.spreads: IdTable[Spread] = IdTable(_MAX_SHORT)
+        self.copies: IdTable[Copies] = IdTable(_MAX_SHORT)
+        self._home_agents = home_agent_numbers(home_agents)
 
     def node(self, home_address: Address) -> int:
         """Return a node's number.
@@ -164,3 +211,60 @@ class Ids:
             KeyError: it has none.
         """
         return self.paths.number(Path(care_of, home_agent))
+
+    def home_agent(self, address: Address) -> int:
+        """Return a home agent address's number, new if it had none.
+
+        Raises:
+            OutOfIdsError: it had none, and none is free.
+        """
+        number = self._home_agents.get(address)
+        if number is None:
+            if len(self._home_agents) >= _MAX_HOME_AGENTS:
+                raise OutOfIdsError(f"all {_MAX_HOME_AGENTS} numbers of home agent addresses are taken")
+            number = self._home_agents[address] = len(self._home_agents) + 1
+        return number
+
+    def shared(self, thing: Spread | Copies) -> int:
+        """Return the number of a spread or of copies.
+
+        Raises:
+            KeyError: it has none.
+        """
+        return self.spreads.number(thing) if isinstance(thing, Spread) else self.copies.number(thing)
+
+    def hold(self, thing: Shared, holder: Hashable) -> None:
+        """Keep the number of something, new if it had none.
+
+        Spreads and copies get numbers from what they are, so that a controller that is started again finds them in its switches
+        under the numbers that it gives them.
+
+        Raises:
+            OutOfIdsError: it had none, and none is free.
+        """
+        match thing:
+            case Path():
+                self.paths.hold(thing, holder)
+            case Spread():
+                self.spreads.hold(thing, holder, _from_content(thing.buckets))
+            case Copies():
+                self.copies.hold(thing, holder, _from_content(thing.bids))
+
+    def drop(self, thing: Shared, holder: Hashable) -> None:
+        """End one hold. Dropping what is not held changes nothing."""
+        match thing:
+            case Path():
+                self.paths.drop(thing, holder)
+            case Spread():
+                self.spreads.drop(thing, holder)
+            case Copies():
+                self.copies.drop(thing, holder)
+
+
+def home_agent_numbers(home_agents: Iterable[Address]) -> dict[Address, int]:
+    """Return the numbers of home agent addresses, 1 to 255: the same ones for the same order of addresses."""
+    return {address: number for number, address in enumerate(dict.fromkeys(home_agents), start=1)}
+
+
+def _from_content(numbers: tuple[int, ...]) -> int:
+    return crc32(repr(numbers).encode()) % _MAX_SHORT + 1

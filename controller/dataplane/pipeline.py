@@ -9,39 +9,71 @@ from typing import Final
 
 CPU_PORT: Final = 510
 """The port behind which the controller sits."""
+COPY_PORT: Final = CPU_PORT
+"""By which copies of a packet begin their second pass through the switch: nothing leaves by it."""
 DROP_PORT: Final = 511
 """A packet sent there ceases to exist."""
 
 MY_STATION: Final = "my_station"
 HOME_AGENTS: Final = "home_agents"
+INTERFACES: Final = "interfaces"
+NEIGHBOUR_PROXY: Final = "neighbour_proxy"
 SIGNALLING: Final = "signalling"
 TUNNEL_TERMINATION: Final = "tunnel_termination"
-HOST_SOURCES: Final = "host_sources"
+HOME_SOURCES: Final = "home_sources"
 NETWORK_SOURCES: Final = "network_sources"
+SOURCE_BINDINGS: Final = "source_bindings"
 HOME_ADDRESSES: Final = "home_addresses"
 MOBILE_NETWORKS: Final = "mobile_networks"
 FLOW_BINDINGS: Final = "flow_bindings"
 DEFAULT_BINDING: Final = "default_binding"
+BALANCERS: Final = "balancers"
+TUNNEL_RATES: Final = "tunnel_rates"
 TUNNELS: Final = "tunnels"
+TUNNEL_SOURCES: Final = "tunnel_sources"
 ROUTES: Final = "routes"
 NEXT_HOPS: Final = "next_hops"
+PUNT_POLICERS: Final = "punt_policers"
+
+MULTICAST_GROUPS: Final = "multicast_groups"
+"""No table: the groups of the packet replication engine, as entries. Key: the group's number; parameters: the BIDs that get copies."""
 
 L3: Final = "l3"
 OWN_ADDRESS: Final = "own_address"
 PUNT: Final = "punt"
 DENY: Final = "deny"
+INTERFACE: Final = "interface"
+ANSWER_FOR_NODE: Final = "answer_for_node"
+ANSWER_FOR_US: Final = "answer_for_us"
 TERMINATE: Final = "terminate"
-ALLOW_HOST: Final = "allow_host"
-ALLOW_NETWORK: Final = "allow_network"
+SENDER: Final = "sender"
+ALLOW: Final = "allow"
 MOBILE_NODE: Final = "mobile_node"
 STEER_FLOW: Final = "steer_flow"
 DROP_FLOW: Final = "drop_flow"
+BALANCE_FLOW: Final = "balance_flow"
+REPLICATE_FLOW: Final = "replicate_flow"
 STEER: Final = "steer"
+BALANCE: Final = "balance"
+REPLICATE: Final = "replicate"
+DISCARD: Final = "discard"
+CHOOSE: Final = "choose"
+LIMIT: Final = "limit"
+COPY: Final = "copy"
+"""Of `MULTICAST_GROUPS`."""
 ENCAP_IPV6: Final = "encap_ipv6"
 HOME_LINK: Final = "home_link"
 DROP_TUNNEL: Final = "drop_tunnel"
+TUNNEL_SOURCE: Final = "tunnel_source"
 NEXT_HOP: Final = "next_hop"
 FORWARD: Final = "forward"
+REFUSE_UNROUTED: Final = "refuse_unrouted"
+POLICE: Final = "police"
+
+BUCKETS: Final = 64
+"""Of a balanced flow's hash; each has one BID in `BALANCERS`."""
+MAX_TUNNEL_MTU: Final = 65495
+"""Octets: what a 16-bit payload length leaves for the inner packet."""
 
 DROPS_COUNTER: Final = "drops"
 """The indirect counter of dropped packets and bytes; its index is a `DropReason`."""
@@ -53,7 +85,8 @@ class DropReason(IntEnum):
     NOT_FOR_US = 0
     """The destination MAC address is none of the switch's."""
     MALFORMED = 1
-    NOT_IPV6 = 2
+    NOT_IP = 2
+    """Neither IPv6 nor an IPv4 header without options."""
     HOP_LIMIT = 3
     UNREGISTERED_OUTER_SOURCE = 4
     """Tunnelled to the home agent from an address that is nobody's care-of address."""
@@ -71,6 +104,8 @@ class DropReason(IntEnum):
     SIGNALLING_DENIED = 14
     SCOPE = 15
     """Multicast or link-local: never forwarded."""
+    REPORT_RATE = 16
+    """Its source would get an ICMPv6 error, but not so often."""
 
 
 class PuntReason(IntEnum):
@@ -82,6 +117,8 @@ class PuntReason(IntEnum):
     HOP_LIMIT = 4
     TOO_BIG = 5
     UNREACHABLE = 6
+    HOME_ADDRESS = 7
+    """A Home Address option for a home agent address: the engine knows whether to believe it."""
 
 
 class Kind(Enum):
@@ -140,12 +177,26 @@ class Table:
 
 _NODE = Param("node_id", 24)
 _BID = Param("bid", 16)
+_NODE_FIELD = Field("node_id", 24)
 _MOBILE_NODE = Action(MOBILE_NODE, (_NODE,))
-_ETHERNET = (Param("port", 9), Param("source_mac", 48), Param("destination_mac", 48))
+_SENDER = Action(SENDER, (_NODE,))
+_HOME_AGENT = Param("home_agent_id", 8)
+_BALANCE = Param("balance_id", 16)
+_GROUP = Param("group_id", 16)
 
 _TABLES = (
     Table(MY_STATION, (Field("dst_mac", 48),), (Action(L3),)),
-    Table(HOME_AGENTS, (Field("destination", 128),), (Action(OWN_ADDRESS),)),
+    Table(HOME_AGENTS, (Field("destination", 128),), (Action(OWN_ADDRESS, (_HOME_AGENT,)),)),
+    Table(
+        INTERFACES,
+        (Field("port", 9),),
+        (Action(INTERFACE, (_HOME_AGENT, Param("mac", 48), Param("address", 128))),),
+    ),
+    Table(
+        NEIGHBOUR_PROXY,
+        (Field("target", 128),),
+        (Action(ANSWER_FOR_NODE, (_HOME_AGENT, Param("router", 1))), Action(ANSWER_FOR_US)),
+    ),
     Table(
         SIGNALLING,
         (
@@ -154,6 +205,7 @@ _TABLES = (
             Field("mh_type", 8, Kind.TERNARY),
             Field("icmp_type", 8, Kind.TERNARY),
             Field("udp_port", 16, Kind.TERNARY),
+            Field("home_address_option", 1, Kind.TERNARY),
         ),
         (Action(PUNT, (Param("reason", 8),)), Action(DENY)),
         counted=True,
@@ -161,25 +213,19 @@ _TABLES = (
     ),
     Table(
         TUNNEL_TERMINATION,
-        (Field("source", 128), Field("destination", 128)),
+        (Field("home_agent_id", 8), Field("source", 128)),
         (Action(TERMINATE, (Param("path_id", 24),)),),
         counted=True,
     ),
-    Table(
-        HOST_SOURCES, (Field("path_id", 24), Field("source", 128)), (Action(ALLOW_HOST, (_NODE, _BID)),), counted=True
-    ),
-    Table(
-        NETWORK_SOURCES,
-        (Field("path_id", 24), Field("source", 128, Kind.LPM)),
-        (Action(ALLOW_NETWORK, (_NODE, _BID)),),
-        counted=True,
-    ),
+    Table(HOME_SOURCES, (Field("source", 128),), (_SENDER,)),
+    Table(NETWORK_SOURCES, (Field("source", 128, Kind.LPM),), (_SENDER,)),
+    Table(SOURCE_BINDINGS, (Field("path_id", 24), _NODE_FIELD), (Action(ALLOW, (_BID,)),), counted=True),
     Table(HOME_ADDRESSES, (Field("destination", 128),), (_MOBILE_NODE,)),
     Table(MOBILE_NETWORKS, (Field("destination", 128, Kind.LPM),), (_MOBILE_NODE,)),
     Table(
         FLOW_BINDINGS,
         (
-            Field("node_id", 24),
+            _NODE_FIELD,
             Field("source", 128, Kind.TERNARY),
             Field("destination", 128, Kind.TERNARY),
             Field("protocol", 8, Kind.TERNARY),
@@ -188,30 +234,52 @@ _TABLES = (
             Field("traffic_class", 8, Kind.TERNARY),
             Field("flow_label", 20, Kind.TERNARY),
             Field("spi", 32, Kind.TERNARY),
+            Field("ipv4", 1, Kind.TERNARY),
         ),
-        (Action(STEER_FLOW, (_BID,)), Action(DROP_FLOW)),
+        (
+            Action(STEER_FLOW, (_BID,)),
+            Action(DROP_FLOW),
+            Action(BALANCE_FLOW, (_BALANCE,)),
+            Action(REPLICATE_FLOW, (_GROUP,)),
+        ),
         counted=True,
     ),
-    Table(DEFAULT_BINDING, (Field("node_id", 24),), (Action(STEER, (_BID,)),)),
+    Table(
+        DEFAULT_BINDING,
+        (_NODE_FIELD,),
+        (Action(STEER, (_BID,)), Action(BALANCE, (_BALANCE,)), Action(REPLICATE, (_GROUP,)), Action(DISCARD)),
+    ),
+    Table(BALANCERS, (Field("balance_id", 16), Field("bucket", 6)), (Action(CHOOSE, (_BID,)),)),
+    Table(TUNNEL_RATES, (_NODE_FIELD, Field("bid", 16)), (Action(LIMIT),), metered=True),
     Table(
         TUNNELS,
-        (Field("node_id", 24), Field("bid", 16)),
+        (_NODE_FIELD, Field("bid", 16)),
         (
-            Action(ENCAP_IPV6, (Param("source", 128), Param("destination", 128))),
-            Action(HOME_LINK, _ETHERNET),
+            Action(ENCAP_IPV6, (_HOME_AGENT, Param("destination", 128), Param("mtu", 16))),
+            Action(HOME_LINK, (Param("port", 9), Param("source_mac", 48), Param("destination_mac", 48))),
             Action(DROP_TUNNEL),
         ),
         counted=True,
     ),
-    Table(ROUTES, (Field("destination", 128, Kind.LPM),), (Action(NEXT_HOP, (Param("next_hop_id", 16),)),)),
-    Table(NEXT_HOPS, (Field("next_hop_id", 16),), (Action(FORWARD, _ETHERNET),)),
+    Table(TUNNEL_SOURCES, (Field("home_agent_id", 8),), (Action(TUNNEL_SOURCE, (Param("source", 128),)),)),
+    Table(
+        ROUTES,
+        (Field("destination", 128, Kind.LPM),),
+        (Action(NEXT_HOP, (Param("next_hop_id", 16),)), Action(REFUSE_UNROUTED)),
+    ),
+    Table(
+        NEXT_HOPS,
+        (Field("next_hop_id", 16),),
+        (Action(FORWARD, (Param("port", 9), Param("source_mac", 48), Param("destination_mac", 48), Param("mtu", 16))),),
+    ),
+    Table(PUNT_POLICERS, (Field("reason", 8),), (Action(POLICE),), counted=True, metered=True),
 )
 
 TABLES: Final = {table.name: table for table in _TABLES}
 """Every table by name, in pipeline order."""
 
-PACKET_IN: Final = (Field("ingress_port", 16), Field("reason", 8))
-"""Metadata of a packet that the switch hands up."""
+PACKET_IN: Final = (Field("ingress_port", 16), Field("reason", 8), Field("mtu", 16))
+"""Metadata of a packet that the switch hands up; the MTU, octets, is that of the way which was too narrow."""
 
 PACKET_OUT: Final = (Field("egress_port", 16), Field("routed", 8))
 """Metadata of a packet that the controller hands down."""

@@ -1,17 +1,23 @@
 """From what the home agent knows of one node to the table entries that carry its traffic. Pure functions."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.doors import home_link_entry
-from controller.dataplane.entries import Entry, EntryKey, Lpm
-from controller.dataplane.flows import flow_entry, signalled_entries
-from controller.dataplane.ids import Path
+from controller.dataplane.entries import Entry, EntryKey, Lpm, Rate
+from controller.dataplane.flows import FlowAction, flow_entry, signalled_entries
+from controller.dataplane.ids import Copies, Path, Shared, Spread
+from controller.dataplane.ways import Way, copies, way
 from controller.mobility.address import Address, Prefix, format_address
-from controller.mobility.flows import FlowPolicy
+from controller.mobility.flows import FlowEntry, FlowPolicy
 from controller.mobility.model import Binding, NodeRecord
+
+DEFAULT_TUNNEL_MTU: Final = 1460
+"""Octets: what links of 1500 leave for an inner packet."""
+_MAPPED: Final = 0xFFFF << 32
+"""IPv4 addresses stand in the tables as IPv4-mapped ones (RFC 4291 section 2.5.5.2)."""
 
 
 class Numbers(Protocol):
@@ -23,6 +29,29 @@ class Numbers(Protocol):
     def path(self, care_of: Address, home_agent: Address) -> int:
         """Return a path's number, KeyError if it has none."""
 
+    def home_agent(self, address: Address) -> int:
+        """Return a home agent address's number."""
+
+    def shared(self, thing: Spread | Copies) -> int:
+        """Return the number of a spread or of copies, KeyError if it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What the configuration says of a node that its record does not."""
+
+    proxied: tuple[Address, ...] = ()
+    """Addresses for which switches answer on the home link: the node's, while it is away."""
+    home_ipv4: bytes | None = None
+    """Its IPv4 home address, 4 octets."""
+    rates: Mapping[int, Rate] = field(default_factory=dict)
+    """What a BID lets through towards the node, in octets; a BID without an entry: everything."""
+    tunnel_mtu: int = DEFAULT_TUNNEL_MTU
+    """Octets of the longest packet that goes into its tunnels whole."""
+
+
+NO_FACTS: Final = NodeFacts()
+
 
 @dataclass(frozen=True, slots=True)
 class BindingCounters:
@@ -31,8 +60,8 @@ class BindingCounters:
     downstream: EntryKey
     """Towards the node: its entry in `tunnels`."""
     upstream: tuple[EntryKey, ...]
-    """From the node: its entries in `host_sources` and `network_sources`. Empty if another BID of the node uses the same
-    care-of address and counts for both, and for a binding at home."""
+    """From the node: its entry in `source_bindings`. Empty if another BID of the node uses the same care-of address and counts for
+    both, and for a binding at home."""
 
 
 def address_number(address: Address) -> int:
@@ -60,77 +89,146 @@ def paths(record: NodeRecord | None) -> dict[Path, int]:
     return found
 
 
-def node_entries(record: NodeRecord | None, ids: Numbers, policies: Iterable[FlowPolicy] = ()) -> dict[EntryKey, Entry]:
+def ways(
+    record: NodeRecord, policies: Iterable[FlowPolicy]
+) -> tuple[list[tuple[FlowPolicy, Way]], list[tuple[FlowEntry, Way]], Way]:
+    """Return where the packets of each active flow of a node go, and those of no flow.
+
+    Args:
+        record: the node; it has a binding.
+        policies: its valid policies. Those of which no BID is registered are inactive (RFC 6089 section 5.3.4).
+    """
+    registered = {binding.bid for binding in record.bindings}
+    active = [(policy, way(policy.treatment, registered)) for policy in policies if policy.is_active(registered)]
+    signalled = [(flow, copies(bids)) for flow in record.flows if (bids := record.active_bids(flow))]
+    preferred = record.preferred
+    assert preferred is not None
+    default: Way = preferred.bid
+    fallbacks = [(policy.priority, position) for position, (policy, _) in enumerate(active) if policy.fallback]
+    if fallbacks:
+        default = active[min(fallbacks)[1]][1]
+    return [one for one in active if not one[0].fallback], signalled, default
+
+
+def shared(record: NodeRecord | None, policies: Iterable[FlowPolicy] = ()) -> tuple[Shared, ...]:
+    """Return everything of a node's that has a number and may be another's too, each once."""
+    if record is None or not record.bindings:
+        return ()
+    found: list[Shared] = list(paths(record))
+    by_policy, signalled, default = ways(record, policies)
+    targets = [default, *(target for _, target in by_policy), *(target for _, target in signalled)]
+    found += (target for target in targets if isinstance(target, Spread | Copies))
+    return tuple(dict.fromkeys(found))
+
+
+def node_entries(
+    record: NodeRecord | None, ids: Numbers, policies: Iterable[FlowPolicy] = (), facts: NodeFacts = NO_FACTS
+) -> dict[EntryKey, Entry]:
     """Return every entry that one node's bindings call for; none without a binding.
 
     Args:
         record: the node; None or a tombstone calls for nothing.
-        ids: has the numbers of the node and of all its paths.
-        policies: the node's valid flow policies; those whose BID is not registered are inactive (RFC 6089 section 5.3.4).
+        ids: has the numbers of the node and of all that it shares.
+        policies: the node's valid flow policies.
+        facts: what else is known of it.
 
     Raises:
-        ValueError: a flow goes to several BIDs, which the data plane cannot carry yet, or a binding at home has no link-layer address.
+        ValueError: a binding at home has no link-layer address.
         KeyError: a number is missing in `ids`.
     """
-    if record is None or (preferred := record.preferred) is None:
+    if record is None or not record.bindings:
         return {}
     node_id = ids.node(record.home_address)
-    entries: list[Entry] = []
-    for path, bid in paths(record).items():
-        path_id = ids.path(*path)
-        ends = (address_number(path.care_of), address_number(path.home_agent))
-        entries.append(Entry(p.TUNNEL_TERMINATION, ends, p.TERMINATE, (path_id,)))
-        entries.append(
-            Entry(p.HOST_SOURCES, (path_id, address_number(record.home_address)), p.ALLOW_HOST, (node_id, bid))
-        )
-        entries += [
-            Entry(p.NETWORK_SOURCES, (path_id, lpm(prefix)), p.ALLOW_NETWORK, (node_id, bid))
-            for prefix in record.prefixes
-        ]
-    entries += [_tunnel(record, node_id, binding) for binding in record.bindings]
-    active = {binding.bid for binding in record.bindings}
-    entries += [flow_entry(node_id, policy) for policy in policies if policy.is_active(active)]
-    entries += _signalled(record, node_id)
-    entries.append(Entry(p.DEFAULT_BINDING, (node_id,), p.STEER, (preferred.bid,)))
-    entries.append(Entry(p.HOME_ADDRESSES, (address_number(record.home_address),), p.MOBILE_NODE, (node_id,)))
+    addresses = [address_number(record.home_address)]
+    if facts.home_ipv4 is not None:
+        addresses.append(_MAPPED | int.from_bytes(facts.home_ipv4))
+    entries = [*_sources(record, ids, node_id, addresses)]
+    for binding in record.bindings:
+        entries.append(_tunnel(record, ids, node_id, binding, facts))
+        if (rate := facts.rates.get(binding.bid)) is not None:
+            entries.append(Entry(p.TUNNEL_RATES, (node_id, binding.bid), p.LIMIT, rate=rate))
+    entries += _flows(record, ids, node_id, policies)
+    entries += [Entry(p.HOME_ADDRESSES, (address,), p.MOBILE_NODE, (node_id,)) for address in addresses]
     entries += [Entry(p.MOBILE_NETWORKS, (lpm(prefix),), p.MOBILE_NODE, (node_id,)) for prefix in record.prefixes]
+    answer = (ids.home_agent(record.home_agent), int(record.mobile_router))
+    entries += [
+        Entry(p.NEIGHBOUR_PROXY, (address_number(target),), p.ANSWER_FOR_NODE, answer) for target in facts.proxied
+    ]
     return {entry.key: entry for entry in entries}
 
 
-def _tunnel(record: NodeRecord, node_id: int, binding: Binding) -> Entry:
+def _sources(record: NodeRecord, ids: Numbers, node_id: int, addresses: Iterable[int]) -> Iterator[Entry]:
+    """Yield what lets the node's own packets out of its tunnels."""
+    home_agent = ids.home_agent(record.home_agent)
+    for path, bid in paths(record).items():
+        path_id = ids.path(*path)
+        yield Entry(p.TUNNEL_TERMINATION, (home_agent, address_number(path.care_of)), p.TERMINATE, (path_id,))
+        yield Entry(p.SOURCE_BINDINGS, (path_id, node_id), p.ALLOW, (bid,))
+    for address in addresses:
+        yield Entry(p.HOME_SOURCES, (address,), p.SENDER, (node_id,))
+    for prefix in record.prefixes:
+        yield Entry(p.NETWORK_SOURCES, (lpm(prefix),), p.SENDER, (node_id,))
+
+
+def _tunnel(record: NodeRecord, ids: Numbers, node_id: int, binding: Binding, facts: NodeFacts) -> Entry:
     """Return the entry that carries a binding's packets to the node.
 
     Raises:
         ValueError: the binding is at home and nobody said where.
     """
-    home_agent = address_number(record.home_agent)
     if not binding.at_home:
-        ends = (home_agent, address_number(binding.care_of))
-        return Entry(p.TUNNELS, (node_id, binding.bid), p.ENCAP_IPV6, ends)
+        params = (ids.home_agent(record.home_agent), address_number(binding.care_of), facts.tunnel_mtu)
+        return Entry(p.TUNNELS, (node_id, binding.bid), p.ENCAP_IPV6, params)
     if binding.link_layer is None:
         raise ValueError(
             f"binding {binding.bid} of {format_address(record.home_address)} is at home without a link-layer address"
         )
-    return home_link_entry(node_id, binding.bid, home_agent, int.from_bytes(binding.link_layer))
+    station = int.from_bytes(binding.link_layer)
+    return home_link_entry(node_id, binding.bid, address_number(record.home_agent), station)
 
 
-def _signalled(record: NodeRecord, node_id: int) -> list[Entry]:
-    """Return the entries of the flows that a node signalled and that are active.
+def _flows(record: NodeRecord, ids: Numbers, node_id: int, policies: Iterable[FlowPolicy]) -> Iterator[Entry]:
+    """Yield which packets go where."""
+    by_policy, signalled, default = ways(record, policies)
+    targets = [default, *(target for _, target in by_policy), *(target for _, target in signalled)]
+    yield from _targets([target for target in targets if isinstance(target, Spread | Copies)], ids)
+    for policy, target in by_policy:
+        yield flow_entry(node_id, policy, _flow_action(target, ids))
+    for flow, target in signalled:
+        yield from signalled_entries(node_id, flow, _flow_action(target, ids))
+    action, params = _flow_action(default, ids)
+    yield Entry(p.DEFAULT_BINDING, (node_id,), _DEFAULT_ACTIONS[action], params)
 
-    Raises:
-        ValueError: a flow goes to several registered BIDs, which the data plane cannot carry yet.
-    """
-    entries: list[Entry] = []
-    for flow in record.flows:
-        bids = record.active_bids(flow)
-        if len(bids) > 1:
-            raise ValueError(
-                f"flow {flow.fid} of {format_address(record.home_address)} goes to the BIDs {bids}: "
-                "the data plane cannot copy packets yet; bind each flow to one BID"
-            )
-        if bids:
-            entries += signalled_entries(node_id, flow, bids[0])
-    return entries
+
+def _targets(several: Collection[Spread | Copies], ids: Numbers) -> Iterator[Entry]:
+    for target in several:
+        number = ids.shared(target)
+        if isinstance(target, Copies):
+            yield Entry(p.MULTICAST_GROUPS, (number,), p.COPY, target.bids)
+        else:
+            for bucket, bid in enumerate(target.buckets):
+                yield Entry(p.BALANCERS, (number, bucket), p.CHOOSE, (bid,))
+
+
+def _flow_action(target: Way, ids: Numbers) -> FlowAction:
+    match target:
+        case None:
+            return p.DROP_FLOW, ()
+        case Spread():
+            return p.BALANCE_FLOW, (ids.shared(target),)
+        case Copies():
+            return p.REPLICATE_FLOW, (ids.shared(target),)
+        case _:
+            return p.STEER_FLOW, (target,)
+
+
+_DEFAULT_ACTIONS: Final = {
+    p.DROP_FLOW: p.DISCARD,
+    p.BALANCE_FLOW: p.BALANCE,
+    p.REPLICATE_FLOW: p.REPLICATE,
+    p.STEER_FLOW: p.STEER,
+}
+"""The same in the table of default bindings."""
 
 
 def binding_counters(record: NodeRecord, ids: Numbers) -> dict[int, BindingCounters]:
@@ -140,12 +238,10 @@ def binding_counters(record: NodeRecord, ids: Numbers) -> dict[int, BindingCount
         KeyError: a number is missing in `ids`.
     """
     node_id = ids.node(record.home_address)
-    upstream: dict[int, list[EntryKey]] = {}
-    for path, bid in paths(record).items():
-        path_id = ids.path(*path)
-        upstream.setdefault(bid, []).append((p.HOST_SOURCES, (path_id, address_number(record.home_address)), 0))
-        upstream[bid] += [(p.NETWORK_SOURCES, (path_id, lpm(prefix)), 0) for prefix in record.prefixes]
+    upstream = {bid: (p.SOURCE_BINDINGS, (ids.path(*path), node_id), 0) for path, bid in paths(record).items()}
     return {
-        binding.bid: BindingCounters((p.TUNNELS, (node_id, binding.bid), 0), tuple(upstream.get(binding.bid, ())))
+        binding.bid: BindingCounters(
+            (p.TUNNELS, (node_id, binding.bid), 0), tuple(filter(None, (upstream.get(binding.bid),)))
+        )
         for binding in record.bindings
     }

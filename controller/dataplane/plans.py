@@ -47,14 +47,22 @@ Stages: TypeAlias = tuple[Stage, ...]
 _TARGET, _POINTER, _ENTRANCE = 0, 1, 2
 _LEVELS: Final = {
     p.TUNNEL_TERMINATION: _TARGET,
-    p.HOST_SOURCES: _TARGET,
+    p.HOME_SOURCES: _TARGET,
     p.NETWORK_SOURCES: _TARGET,
+    p.SOURCE_BINDINGS: _TARGET,
+    p.MULTICAST_GROUPS: _TARGET,
+    p.BALANCERS: _TARGET,
+    p.TUNNEL_RATES: _TARGET,
+    p.TUNNEL_SOURCES: _TARGET,
+    p.INTERFACES: _TARGET,
+    p.PUNT_POLICERS: _TARGET,
     p.TUNNELS: _TARGET,
     p.NEXT_HOPS: _TARGET,
     p.ROUTES: _POINTER,
     p.FLOW_BINDINGS: _POINTER,
     p.DEFAULT_BINDING: _POINTER,
     p.HOME_ADDRESSES: _ENTRANCE,
+    p.NEIGHBOUR_PROXY: _ENTRANCE,
     p.MOBILE_NETWORKS: _ENTRANCE,
     p.HOME_AGENTS: _ENTRANCE,
     p.SIGNALLING: _ENTRANCE,
@@ -64,9 +72,13 @@ _INSERT_STEPS: Final = {table: (Step.MAKE, Step.STEER, Step.ATTACH)[level] for t
 _UNSEEN_STEPS: Final = _INSERT_STEPS | {p.FLOW_BINDINGS: Step.MAKE, p.DEFAULT_BINDING: Step.MAKE}
 """Where there is no entrance yet."""
 DELETE_STEPS: Final = {table: (Step.UNMAKE, Step.UNSTEER, Step.DETACH)[level] for table, level in _LEVELS.items()} | {
-    p.HOST_SOURCES: Step.BREAK_SOURCES,
+    p.HOME_SOURCES: Step.BREAK_SOURCES,
     p.NETWORK_SOURCES: Step.BREAK_SOURCES,
+    p.SOURCE_BINDINGS: Step.BREAK_SOURCES,
     p.TUNNEL_TERMINATION: Step.BREAK_TERMINATION,
+    # These too may be another node's by then.
+    p.BALANCERS: Step.BREAK_TERMINATION,
+    p.MULTICAST_GROUPS: Step.BREAK_TERMINATION,
 }
 """The step in which an entry of a table is deleted."""
 

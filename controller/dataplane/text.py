@@ -27,6 +27,8 @@ def _value(match: Match, width: int) -> str:
 
 def format_key(entry: Entry) -> str:
     """Return an entry's key: the name and value of each field that is given, and the priority if it has one."""
+    if entry.table == p.MULTICAST_GROUPS:
+        return f"group_id={entry.match[0]}"
     table = p.TABLES[entry.table]
     parts = [
         f"{field.name}={_value(match, field.width)}"
@@ -40,6 +42,8 @@ def format_key(entry: Entry) -> str:
 
 def format_action(entry: Entry) -> str:
     """Return an entry's action with the names and values of its parameters, and its rate if it has one."""
+    if entry.table == p.MULTICAST_GROUPS:
+        return f"copy(bids={', '.join(map(str, entry.params))})"
     action = next((one for one in p.TABLES[entry.table].actions if one.name == entry.action), None)
     if action is None or len(action.params) != len(entry.params):
         text = f"{entry.action}{entry.params}"

@@ -16,6 +16,7 @@ import networkx as nx
 from controller.dataplane import pipeline as p
 from controller.dataplane.doors import Door
 from controller.dataplane.entries import Entry, Lpm, Rate, Ternary
+from controller.dataplane.ids import home_agent_numbers
 from controller.fabric.fields import Mac
 from controller.fabric.topology import Interface, Kind, MobileNode, OpenFlowSwitch, Switch, Topology
 from controller.mobility.address import Address, Prefix
@@ -28,6 +29,8 @@ SIGNALLING_PRIORITY: Final = 100
 """Priority of the entries for a home agent address; leaves room on both sides."""
 SIGNALLING_RATE: Final = Rate(10_000, 2_000)
 """Packets a second, and at once, of each kind of signalling that a switch hands to the controller, if nothing else is said."""
+REPORT_RATE: Final = Rate(100, 50)
+"""Packets a second, and at once, of each kind that a switch hands up so that their source may hear why they were dropped."""
 
 _ICMPV6: Final = 58
 _PUNTED: Final = {
@@ -61,6 +64,8 @@ class NextHop:
     """Of the switch's own port."""
     destination_mac: Mac
     """Of the neighbour's interface."""
+    mtu: int = 1500
+    """Octets of the longest packet that the link carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,7 @@ def _next_hop(network: "Graph", switch: str, neighbour: str) -> NextHop:
 
 def _hop(out: Interface, into: Interface) -> NextHop:
     assert out.port is not None, "a switch's interfaces are ports"
-    return NextHop(out.port, out.mac, into.mac)
+    return NextHop(out.port, out.mac, into.mac, out.link.mtu)
 
 
 def _neighbours_of(topology: Topology, switch: str) -> Iterator[NextHop]:
@@ -229,7 +234,12 @@ def _host(address: Address) -> Prefix:
 
 
 def switch_entries(
-    topology: Topology, switch: str, signalling_rate: Rate = SIGNALLING_RATE, *, outage: Outage = NO_OUTAGE
+    topology: Topology,
+    switch: str,
+    signalling_rate: Rate = SIGNALLING_RATE,
+    report_rate: Rate = REPORT_RATE,
+    *,
+    outage: Outage = NO_OUTAGE,
 ) -> tuple[Entry, ...]:
     """Return every static entry of one switch.
 
@@ -240,6 +250,7 @@ def switch_entries(
         switch: its name.
         outage: what of it does not work.
         signalling_rate: packets that the switch may hand to the controller, for each home agent address and protocol.
+        report_rate: the same for packets whose source should get an ICMPv6 error, for each kind of error.
 
     Raises:
         NoPathError: the switch cannot reach something.
@@ -250,8 +261,13 @@ def switch_entries(
     entries = [Entry(p.MY_STATION, (interface.mac,), p.L3) for interface in topology.interfaces_of(switch)]
     if switch in topology.anchors:
         entries += _home_agents(topology, signalling_rate)
+        entries += _neighbours(topology, switch)
+        entries += [
+            Entry(p.PUNT_POLICERS, (int(reason),), p.POLICE, rate=report_rate)
+            for reason in (p.PuntReason.HOP_LIMIT, p.PuntReason.TOO_BIG, p.PuntReason.UNREACHABLE)
+        ]
     entries += [
-        Entry(p.NEXT_HOPS, (number,), p.FORWARD, (hop.port, hop.source_mac, hop.destination_mac))
+        Entry(p.NEXT_HOPS, (number,), p.FORWARD, (hop.port, hop.source_mac, hop.destination_mac, hop.mtu))
         for hop, number in numbers.items()
     ]
     entries += [Entry(p.ROUTES, (_lpm(prefix),), p.NEXT_HOP, (numbers[hop],)) for prefix, hop in sorted(ways.items())]
@@ -264,23 +280,46 @@ def _lpm(prefix: Prefix) -> Lpm | None:
 
 def _home_agents(topology: Topology, rate: Rate) -> Iterator[Entry]:
     """Yield what makes a switch a home agent: its addresses, and which packets for them the controller wants to see."""
-    for home_agent in dict.fromkeys(network.home_agent for network in topology.home_networks):
+    for home_agent, home_agent_id in home_agents(topology).items():
         number = int.from_bytes(home_agent)
-        yield Entry(p.HOME_AGENTS, (number,), p.OWN_ADDRESS)
+        yield Entry(p.HOME_AGENTS, (number,), p.OWN_ADDRESS, (home_agent_id,))
+        yield Entry(p.TUNNEL_SOURCES, (home_agent_id,), p.TUNNEL_SOURCE, (number,))
         destination = Ternary(number, 2**128 - 1)
         for protocol, reason in _PUNTED.items():
-            match = (destination, Ternary(protocol, 0xFF), None, None, None)
+            match = (destination, Ternary(protocol, 0xFF), None, None, None, None)
             yield Entry(p.SIGNALLING, match, p.PUNT, (int(reason),), SIGNALLING_PRIORITY, rate)
+        # A Home Address option before anything else: RFC 6275 section 9.3.1 wants a Binding Error if it is not to be believed.
+        option = (destination, None, None, None, None, Ternary(1, 1))
+        why = int(p.PuntReason.HOME_ADDRESS)
+        yield Entry(p.SIGNALLING, option, p.PUNT, (why,), SIGNALLING_PRIORITY - 2, rate)
     for network in topology.home_networks:
         anycast = Ternary(int.from_bytes(anycast_address(network.prefix)), 2**128 - 1)
-        discovery = (anycast, Ternary(_ICMPV6, 0xFF), None, Ternary(_DISCOVERY_REQUEST, 0xFF), None)
+        discovery = (anycast, Ternary(_ICMPV6, 0xFF), None, Ternary(_DISCOVERY_REQUEST, 0xFF), None, None)
         yield Entry(p.SIGNALLING, discovery, p.PUNT, (int(p.PuntReason.ICMPV6),), SIGNALLING_PRIORITY, rate)
     if any(network.link is not None for network in topology.home_networks):
         # To whatever address: a solicitation for a node that is away goes to its solicited-node group, or to itself.
         for icmp_type in _NEIGHBOURS:
-            solicitation = (None, Ternary(_ICMPV6, 0xFF), None, Ternary(icmp_type, 0xFF), None)
+            solicitation = (None, Ternary(_ICMPV6, 0xFF), None, Ternary(icmp_type, 0xFF), None, None)
             why = int(p.PuntReason.NEIGHBOUR_DISCOVERY)
             yield Entry(p.SIGNALLING, solicitation, p.PUNT, (why,), SIGNALLING_PRIORITY - 1, rate)
+
+
+def home_agents(topology: Topology) -> dict[Address, int]:
+    """Return the home agent addresses with their numbers in the pipeline, in the order of the file."""
+    return home_agent_numbers(network.home_agent for network in topology.home_networks)
+
+
+def _neighbours(topology: Topology, switch: str) -> Iterator[Entry]:
+    """Yield what a switch needs to answer for home agents, and for nodes that are away, on its home links."""
+    numbers = home_agents(topology)
+    answered: dict[int, Address] = {}
+    for home in home_ports(topology, switch):
+        # A port answers for the nodes of one home agent; of another on the same link the controller answers.
+        if answered.setdefault(home.port, home.home_agent) == home.home_agent:
+            address = int.from_bytes(home.home_agent)
+            yield Entry(p.INTERFACES, (home.port,), p.INTERFACE, (numbers[home.home_agent], home.mac, address))
+    for home_agent in dict.fromkeys(answered.values()):
+        yield Entry(p.NEIGHBOUR_PROXY, (int.from_bytes(home_agent),), p.ANSWER_FOR_US)
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,8 @@ class Link(_Model):
     """Share of the frames that are lost, 0 to 1."""
     cost: Annotated[int, Field(ge=1, le=65535)] = 1
     """Weight in the path computation."""
+    mtu: Annotated[int, Field(ge=1280, le=65535)] = 1500
+    """Octets of the longest IP packet that it carries (RFC 8200 section 5: 1280 at least)."""
 
 
 @dataclass(frozen=True, slots=True)

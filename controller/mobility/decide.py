@@ -60,7 +60,6 @@ def _with_flows(request: Request, decision: Decision) -> Decision:
     provision = request.provision
     limits = FlowLimits(
         allowed=provision is not None and provision.flows,
-        replication=request.config.replication,
         most=0 if provision is None else min(provision.max_flows, request.room.flows),
     )
     bids = frozenset(binding.bid for binding in record.bindings) - {NO_BID}

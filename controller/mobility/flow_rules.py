@@ -30,8 +30,6 @@ class FlowLimits:
 
     allowed: bool = True
     """Otherwise every flow option gets status 128."""
-    replication: bool = False
-    """A flow may have several BIDs, each of which gets a copy; otherwise such an option gets status 128."""
     most: int = 32
     """Flow bindings at a time; further ones get status 129."""
     keys: int = MAX_KEYS
@@ -158,7 +156,7 @@ def _read(
     selector = _selector(selectors, old, limits)
     if isinstance(selector, FlowStatus):
         return selector
-    reference = _reference(references, old, bids, limits)
+    reference = _reference(references, old, bids)
     if isinstance(reference, FlowStatus):
         return reference
     return FlowEntry(option.fid, option.priority, selector, reference)
@@ -183,7 +181,7 @@ def _selector(
 
 
 def _reference(
-    references: list[BindingReference], old: FlowEntry | None, bids: frozenset[int], limits: FlowLimits
+    references: list[BindingReference], old: FlowEntry | None, bids: frozenset[int]
 ) -> tuple[int, ...] | FlowStatus:
     if not references:
         return FlowStatus.MALFORMED if old is None else old.bids
@@ -192,6 +190,4 @@ def _reference(
         return FlowStatus.MALFORMED
     if not bids.issuperset(named):
         return FlowStatus.BID_NOT_FOUND
-    if len(named) > 1 and not limits.replication:
-        return FlowStatus.ADMINISTRATIVELY_PROHIBITED
     return named

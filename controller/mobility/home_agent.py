@@ -15,11 +15,12 @@ from controller.mobility.draining import Draining
 from controller.mobility.entitlement import Entitlements, excess
 from controller.mobility.events import Event
 from controller.mobility.heartbeat import Heartbeats
+from controller.mobility.home_link import defended
 from controller.mobility.limits import Weight
 from controller.mobility.local import LocalDelivery
 from controller.mobility.model import NodeRecord, ReplayMark, Transaction
 from controller.mobility.outlet import Outlet
-from controller.mobility.parts import Handler, Inbound, LinkInfo, LinkPacket, Part, Topic
+from controller.mobility.parts import Handler, Inbound, LinkInfo, LinkPacket, Obstacle, Part, Topic
 from controller.mobility.prefixes import PrefixTimes
 from controller.mobility.provision import Directory, HomeAgentConfig, HomeNetwork, NodeProvision
 from controller.mobility.reception import Desks, Reception
@@ -147,16 +148,19 @@ class HomeAgent:
             for part in self._parts:
                 part.restored(record)
 
-    def receive(self, packet: bytes, now: float, *, link: LinkInfo | None = None) -> None:
+    def receive(
+        self, packet: bytes, now: float, *, link: LinkInfo | None = None, obstacle: Obstacle | None = None
+    ) -> None:
         """Take a packet, without link-layer header, at time `now`: IPv6, or IPv4 for a node. Nothing that it holds raises.
 
         Args:
             packet: The packet; what follows its payload (Ethernet padding) is ignored. It is for a home agent address, was heard on
-                a home link, or is for a mobile node and was handed up by a switch.
+                a home link, or was handed up by a switch that could not forward it.
             now: Seconds of the engine's clock.
             link: For a packet from a home link, what its frame said.
+            obstacle: For a packet that was not forwarded, why.
         """
-        self._reception.receive(packet, now, link)
+        self._reception.receive(packet, now, link, obstacle)
 
     def set_prefix_lifetimes(
         self, prefix: Prefix, valid_until: float | None, preferred_until: float | None, now: float
@@ -207,6 +211,14 @@ class HomeAgent:
         if network is None:
             return None
         return excess(record, self._directory.authorise(record.home_address, network), network)
+
+    def provision_of(self, home_address: Address) -> NodeProvision | None:
+        """Return what a node may do; None: it is not provisioned."""
+        return self._directory.authorise(home_address, None)
+
+    def defended(self, record: NodeRecord) -> tuple[Address, ...]:
+        """Return the addresses for which home agents answer on the home link while such a record is in force."""
+        return defended(self._directory, record)
 
     def unprovision(self, home_address: Address) -> None:
         """Serve a node no more, unless its home network is open. What it has registered stays: `review` takes it back.

@@ -137,19 +137,10 @@ class HomeLink(Part):
         return record if record is not None and self._defends(record) else None
 
     def _defends(self, record: NodeRecord | None) -> bool:
-        if record is None or not record.bindings:
-            return False
-        network = self._link_of(record)
-        if network is None:
-            return False
-        # RFC 5648 section 5.6.2: with status 0 the node answers for itself at home; with status 5 the home agent goes on.
-        at_home = any(binding.at_home for binding in record.bindings)
-        return not (at_home and network.home_binding is HomeBinding.NDP)
+        return bool(defended(self._directory, record))
 
     def _link_of(self, record: NodeRecord) -> HomeNetwork | None:
-        """Return the network whose link a home address is on, if that is a real one."""
-        network = self._directory.network(record.home_address, record.home_agent)
-        return network if network is not None and network.link is LinkKind.REAL else None
+        return _link_of(self._directory, record)
 
     # What comes in force, and time
 
@@ -202,6 +193,24 @@ class HomeLink(Part):
             record = self._record(home_address)
             if record is not None:
                 self._announce(record, now)
+
+
+def defended(directory: Directory, record: NodeRecord | None) -> tuple[Address, ...]:
+    """Return the addresses of a node for which the home agent answers on the home link (RFC 6275 section 10.4.1)."""
+    if record is None or not record.bindings:
+        return ()
+    network = _link_of(directory, record)
+    if network is None:
+        return ()
+    # RFC 5648 section 5.6.2: with status 0 the node answers for itself at home; with status 5 the home agent goes on.
+    at_home = any(binding.at_home for binding in record.bindings)
+    return () if at_home and network.home_binding is HomeBinding.NDP else _addresses(record)
+
+
+def _link_of(directory: Directory, record: NodeRecord) -> HomeNetwork | None:
+    """Return the network whose link a home address is on, if that is a real one."""
+    network = directory.network(record.home_address, record.home_agent)
+    return network if network is not None and network.link is LinkKind.REAL else None
 
 
 def _addresses(record: NodeRecord) -> tuple[Address, ...]:

@@ -6,6 +6,7 @@ nothing of the others; it sends through the `Outlet` and reads records through t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, TypeAlias
 
 from controller.mobility.address import Address
@@ -24,6 +25,23 @@ class LinkInfo:
 
     source_mac: bytes
     """6 octets."""
+
+
+class Fault(Enum):
+    """Why a switch did not forward a packet that is for somebody else."""
+
+    HOP_LIMIT = "hop limit"
+    TOO_BIG = "too big"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What stopped a packet in a switch."""
+
+    fault: Fault
+    mtu: int = 0
+    """Octets of the longest packet that could have gone on, where it was too big."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +66,8 @@ class Inbound:
     """Seconds of the engine's clock."""
     link: LinkInfo | None = None
     """Where the caller knows it: how it came in over the home link."""
+    obstacle: Obstacle | None = None
+    """Where it is for somebody else: why the switch handed it up instead of forwarding it."""
     in_esp: bool = False
     """It came in ESP, genuine and under the key of the node whose home address it names; `octets` are without ESP."""
     protection: Protection = UNPROTECTED

@@ -117,8 +117,6 @@ class HomeAgentConfig:
     """How many of them may leave at once."""
     max_flows: int = 65536
     """Flow bindings of all nodes together; the options of more get status 129."""
-    replication: bool = False
-    """A flow binding may have several BIDs (RFC 6089 section 5.3.6): whoever drives the engine can copy packets to each."""
     source_rate: float = 0.0
     """Packets a second that are taken from one source address; 0: as many as come."""
     source_burst: int = 100

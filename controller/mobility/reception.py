@@ -8,7 +8,7 @@
 | for a home agent address, a Home Address option without binding | Binding Error (RFC 6275 section 9.3.1) |
 | for a home agent address | its handler, once proved |
 | neighbours, routers, discovery on a home link | its handler |
-| for a mobile node, handed up by a switch | the tunnels |
+| for somebody else, handed up by a switch | the tunnels |
 | the same, IPv4 | the tunnels, as far as they carry IPv4 |
 """
 
@@ -21,7 +21,7 @@ from controller.mobility.events import DropReason
 from controller.mobility.limits import SourceLimiter
 from controller.mobility.local import LocalDelivery
 from controller.mobility.outlet import Outlet
-from controller.mobility.parts import Handler, Inbound, LinkInfo, Topic, topic
+from controller.mobility.parts import Handler, Inbound, LinkInfo, Obstacle, Topic, topic
 from controller.mobility.provision import Directory, HomeAgentConfig
 from controller.mobility.reply import problem_report, unknown_message_report
 from controller.mobility.security.home_guard import PASSED, HomeGuard, Verdict
@@ -79,7 +79,7 @@ class Reception:
         ):
             self._sources = SourceLimiter(config.source_rate, config.source_burst, config.max_sources)
 
-    def receive(self, packet: bytes, now: float, link: LinkInfo | None) -> None:
+    def receive(self, packet: bytes, now: float, link: LinkInfo | None, obstacle: Obstacle | None = None) -> None:
         """Take an IPv6 packet."""
         outlet = self._outlet
         outlet.count("received")
@@ -89,7 +89,7 @@ class Reception:
             if packet[:1] and packet[0] >> 4 == 4:
                 self._receive_ipv4(packet, now)
             else:
-                self._refuse_malformed(packet, error, now)
+                self._refuse_malformed(packet, error, now, obstacle)
             return
         if self._on_decoded is not None:
             self._on_decoded()
@@ -102,7 +102,7 @@ class Reception:
                 # RFC 6275 section 6.4.2: what it leads to has to be a home address of the receiver.
                 outlet.drop(DropReason.ROUTING_HEADER, decoded.source)
         else:
-            self._receive_other(Inbound(decoded, packet, now, link))
+            self._receive_other(Inbound(decoded, packet, now, link, obstacle=obstacle))
 
     def _receive_ipv4(self, packet: bytes, now: float) -> None:
         source = mapped(Ipv4Address(packet[12:16]))
@@ -120,7 +120,7 @@ class Reception:
                 self._outlet.drop(opened, decoded.source)
                 return
             packet, decoded = opened
-        inbound = Inbound(decoded, packet, now, link, in_esp)
+        inbound = Inbound(decoded, packet, now, link, in_esp=in_esp)
         if decoded.home_address is not None and not self._desks.local.admits(inbound):
             return
         about = topic(decoded, packet)
@@ -142,8 +142,8 @@ class Reception:
         handler = self._desks.overheard.get(about) if about is not None else None
         if handler is not None:
             handler(inbound)
-        elif self._desks.tunnels.serves(inbound.packet.destination):
-            self._desks.tunnels.on_transit(inbound.octets, inbound.now)
+        elif inbound.obstacle is not None or self._desks.tunnels.serves(inbound.packet.destination):
+            self._desks.tunnels.on_transit(inbound.octets, inbound.now, inbound.obstacle)
         else:
             self._outlet.drop(DropReason.NOT_FOR_US, inbound.packet.source)
 
@@ -180,12 +180,12 @@ class Reception:
             home_address = packet.home_address or UNSPECIFIED
             self._outlet.send(unknown_message_report(packet.destination, packet.source, home_address))
 
-    def _refuse_malformed(self, packet: bytes, error: WireError, now: float) -> None:
+    def _refuse_malformed(self, packet: bytes, error: WireError, now: float, obstacle: Obstacle | None) -> None:
         destination = Address(packet[24:40]) if len(packet) >= HEADER_LENGTH else None
         ours = destination in self._directory.home_agents
-        if destination is not None and not ours and self._desks.tunnels.serves(destination):
+        if destination is not None and not ours and (obstacle is not None or self._desks.tunnels.serves(destination)):
             # What is malformed for us, a fragment say, may be none of our business.
-            self._desks.tunnels.on_transit(packet, now)
+            self._desks.tunnels.on_transit(packet, now, obstacle)
             return
         source = Address(packet[8:24]) if destination is not None else None
         self._outlet.drop(DropReason.MALFORMED, source, str(error))

@@ -22,7 +22,7 @@ from controller.mobility.address import Address, Prefix, is_routable_unicast
 from controller.mobility.events import DropReason
 from controller.mobility.model import Binding, NodeRecord
 from controller.mobility.outlet import Outlet
-from controller.mobility.parts import Inbound, Part, RecordView
+from controller.mobility.parts import Fault, Inbound, Obstacle, Part, RecordView
 from controller.mobility.provision import Directory, LinkKind
 from controller.mobility.wire.codes import IcmpType, Protocol
 from controller.mobility.wire.errors import WireError
@@ -37,6 +37,8 @@ MTU_AGE: Final = 600.0
 MAX_MTUS: Final = 65536
 """Paths of which a smaller MTU is remembered."""
 _UNREACHABLE_ADDRESS: Final = 3
+_NO_ROUTE: Final = 0
+_REDIRECT: Final = 137
 _LIMIT_OPTION: Final = 4
 """Tunnel encapsulation limit (RFC 2473 section 4.1.1)."""
 _FRAGMENT: Final = Struct("!BxHI")
@@ -84,8 +86,10 @@ def may_be_reported(invoking: bytes) -> bool:
     source, destination = Address(invoking[8:24]), invoking[24]
     if not is_routable_unicast(source) or destination == 0xFF:
         return False
-    is_error = invoking[6] == Protocol.ICMPV6 and len(invoking) > HEADER_LENGTH and invoking[HEADER_LENGTH] < 128
-    return not is_error
+    if invoking[6] != Protocol.ICMPV6 or len(invoking) <= HEADER_LENGTH:
+        return True
+    kind = invoking[HEADER_LENGTH]
+    return kind >= 128 and kind != _REDIRECT
 
 
 def fragments(packet: bytes, mtu: int, identification: int) -> list[bytes]:
@@ -211,7 +215,7 @@ class Tunnels(Part):
             or self._directory.home_of(destination) is not None
         )
 
-    def on_transit(self, octets: bytes, now: float) -> None:
+    def on_transit(self, octets: bytes, now: float, obstacle: Obstacle | None = None) -> None:
         """Tunnel a packet for a node, or tell its source why not."""
         try:
             source, destination = addresses(octets)
@@ -221,7 +225,10 @@ class Tunnels(Part):
         octets = octets[: len_of(octets)]
         record = self._node(destination)
         if record is None:
-            self._refuse_unbound(source, destination, octets, now)
+            if obstacle is None or obstacle.fault is Fault.UNREACHABLE:
+                self._refuse_unbound(source, destination, octets, now, routed=obstacle is not None)
+            else:
+                self._tell(self._speaker(destination), obstacle, octets, now)
             return
         home_agent = record.home_agent
         if octets[7] <= 1:
@@ -238,11 +245,37 @@ class Tunnels(Part):
             # RFC 5648 section 5.6.4: to the address it gave, without asking the neighbours.
             self._outlet.send_on_link(home_agent, preferred.link_layer, inner)
         else:
-            self._tunnel(inner, octets, record, preferred, now)
+            self._tunnel(inner, octets, record, preferred, now, obstacle)
 
-    def _tunnel(self, inner: bytes, original: bytes, record: NodeRecord, binding: Binding, now: float) -> None:
+    def _speaker(self, destination: Address) -> Address:
+        """Return the address in whose name errors about packets for a destination leave (RFC 4443 section 2.2)."""
+        network = self._directory.home_of(destination)
+        return network.home_agent if network is not None else next(iter(self._directory.home_agents))
+
+    def _tell(self, source: Address, obstacle: Obstacle, octets: bytes, now: float) -> None:
+        """Report what stopped a packet that is not for a node (RFC 4443 sections 3.1 to 3.3)."""
+        match obstacle.fault:
+            case Fault.HOP_LIMIT:
+                self._report(source, IcmpType.TIME_EXCEEDED, 0, 0, octets, now)
+            case Fault.TOO_BIG:
+                self._report(source, IcmpType.PACKET_TOO_BIG, 0, max(obstacle.mtu, MINIMUM_MTU), octets, now)
+            case Fault.UNREACHABLE:
+                self._report(source, IcmpType.DESTINATION_UNREACHABLE, _NO_ROUTE, 0, octets, now)
+
+    def _tunnel(
+        self,
+        inner: bytes,
+        original: bytes,
+        record: NodeRecord,
+        binding: Binding,
+        now: float,
+        obstacle: Obstacle | None = None,
+    ) -> None:
         """Send a packet through a tunnel, in the way its length allows (RFC 2473 section 7.1)."""
         mtu = self.mtu(binding.care_of, now)
+        if obstacle is not None and obstacle.fault is Fault.TOO_BIG:
+            # The switch knows the link; fragments carry 8 octets of payload at least, whatever it says.
+            mtu = max(min(mtu, obstacle.mtu), MINIMUM_MTU - HEADER_LENGTH)
         if len(inner) > mtu and len(inner) > MINIMUM_MTU:
             self._report(record.home_agent, IcmpType.PACKET_TOO_BIG, 0, max(mtu, MINIMUM_MTU), original, now)
             return
@@ -254,14 +287,22 @@ class Tunnels(Part):
         for piece in fragments(outer, mtu + HEADER_LENGTH, self._identification):
             self._outlet.send(piece)
 
-    def _refuse_unbound(self, source: Address, destination: Address, octets: bytes, now: float) -> None:
-        """Answer a packet for a node's link-local address, or for one of a virtual network that is bound to nobody."""
+    def _refuse_unbound(
+        self, source: Address, destination: Address, octets: bytes, now: float, *, routed: bool
+    ) -> None:
+        """Answer a packet for a node's link-local address, or for one of a virtual network that is bound to nobody.
+
+        A switch that has no route for one of others' packets (`routed`) says so.
+        """
         home_address = self._link_locals.get(destination)
         record = None if home_address is None else self._record(home_address)
         network = self._directory.home_of(destination)
         home_agent = record.home_agent if record is not None else None
         if home_agent is None and network is not None and network.link is LinkKind.VIRTUAL:
             home_agent = network.home_agent
+        if home_agent is None and routed:
+            self._tell(self._speaker(destination), Obstacle(Fault.UNREACHABLE), octets, now)
+            return
         if home_agent is None:
             self._outlet.drop(DropReason.NOT_FOR_US, source)
             return

@@ -17,7 +17,7 @@ from controller.southbound.session import SwitchSession
 
 LOG: Final = logging.getLogger(__name__)
 
-_COUNTED: Final = (p.TUNNELS, p.HOST_SOURCES, p.NETWORK_SOURCES)
+_COUNTED: Final = (p.TUNNELS, p.SOURCE_BINDINGS)
 """Tables whose direct counters count a binding's packets."""
 _SHARE: Final = 10.0
 """A reading is good for so many times as long as it took."""

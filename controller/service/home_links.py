@@ -11,6 +11,7 @@ from controller.service.anchors import Anchors
 from controller.southbound.stream import PacketIn
 
 _ETHERTYPE: Final = b"\x86\xdd"
+_VLAN: Final = b"\x81\x00"
 _MULTICAST: Final = b"\x33\x33"
 
 
@@ -51,6 +52,11 @@ class HomeLinks:
                 if home.home_agent == packet.home_agent:
                     return session.packet_out(_frame(packet, home), routed=False, egress_port=home.port)
         return False
+
+
+def network_layer(frame: bytes) -> bytes:
+    """Return what a frame carries: what is behind the Ethernet header, and the VLAN tag that a switch lets pass."""
+    return frame[18:] if frame[12:14] == _VLAN else frame[14:]
 
 
 def _frame(packet: LinkPacket, home: HomePort) -> bytes:

@@ -258,6 +258,9 @@ def _refuse_double(now: Mapping[str, FlowPolicy], policy: FlowPolicy) -> None:
 def _described(update: Update) -> TableUpdate:
     """Return a table update in names."""
     entry = update.entry
+    if entry.table == p.MULTICAST_GROUPS:
+        bids = {f"bid_{position}": bid for position, bid in enumerate(entry.params, start=1)}
+        return TableUpdate(update.op.name.lower(), entry.table, {"group_id": str(entry.match[0])}, entry.action, bids)
     table = p.TABLES[entry.table]
     action = next(action for action in table.actions if action.name == entry.action)
     match = {

@@ -15,12 +15,15 @@ from typing import Any, Final, TypeVar
 from controller.config import Settings
 from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import Rate
+from controller.dataplane.ids import Ids
+from controller.dataplane.pipeline import PuntReason
 from controller.fabric.advertiser import Advertiser
-from controller.fabric.paths import NO_OUTAGE, NoPathError, Outage, home_doors, switch_entries
+from controller.fabric.paths import NO_OUTAGE, NoPathError, Outage, home_agents, home_doors, switch_entries
 from controller.mobility.address import Address, format_address
 from controller.mobility.events import Revoked
 from controller.mobility.home_agent import HomeAgent
 from controller.mobility.model import Transaction
+from controller.mobility.parts import Fault, Obstacle
 from controller.mobility.provision import HomeAgentConfig
 from controller.mobility.security.policy import SecurityContext
 from controller.northbound import (
@@ -38,8 +41,9 @@ from controller.service.anchors import Anchors, Quorum
 from controller.service.committer import Committer
 from controller.service.control import Machinery, ServiceControl
 from controller.service.event_log import EventLog
+from controller.service.facts import node_facts
 from controller.service.feed import publish
-from controller.service.home_links import HomeLinks
+from controller.service.home_links import HomeLinks, network_layer
 from controller.service.jobs import TransactionJob
 from controller.service.reload import Reloader
 from controller.service.rerouting import Rerouter, Static
@@ -57,7 +61,12 @@ from controller.store import Change, Document, SqliteStore, StoredNode, StoredSt
 
 LOG: Final = logging.getLogger(__name__)
 
-ETHERNET_OCTETS: Final = 14
+_FAULTS: Final = {
+    int(PuntReason.HOP_LIMIT): Fault.HOP_LIMIT,
+    int(PuntReason.TOO_BIG): Fault.TOO_BIG,
+    int(PuntReason.UNREACHABLE): Fault.UNREACHABLE,
+}
+"""Reasons of packets that are nobody's here, but whose source should hear why they went no further."""
 
 REVIEW_INTERVAL: Final = 0.1
 """Seconds between two looks whether a switch is in service."""
@@ -109,7 +118,9 @@ class Service:
         self._event_log = EventLog()
         self._feed = EventFeed(time.time)
         self._stopwatch = Stopwatch()
-        self._desired = DesiredState()
+        self._desired = DesiredState(
+            Ids(home_agents=home_agents(settings.topology)), node_facts(settings, self._engine)
+        )
         self._rerouter = Rerouter(self._desired, partial(self._static, settings))
         self._transit = self._make_transit(settings)
         self._anchors = Anchors(
@@ -212,7 +223,8 @@ class Service:
         """Return what a switch has by its place in the network."""
         topology = settings.topology
         rate = Rate(settings.home_agent.signalling_rate, settings.home_agent.signalling_burst)
-        entries = switch_entries(topology, switch, rate, outage=outage)
+        reports = Rate(settings.home_agent.report_rate, settings.home_agent.report_burst)
+        entries = switch_entries(topology, switch, rate, reports, outage=outage)
         return Static(entries, home_doors(topology, switch, outage=outage), switch in topology.anchors)
 
     def _session(self, settings: Settings, artefacts: Artefacts, name: str) -> SwitchSession:
@@ -343,7 +355,9 @@ class Service:
         if link is not None and self._advertiser.receive(switch, packet.ingress_port, packet.frame):
             self._home_links.send_frames(self._advertiser.outbox())
             return
-        self._engine.receive(packet.frame[ETHERNET_OCTETS:], began, link=link)
+        fault = _FAULTS.get(packet.reason)
+        obstacle = None if fault is None else Obstacle(fault, packet.mtu)
+        self._engine.receive(network_layer(packet.frame), began, link=link, obstacle=obstacle)
         now = self._loop.time()
         self._stopwatch.add("decode", self._decoded - began)
         self._stopwatch.add("decide", now - self._decoded)

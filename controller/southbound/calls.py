@@ -242,6 +242,7 @@ class Calls:
             wanted.table_id = table_id
             if p.TABLES[name].metered:
                 wanted.meter_config.SetInParent()
+        request.entities.add().packet_replication_engine_entry.multicast_group_entry.SetInParent()
         found = Readback(self._switch, self._codec, desired)
         with self._failures("reading the tables"):
             answers = self._read_call(request, timeout=self._timeouts.read)

@@ -6,6 +6,7 @@ from typing import Final
 
 from finsy.proto import p4i
 
+from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey, Lpm, Match, Range, Rate, Ternary, Update
 from controller.southbound.encoding import CodecError, Encoder, Message
 
@@ -118,6 +119,21 @@ class Codec:
         meter = message.meter_config
         rate = Rate(meter.pir, meter.pburst) if message.HasField("meter_config") and meter.pir else None
         return Entry(table.name, self._match(table, message), name, params, message.priority, rate)
+
+    @staticmethod
+    def decode_group(message: Message) -> Entry:
+        """Return the entry that a `p4.v1.PacketReplicationEngineEntry` holds.
+
+        Raises:
+            CodecError: it is no multicast group of ours.
+        """
+        if not message.HasField("multicast_group_entry"):
+            raise CodecError("the replication engine has an entry that is no multicast group")
+        group = message.multicast_group_entry
+        if any(replica.instance == 0 for replica in group.replicas):
+            raise CodecError(f"multicast group {group.multicast_group_id} has a copy without a BID")
+        bids = tuple(sorted(replica.instance for replica in group.replicas))
+        return Entry(p.MULTICAST_GROUPS, (group.multicast_group_id,), p.COPY, bids)
 
     def decode_key(self, message: Message) -> EntryKey:
         """Return the key of a `p4.v1.TableEntry`, whatever its action.

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from finsy.proto import p4i, p4r
 
+from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Match, Op, Update
 
 Message: TypeAlias = Any
@@ -61,6 +62,8 @@ _TYPE: Final = {op: _tag(1, _VARINT) + varint(op) for op in Op}
 _ENTITY: Final = _tag(2, LENGTH_DELIMITED)
 TABLE_ENTRY: Final = _tag(2, LENGTH_DELIMITED)
 """The tag of a table entry in an entity."""
+REPLICATION_ENTRY: Final = _tag(9, LENGTH_DELIMITED)
+"""The tag of an entry of the packet replication engine in an entity."""
 _MATCH: Final = 2
 _ACTION: Final = 3
 _PRIORITY: Final = _tag(4, _VARINT)
@@ -225,11 +228,13 @@ class Encoder:
         self._frames: dict[tuple[Op, int], bytes] = {}
 
     def entry(self, entry: Entry) -> bytes:
-        """Return an entry as a serialised `p4.v1.TableEntry`.
+        """Return an entry as a serialised `p4.v1.TableEntry`, a multicast group as a `PacketReplicationEngineEntry`.
 
         Raises:
             CodecError: it does not fit the program.
         """
+        if entry.table == p.MULTICAST_GROUPS:
+            return _group(entry)
         try:
             table = self._tables[entry.table]
             parts = [table.head]
@@ -250,6 +255,8 @@ class Encoder:
             CodecError: its entry does not fit the program.
         """
         op, entry = update
+        if entry.table == p.MULTICAST_GROUPS:
+            return framed(_UPDATES, _TYPE[op] + framed(_ENTITY, framed(REPLICATION_ENTRY, _group(entry))))
         body = self._key(entry) if op is Op.DELETE else self.entry(entry)
         size = len(body)
         frame = self._frames.get((op, size))
@@ -299,6 +306,24 @@ class Encoder:
             parts.append(content)
         else:
             parts.append(framed(_ACTION_TAG, framed(_DIRECT, content)))
+
+
+def _group(entry: Entry) -> bytes:
+    """Return a multicast group: a copy for each BID, which it has as its instance number, by the port for copies.
+
+    Raises:
+        CodecError: it is no group.
+    """
+    try:
+        (number,) = entry.match
+        group = p4r.MulticastGroupEntry(multicast_group_id=number)
+        for bid in entry.params:
+            group.replicas.add(egress_port=p.COPY_PORT, instance=bid)
+        message = p4r.PacketReplicationEngineEntry(multicast_group_entry=group)
+        content: bytes = message.SerializeToString(deterministic=True)
+    except (TypeError, ValueError) as error:
+        raise CodecError(f"{entry} is no multicast group: {error}") from error
+    return content
 
 
 _ACTION_TAG: Final = _tag(_ACTION, LENGTH_DELIMITED)

@@ -16,7 +16,7 @@ from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entries, Entry, EntryKey
 from controller.dataplane.plans import Stages, diff
 from controller.southbound.codec import Codec
-from controller.southbound.encoding import LENGTH_DELIMITED, TABLE_ENTRY, CodecError
+from controller.southbound.encoding import LENGTH_DELIMITED, REPLICATION_ENTRY, TABLE_ENTRY, CodecError
 from controller.southbound.errors import DistrustError
 from controller.southbound.options import Foreign
 
@@ -28,14 +28,16 @@ _ENTITIES: Final = 1 << 3 | LENGTH_DELIMITED
 _ENTRANCES: Final = (p.HOME_ADDRESSES, p.MOBILE_NETWORKS)
 
 
-def table_entries(data: bytes) -> Iterator[bytes]:
-    """Yield each serialised `p4.v1.TableEntry` of a serialised `p4.v1.ReadResponse`; other entities are skipped.
+def entities(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield each table entry and each entry of the packet replication engine of a serialised `p4.v1.ReadResponse`.
+
+    Other entities are skipped. Each comes with its tag, `TABLE_ENTRY` or `REPLICATION_ENTRY`, as a number.
 
     Raises:
         CodecError: the bytes are no ReadResponse.
     """
     position, end = 0, len(data)
-    table_entry = TABLE_ENTRY[0]
+    wanted = (TABLE_ENTRY[0], REPLICATION_ENTRY[0])
     try:
         while position < end:
             if data[position] != _ENTITIES:
@@ -44,11 +46,11 @@ def table_entries(data: bytes) -> Iterator[bytes]:
             stop = position + size
             if stop > end:
                 raise CodecError(f"a read's answer ends in the middle of an entity of {size} octets")
-            if data[position] == table_entry:
+            if data[position] in wanted:
                 length, start = _varint_at(data, position + 1)
                 if start + length != stop:
                     raise CodecError("an entity has more in it than one entry")
-                yield data[start:stop]
+                yield data[position], data[start:stop]
             position = stop
     except IndexError:
         raise CodecError("a read's answer ends too early") from None
@@ -149,21 +151,24 @@ class Readback:
         """
         expected = self._expected
         try:
-            for raw in table_entries(data):
+            for tag, raw in entities(data):
                 self.count += 1
                 if expected.pop(raw, None) is None:
-                    self._look_at(raw)
+                    self._look_at(tag, raw)
                 if self.count % slice_ == 0:
                     yield
         except (CodecError, DecodeError) as error:
             raise DistrustError(f"{self.switch} sends what is not of its program: {error}") from error
 
-    def _look_at(self, raw: bytes) -> None:
-        message = p4r.TableEntry.FromString(raw)
-        if message.is_default_action or message.is_const:
-            self.count -= 1
-            return
-        entry = self.codec.decode(message)
+    def _look_at(self, tag: int, raw: bytes) -> None:
+        if tag == REPLICATION_ENTRY[0]:
+            entry = self.codec.decode_group(p4r.PacketReplicationEngineEntry.FromString(raw))
+        else:
+            message = p4r.TableEntry.FromString(raw)
+            if message.is_default_action or message.is_const:
+                self.count -= 1
+                return
+            entry = self.codec.decode(message)
         wanted = self.desired.get(entry.key)
         if entry.key in self._others or (wanted == entry and self._expected.pop(self.codec.entry(entry), None) is None):
             raise DistrustError(f"{self.switch} has the entry {entry.table} {entry.match} twice")

@@ -29,6 +29,8 @@ class PacketIn(NamedTuple):
     """A `PuntReason`, or a number that this controller does not know."""
     frame: bytes
     """The Ethernet frame as it came in."""
+    mtu: int = 0
+    """Octets of the longest packet that could have gone on, where the reason is that this one could not; otherwise 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +78,15 @@ class StreamCodec:
         }
         self._ingress_port = fields["packet_in"]["ingress_port"]
         self._reason = fields["packet_in"]["reason"]
+        self._mtu = fields["packet_in"]["mtu"]
         self._egress_port = fields["packet_out"]["egress_port"]
         self._routed = fields["packet_out"]["routed"]
 
     def packet_in(self, message: Message) -> PacketIn:
         """Return the packet of a `p4.v1.PacketIn`; metadata that it lacks are 0."""
         values = {field.metadata_id: int.from_bytes(field.value) for field in message.metadata}
-        return PacketIn(values.get(self._ingress_port, 0), values.get(self._reason, 0), message.payload)
+        mtu = values.get(self._mtu, 0)
+        return PacketIn(values.get(self._ingress_port, 0), values.get(self._reason, 0), message.payload, mtu)
 
     def notice(self, message: Message) -> Digest | Idle:
         """Return what a `p4.v1.StreamMessageResponse` with a digest or an idle timeout says.

@@ -7,20 +7,23 @@ control Routing(inout headers_t hdr, inout metadata_t meta) {
         meta.next_hop_id = next_hop_id;
     }
 
-    @id(0x01000041) action refuse_unrouted() { DROP(NO_ROUTE); }
+    // Its source hears that there is no way (RFC 4443 section 3.1).
+    @id(0x01000041) action refuse_unrouted() { REPORT(NO_ROUTE, UNREACHABLE); }
 
     @id(0x02000040)
     table routes {
-        key = { meta.route_to : lpm @id(1) @name("destination"); }
-        actions = { next_hop; @defaultonly refuse_unrouted; }
+        key = { meta.destination : lpm @id(1) @name("destination"); }
+        actions = { next_hop; refuse_unrouted; }
         const default_action = refuse_unrouted();
         size = SIZE_ROUTES;
     }
 
-    @id(0x01000042) action forward(port_t port, mac_address_t source_mac, mac_address_t destination_mac) {
+    @id(0x01000042) action forward(port_t port, mac_address_t source_mac, mac_address_t destination_mac, mtu_t mtu) {
         meta.egress_port = port;
         hdr.ethernet.source = source_mac;
         hdr.ethernet.destination = destination_mac;
+        meta.next_mtu = mtu;
+        meta.next_excess = meta.outer_octets |-| mtu;
     }
 
     @id(0x02000041)

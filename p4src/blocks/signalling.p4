@@ -16,7 +16,13 @@ control Signalling(inout headers_t hdr, inout metadata_t meta) {
         size = SIZE_MY_STATION;
     }
 
-    @id(0x01000002) action own_address() { meta.own_address = true; }
+    // From here on the packet is the inner one, if there is one: nothing else for a home agent address is forwarded.
+    @id(0x01000002) action own_address(home_agent_id_t home_agent_id) {
+        meta.own_address = true;
+        meta.home_agent_id = home_agent_id;
+        meta.source = meta.inner_source;
+        meta.destination = meta.inner_destination;
+    }
 
     @id(0x02000002)
     table home_agents {
@@ -46,6 +52,7 @@ control Signalling(inout headers_t hdr, inout metadata_t meta) {
             meta.upper.mh_type          : ternary @id(3) @name("mh_type");
             meta.upper.icmp_type        : ternary @id(4) @name("icmp_type");
             meta.upper.destination_port : ternary @id(5) @name("udp_port");
+            meta.upper.home_address     : ternary @id(6) @name("home_address_option");
         }
         actions = { punt; deny; @defaultonly NoAction; }
         const default_action = NoAction();
@@ -57,15 +64,15 @@ control Signalling(inout headers_t hdr, inout metadata_t meta) {
     apply {
         bool for_us = my_station.apply().hit;
         // IPv6 multicast is for every station (RFC 2464 section 7): neighbour discovery comes this way. It is not forwarded.
-        if (hdr.ethernet.destination[47:32] == 0x3333 && IS_MULTICAST(hdr.ipv6.destination)) {
+        if (hdr.ethernet.destination[47:32] == 0x3333 && hdr.ipv6.isValid() && IS_MULTICAST(hdr.ipv6.destination)) {
             for_us = true;
         }
         if (!for_us) {
             DROP(NOT_FOR_US);
-        } else {
+        } else if (hdr.ipv6.isValid()) {
             home_agents.apply();
             // Tunnelled packets carry the inner packet's upper layer: signalling is never inside a tunnel to us.
-            if (!hdr.inner_ipv6.isValid()) {
+            if (!meta.is_tunnel && !meta.answered) {
                 signalling.apply();
                 if (meta.signalling_colour == METER_RED) {
                     DROP(SIGNALLING_RATE);

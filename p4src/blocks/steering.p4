@@ -12,7 +12,7 @@ control Steering(inout headers_t hdr, inout metadata_t meta) {
 
     @id(0x02000020)
     table home_addresses {
-        key = { hdr.ipv6.destination : exact @id(1) @name("destination"); }
+        key = { meta.destination : exact @id(1) @name("destination"); }
         actions = { mobile_node; @defaultonly NoAction; }
         const default_action = NoAction();
         size = SIZE_HOME_ADDRESSES;
@@ -20,7 +20,7 @@ control Steering(inout headers_t hdr, inout metadata_t meta) {
 
     @id(0x02000021)
     table mobile_networks {
-        key = { hdr.ipv6.destination : lpm @id(1) @name("destination"); }
+        key = { meta.destination : lpm @id(1) @name("destination"); }
         actions = { mobile_node; @defaultonly NoAction; }
         const default_action = NoAction();
         size = SIZE_MOBILE_NETWORKS;
@@ -36,21 +36,32 @@ control Steering(inout headers_t hdr, inout metadata_t meta) {
         DROP(POLICY);
     }
 
+    @id(0x01000025) action balance_flow(balance_id_t balance_id) {
+        COUNT(flow_counter);
+        meta.balance_id = balance_id;
+    }
+
+    @id(0x01000026) action replicate_flow(group_id_t group_id) {
+        COUNT(flow_counter);
+        meta.group_id = group_id;
+    }
+
     // RFC 6089 section 5.3.6: the first match by priority decides.
     @id(0x02000022)
     table flow_bindings {
         key = {
             meta.node_id                : exact   @id(1) @name("node_id");
-            hdr.ipv6.source             : ternary @id(2) @name("source");
-            hdr.ipv6.destination        : ternary @id(3) @name("destination");
+            meta.source                 : ternary @id(2) @name("source");
+            meta.destination            : ternary @id(3) @name("destination");
             meta.upper.protocol         : ternary @id(4) @name("protocol");
             meta.upper.source_port      : range   @id(5) @name("source_port");
             meta.upper.destination_port : range   @id(6) @name("destination_port");
-            hdr.ipv6.traffic_class      : ternary @id(7) @name("traffic_class");
-            hdr.ipv6.flow_label         : ternary @id(8) @name("flow_label");
+            meta.traffic_class          : ternary @id(7) @name("traffic_class");
+            meta.flow_label             : ternary @id(8) @name("flow_label");
             meta.upper.spi              : ternary @id(9) @name("spi");
+            meta.is_ipv4                : ternary @id(10) @name("ipv4");
         }
-        actions = { steer_flow; drop_flow; @defaultonly NoAction; }
+        actions = { steer_flow; drop_flow; balance_flow; replicate_flow; @defaultonly NoAction; }
         const default_action = NoAction();
         size = SIZE_FLOW_BINDINGS;
         TABLE_COUNTER(flow_counter)
@@ -60,12 +71,34 @@ control Steering(inout headers_t hdr, inout metadata_t meta) {
 
     @id(0x01000024) action refuse_unbound() { DROP(NO_BINDING); }
 
+    @id(0x01000027) action balance(balance_id_t balance_id) { meta.balance_id = balance_id; }
+
+    @id(0x01000028) action replicate(group_id_t group_id) { meta.group_id = group_id; }
+
+    @id(0x01000029) action discard() { DROP(POLICY); }
+
     @id(0x02000023)
     table default_binding {
         key = { meta.node_id : exact @id(1) @name("node_id"); }
-        actions = { steer; @defaultonly refuse_unbound; }
+        actions = { steer; balance; replicate; discard; @defaultonly refuse_unbound; }
         const default_action = refuse_unbound();
         size = SIZE_DEFAULT_BINDING;
+    }
+
+    @id(0x0100002a) action choose(bid_t bid) { meta.bid = bid; }
+
+    @id(0x0100002b) action refuse_bucket() { DROP(NO_TUNNEL); }
+
+    // A flow's hash chooses the bucket, and a bucket has one BID: when a BID goes away, only the flows of its buckets move.
+    @id(0x02000024)
+    table balancers {
+        key = {
+            meta.balance_id     : exact @id(1) @name("balance_id");
+            meta.flow_hash[5:0] : exact @id(2) @name("bucket");
+        }
+        actions = { choose; @defaultonly refuse_bucket; }
+        const default_action = refuse_bucket();
+        size = SIZE_BALANCERS;
     }
 
     apply {
@@ -75,6 +108,9 @@ control Steering(inout headers_t hdr, inout metadata_t meta) {
         if (meta.mobile) {
             if (!flow_bindings.apply().hit) {
                 default_binding.apply();
+            }
+            if (meta.balance_id != 0) {
+                balancers.apply();
             }
         }
     }

@@ -3,18 +3,24 @@
 #define COMMON_SIZES_P4
 
 #define SIZE_MY_STATION          64
+#define SIZE_INTERFACES          64
 #define SIZE_HOME_AGENTS         64
 #define SIZE_SIGNALLING          512
-#define SIZE_TUNNEL_TERMINATION  131072
-#define SIZE_HOST_SOURCES        131072
+#define SIZE_NEIGHBOUR_PROXY     65536
+#define SIZE_TUNNEL_TERMINATION  65536
+#define SIZE_HOME_SOURCES        65536
 #define SIZE_NETWORK_SOURCES     16384
+#define SIZE_SOURCE_BINDINGS     131072
 #define SIZE_HOME_ADDRESSES      65536
 #define SIZE_MOBILE_NETWORKS     16384
 #define SIZE_FLOW_BINDINGS       4096
 #define SIZE_DEFAULT_BINDING     65536
+#define SIZE_BALANCERS           16384
+#define SIZE_TUNNEL_RATES        16384
 #define SIZE_TUNNELS             131072
 #define SIZE_ROUTES              4096
 #define SIZE_NEXT_HOPS           1024
+#define SIZE_PUNT_POLICERS       16
 
 #define COUNT_DROP_REASONS       32
 

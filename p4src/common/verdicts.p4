@@ -2,7 +2,10 @@
 #ifndef COMMON_VERDICTS_P4
 #define COMMON_VERDICTS_P4
 
-#define DROP(why)  meta.verdict = verdict_t.DROP; meta.drop_reason = drop_reason_t.why
-#define PUNT(why)  meta.verdict = verdict_t.PUNT; meta.punt_reason = why
+#define DROP(why)         meta.verdict = verdict_t.DROP; meta.drop_reason = drop_reason_t.why
+#define PUNT(why)         meta.verdict = verdict_t.PUNT; meta.punt_reason = why
+// Its source should hear of it: why it is dropped if the controller does not want to see it, and as what it does.
+#define REPORT(why, what) meta.verdict = verdict_t.REPORT; meta.drop_reason = drop_reason_t.why; \
+                          meta.punt_reason = punt_reason_t.what
 
 #endif

@@ -3,6 +3,7 @@
 #define V1MODEL_TARGET_P4
 
 #define CPU_PORT 510
+#define COPY_PORT CPU_PORT    // where copies wait for their second pass: nothing leaves by it
 
 // v1model attaches counters to tables: an action counts without saying so.
 #define DIRECT_COUNTER(name)        direct_counter(CounterType.packets_and_bytes) name;
@@ -14,9 +15,9 @@
 #define METER(name, colour)         name.read(colour)
 #define TABLE_METER(name)           meters = name;
 
-// RFC 6438 section 3: one label for one flow, spread over 20 bits.
-#define FLOW_HASH(label) hash(label, HashAlgorithm.crc32, (bit<20>)0, \
-    { hdr.ipv6.source, hdr.ipv6.destination, hdr.ipv6.flow_label, meta.upper.protocol, meta.upper.source_port, \
-      meta.upper.destination_port, meta.upper.spi }, (bit<32>)0x100000);
+// One number for one flow, whatever it is made of: the outer header's flow label (RFC 6438 section 3) and the choice among BIDs.
+#define FLOW_HASH(result) hash(result, HashAlgorithm.crc32, (bit<20>)0, \
+    { meta.source, meta.destination, meta.upper.protocol, meta.upper.source_port, meta.upper.destination_port, \
+      meta.upper.spi }, (bit<32>)0x100000);
 
 #endif

@@ -5,17 +5,21 @@ from dataclasses import replace
 
 import pytest
 
+import frames
 from conformance import requirement
 from conformance.dataplane import CELLULAR, CELLULAR_PORT, CN, CN_PORT, WIFI, WIFI_PORT, Switch
 from conformance.flows import FIRST_PORT, flow, flows_of, reference, selector, summary, udp
 from conformance.harness import COA1, COA2, COA3, HOA, Bed, make_config
 from conformance.packets import bid, checksum, ipv6
-from controller.mobility.address import Address
+from controller.dataplane import pipeline as p
+from controller.dataplane.entries import Entry
+from controller.dataplane.planner import node_entries
+from controller.mobility.address import Address, parse_address
 from controller.mobility.flows import FlowEntry, FlowSelector, Span
 from controller.mobility.model import NodeRecord
 from controller.mobility.provision import NodeProvision
 from rig import Rig
-from steering import Seen, steered
+from steering import Seen, numbered, steered
 
 VIDEO = Seen(destination=int.from_bytes(HOA), protocol=17, destination_ports=5004)
 UDP = FlowSelector(protocol=Span(17, 17))
@@ -169,19 +173,35 @@ def test_flow_11_a_priority_belongs_to_one_flow(three: Bed) -> None:
 
 
 @requirement("FLOW-12")
-def test_flow_12_several_bids_are_all_kept_where_packets_can_be_copied() -> None:
-    bed = Bed(replication=True)
+def test_flow_12_a_flow_may_go_to_several_bids(bed: Bed) -> None:
     ack = bed.register(bid(1, COA1), bid(2, COA2), flow(7, 1, reference(1, 2), udp()))
     assert flows_of(ack) == [(7, 0)]
     assert record(bed).active_bids(record(bed).flows[0]) == (1, 2)
+    assert copied(record(bed)) == (1, 2)
     bed.register(bid(2), summary(7), lifetime=0)
     assert record(bed).active_bids(record(bed).flows[0]) == (1,)
+    assert copied(record(bed)) == ()
+    assert steered(record(bed), VIDEO) == 1
+
+
+def copied(node: NodeRecord) -> tuple[int, ...]:
+    """Return the BIDs to which a switch copies the packets of a node's only flow; none: it copies nothing."""
+    entries = node_entries(node, numbered(node))
+    (flow_entry,) = (one for one in entries.values() if one.table == p.FLOW_BINDINGS)
+    if flow_entry.action != p.REPLICATE_FLOW:
+        return ()
+    return entries[p.MULTICAST_GROUPS, flow_entry.params, 0].params
 
 
 @requirement("FLOW-12")
-def test_flow_12_they_are_refused_where_they_cannot(bed: Bed) -> None:
-    ack = bed.register(bid(1, COA1), bid(2, COA2), flow(7, 1, reference(1, 2), udp()))
-    assert (flows_of(ack), fids(bed)) == ([(7, 128)], [])
+def test_flow_12_each_bid_gets_a_copy(rig: Rig) -> None:
+    group = Entry("multicast_groups", (5,), "copy", (1, 2))
+    replicate = Entry("flow_bindings", (frames.NODE, *[None] * 9), "replicate_flow", (5,), 10)
+    rig.install([*frames.static_entries(), *frames.node_entries(), group, replicate])
+    sent = rig.send(frames.CN_PORT, frames.to_switch(frames.udp_to_node()))
+    care_of = {parse_address(frames.WIFI_COA), parse_address(frames.CELLULAR_COA)}
+    assert {frame[38:54] for _, frame in sent} == care_of
+    assert len(sent) == 2
 
 
 @requirement("FLOW-13")

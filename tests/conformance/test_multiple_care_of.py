@@ -366,14 +366,16 @@ def test_mc_30_every_care_of_address_may_send(two: Bed) -> None:
 def sources(node: NodeRecord) -> dict[bytes, int]:
     """Return from which care-of addresses a switch takes packets of a node, and for which BID it counts them."""
     entries = list(node_entries(node, numbered(node)).values())
-    tunnels = {one.params[0]: one.match[0] for one in entries if one.table == p.TUNNEL_TERMINATION}
+    tunnels = {one.params[0]: one.match[1] for one in entries if one.table == p.TUNNEL_TERMINATION}
+    (sender,) = (one for one in entries if one.table == p.HOME_SOURCES)
+    assert sender.match == (int.from_bytes(HOA),)
     found = {}
     for one in entries:
-        if one.table == p.HOST_SOURCES:
+        if one.table == p.SOURCE_BINDINGS:
             outer = tunnels[one.match[0]]  # type: ignore[index]  # an exact match is a number
             assert isinstance(outer, int)
-            assert one.match[1] == int.from_bytes(HOA)
-            found[outer.to_bytes(16)] = one.params[1]
+            assert one.match[1:] == sender.params
+            found[outer.to_bytes(16)] = one.params[0]
     return found
 
 

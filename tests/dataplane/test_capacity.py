@@ -58,7 +58,7 @@ def test_the_old_care_of_address_takes_room_until_its_grace_period_is_over() -> 
 def test_no_table_of_a_switch_ever_overflows(seed: int) -> None:
     """A switch that takes each update as it comes, and changes that are undone as often as they are not."""
     random, state = Random(seed), DesiredState()
-    room = {p.TUNNELS: 5, p.TUNNEL_TERMINATION: 4, p.HOST_SOURCES: 6, p.DEFAULT_BINDING: 3, p.HOME_ADDRESSES: 3}
+    room = {p.TUNNELS: 5, p.TUNNEL_TERMINATION: 4, p.SOURCE_BINDINGS: 6, p.DEFAULT_BINDING: 3, p.HOME_ADDRESSES: 3}
     state.set_capacity(room)
     held: set[EntryKey] = set()
     refused, breaks = 0, list[Plan]()

@@ -15,6 +15,8 @@ from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import NodeRecord
 from model_switch import AGENT, COA, HOMES, PREFIXES, ModelSwitch, policy, record, transaction
 
+SOURCES = {p.HOME_SOURCES, p.SOURCE_BINDINGS}
+
 
 def registered(state: DesiredState, switch: ModelSwitch, after: NodeRecord) -> None:
     done = state.apply(transaction(state.record(after.home_address), after))
@@ -40,13 +42,13 @@ def test_a_handover_is_one_write_with_one_modify_before_the_break() -> None:
     (make,) = done.stages
     assert {(update.op, update.entry.table) for update in make} == {
         (Op.INSERT, p.TUNNEL_TERMINATION),
-        (Op.INSERT, p.HOST_SOURCES),
+        (Op.INSERT, p.SOURCE_BINDINGS),
         (Op.MODIFY, p.TUNNELS),
     }
     (tunnel,) = (update.entry for update in make if update.entry.table == p.TUNNELS)
     assert tunnel.params[1] == int.from_bytes(COA[2])
     assert [[update.entry.table for update in stage] for stage in done.break_] == [
-        [p.HOST_SOURCES],
+        [p.SOURCE_BINDINGS],
         [p.TUNNEL_TERMINATION],
     ]
 
@@ -58,7 +60,7 @@ def test_a_deregistration_closes_the_entrance_first() -> None:
     assert [step for step, _ in done.steps()] == [Step.DETACH, Step.UNMAKE]
     switch.write(done.stages)
     state.confirm(done)
-    assert {key[0] for key in switch.entries} == {p.TUNNEL_TERMINATION, p.HOST_SOURCES, p.NETWORK_SOURCES}
+    assert {key[0] for key in switch.entries} == {p.TUNNEL_TERMINATION, *SOURCES, p.NETWORK_SOURCES}
     assert switch.entries == state.desired()
     switch.write(state.take_break(done))
     state.finish_break(done)
@@ -71,10 +73,10 @@ def test_a_shared_care_of_address_goes_with_its_last_node() -> None:
     for home in HOMES[:2]:
         registered(state, switch, record(home, {1: 0}))
     first = state.apply(transaction(state.record(HOMES[0]), None))
-    assert {update.entry.table for stage in first.break_ for update in stage} == {p.HOST_SOURCES}
+    assert {update.entry.table for stage in first.break_ for update in stage} == SOURCES
     state.confirm(first)
     second = state.apply(transaction(state.record(HOMES[1]), None))
-    assert {update.entry.table for stage in second.break_ for update in stage} == {p.HOST_SOURCES, p.TUNNEL_TERMINATION}
+    assert {update.entry.table for stage in second.break_ for update in stage} == {*SOURCES, p.TUNNEL_TERMINATION}
 
 
 def test_a_path_in_the_making_is_inserted_by_each_plan_but_written_once() -> None:
@@ -93,7 +95,7 @@ def test_a_refused_neighbour_leaves_the_shared_path_alone() -> None:
     switch.write(merge(plans).stages[:1])
     undone = state.rollback(plans[0], Step.MAKE)
     assert undone.touches({(p.TUNNELS, (1, 1), 0)})
-    assert not undone.touches({(p.TUNNEL_TERMINATION, (int.from_bytes(COA[0]), int.from_bytes(AGENT)), 0)})
+    assert not undone.touches({(p.TUNNEL_TERMINATION, (1, int.from_bytes(COA[0])), 0)})
     switch.write(undone.stages)
     state.confirm(undone)
     switch.write(plans[1].stages)
@@ -127,7 +129,7 @@ def test_a_path_left_by_one_and_refused_to_another_keeps_its_grace() -> None:
     undone = state.rollback(come)
     switch.write(undone.stages)
     state.confirm(undone)
-    assert {key[0] for key in switch.entries} == {p.TUNNEL_TERMINATION, p.HOST_SOURCES}
+    assert {key[0] for key in switch.entries} == {p.TUNNEL_TERMINATION, *SOURCES}
     switch.write(state.take_break(leave))
     state.finish_break(leave)
     assert switch.entries == state.desired() == {}

@@ -11,6 +11,8 @@ from controller.mobility.flows import FlowPolicy, PortRange, Steer, TrafficSelec
 
 HOME = parse_address("2001:db8:0:1::100")
 
+TO_2 = (p.STEER_FLOW, (2,))
+
 
 def policy(selector: TrafficSelector, priority: int = 10, bid: int = 2, name: str = "video") -> FlowPolicy:
     return FlowPolicy(name, HOME, priority, selector, Steer(bid))
@@ -26,7 +28,7 @@ def test_every_field_of_a_selector_finds_its_place() -> None:
         dscp=46,
         flow_label=0xABCDE,
     )
-    entry = flow_entry(7, policy(selector))
+    entry = flow_entry(7, policy(selector), TO_2)
     assert entry.table == p.FLOW_BINDINGS
     assert entry.match == (
         7,
@@ -38,19 +40,22 @@ def test_every_field_of_a_selector_finds_its_place() -> None:
         Ternary(46 << 2, 0xFC),
         Ternary(0xABCDE, 0xFFFFF),
         None,
+        Ternary(0, 1),
     )
     assert (entry.action, entry.params, entry.priority) == (p.STEER_FLOW, (2,), 131062)
-    assert flow_entry(7, policy(TrafficSelector(spi=9))).match[-1] == Ternary(9, 2**32 - 1)
+    assert flow_entry(7, policy(TrafficSelector(spi=9)), TO_2).match[-2] == Ternary(9, 2**32 - 1)
 
 
 def test_what_matches_everything_is_left_out() -> None:
-    selector = TrafficSelector(source=Prefix.parse("::/0"), source_ports=PortRange(0, 65535))
+    selector = TrafficSelector(source_ports=PortRange(0, 65535))
     validate_policy(policy(selector))
-    assert flow_entry(7, policy(selector)).match == (7, *(None,) * 8)
+    assert flow_entry(7, policy(selector), TO_2).match == (7, *(None,) * 9)
+    ipv6 = TrafficSelector(source=Prefix.parse("::/0"))
+    assert flow_entry(7, policy(ipv6), TO_2).match == (7, *(None,) * 8, Ternary(0, 1))
 
 
 def test_a_smaller_priority_number_wins_on_the_switch() -> None:
-    entries = [flow_entry(1, policy(TrafficSelector(), priority)) for priority in (1, 2, 65535)]
+    entries = [flow_entry(1, policy(TrafficSelector(), priority), TO_2) for priority in (1, 2, 65535)]
     assert [entry.priority for entry in entries] == [131071, 131070, 65537]
 
 
@@ -125,7 +130,7 @@ def test_every_valid_policy_gives_a_key_that_fits_the_table(selector: TrafficSel
         validate_policy(candidate)
     except PolicyError:
         return
-    entry = flow_entry(3, candidate)
+    entry = flow_entry(3, candidate, TO_2)
     assert 65537 <= entry.priority <= 131071
     for field, match in zip(TABLES[p.FLOW_BINDINGS].fields, entry.match, strict=True):
         highest = (1 << field.width) - 1

@@ -17,24 +17,46 @@ from hypothesis.stateful import (
     rule,
 )
 
+from controller.dataplane import pipeline as p
 from controller.dataplane.desired import ConflictError, DesiredState
 from controller.dataplane.entries import Entry, EntryKey
 from controller.dataplane.plans import Plan, Step, diff, merge, plan
 from controller.mobility.address import Address
-from controller.mobility.flows import FlowEntry, FlowSelector, Span
+from controller.mobility.flows import (
+    Balance,
+    Discard,
+    FlowEntry,
+    FlowPolicy,
+    FlowSelector,
+    Replicate,
+    Share,
+    Span,
+    Steer,
+    TrafficSelector,
+    Treatment,
+)
 from controller.mobility.model import NodeRecord
 from model_switch import HOMES, PREFIXES, ModelSwitch, RefusedError, policy, record, transaction
 
 
-def with_flows(node: NodeRecord, flows: dict[int, tuple[int, int]]) -> NodeRecord:
-    """Add flow bindings that the node signalled: priority to BID and an upper end of ports from 1 on."""
+def with_flows(node: NodeRecord, flows: dict[int, tuple[tuple[int, ...], int]]) -> NodeRecord:
+    """Add flow bindings that the node signalled: priority to BIDs and an upper end of ports from 1 on."""
     signalled = tuple(
-        FlowEntry(number, number, FlowSelector(protocol=Span(17, 17), source_ports=Span(1, end)), (bid,))
-        for number, (bid, end) in sorted(flows.items())
+        FlowEntry(number, number, FlowSelector(protocol=Span(17, 17), source_ports=Span(1, end)), bids)
+        for number, (bids, end) in sorted(flows.items())
     )
     return replace(node, flows=signalled)
 
 
+several = st.lists(st.integers(1, 4), min_size=1, max_size=3, unique=True).map(tuple)
+treatments: st.SearchStrategy[Treatment] = st.one_of(
+    st.integers(1, 4).map(Steer),
+    several.map(Replicate),
+    st.tuples(several, st.integers(1, 3)).map(
+        lambda pair: Balance(tuple(Share(bid, pair[1] + bid) for bid in pair[0]))
+    ),
+    st.just(Discard()),
+)
 records = st.builds(
     with_flows,
     st.builds(
@@ -43,7 +65,7 @@ records = st.builds(
         st.dictionaries(st.integers(1, 3), st.integers(0, 3), max_size=3),
         st.sets(st.sampled_from(PREFIXES)).map(sorted),
     ),
-    st.dictionaries(st.integers(1, 3), st.tuples(st.integers(1, 4), st.integers(1, 3)), max_size=2),
+    st.dictionaries(st.integers(1, 3), st.tuples(several, st.integers(1, 3)), max_size=2),
 )
 
 
@@ -120,10 +142,15 @@ class Life(RuleBasedStateMachine):
         return self.carry_out([self.state.apply(transaction(before, after))])
 
     @rule(
-        target=done, home=st.sampled_from(HOMES), bids=st.dictionaries(st.integers(1, 4), st.integers(1, 3), max_size=3)
+        target=done,
+        home=st.sampled_from(HOMES),
+        wishes=st.dictionaries(st.integers(1, 4), treatments, max_size=3),
+        fallback=st.none() | treatments,
     )
-    def steer(self, home: Address, bids: dict[int, int]) -> MultipleResults[Plan]:
-        wanted = [policy(home, bid, priority) for priority, bid in bids.items()]
+    def steer(self, home: Address, wishes: dict[int, Treatment], fallback: Treatment | None) -> MultipleResults[Plan]:
+        wanted = [replace(policy(home, 1, priority), treatment=wish) for priority, wish in wishes.items()]
+        if fallback is not None:
+            wanted.append(FlowPolicy("rest", home, 9, TrafficSelector(), fallback, fallback=True))
         return self.carry_out([self.state.set_policies(home, wanted)])
 
     @rule(one=consumes(done))
@@ -138,6 +165,9 @@ class Life(RuleBasedStateMachine):
         in_use = [node for home in HOMES if (node := self.state.record(home)) is not None]
         assert len(self.state.ids.nodes) == len(in_use)
         assert len(self.state.ids.paths) == len({binding.care_of for node in in_use for binding in node.bindings})
+        several = [key for key in self.switch.entries if key[0] == p.MULTICAST_GROUPS]
+        assert len(self.state.ids.copies) == len(several)
+        assert len(self.state.ids.spreads) * p.BUCKETS == sum(key[0] == p.BALANCERS for key in self.switch.entries)
 
     @invariant()
     def the_switch_has_what_is_desired(self) -> None:

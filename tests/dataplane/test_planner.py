@@ -5,12 +5,13 @@ import pytest
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey, Lpm
-from controller.dataplane.ids import Ids, Path
+from controller.dataplane.ids import Ids
 from controller.dataplane.pipeline import TABLES
-from controller.dataplane.planner import binding_counters, node_entries
+from controller.dataplane.planner import NO_FACTS, NodeFacts, binding_counters, node_entries
 from controller.mobility.address import Prefix, parse_address
 from controller.mobility.flows import FlowPolicy, Steer, TrafficSelector
 from controller.mobility.model import Binding, NodeRecord
+from steering import numbered
 
 HOME = parse_address("2001:db8:0:1::100")
 AGENT = parse_address("2001:db8:0:1::1")
@@ -29,16 +30,12 @@ def binding(bid: int, care_of: int, priority: int = 0) -> Binding:
     return Binding(bid, COA[care_of], 60, 60.0, priority)
 
 
-def ids_for(node: NodeRecord) -> Ids:
-    ids = Ids()
-    ids.nodes.hold(node.home_address, "test")
-    for each in node.bindings:
-        ids.paths.hold(Path(each.care_of, node.home_agent), "test")
-    return ids
+def ids_for(node: NodeRecord, *policies: FlowPolicy) -> Ids:
+    return numbered(node, policies)
 
 
-def entries_of(node: NodeRecord, *policies: FlowPolicy) -> dict[EntryKey, Entry]:
-    return node_entries(node, ids_for(node), policies)
+def entries_of(node: NodeRecord, *policies: FlowPolicy, facts: NodeFacts = NO_FACTS) -> dict[EntryKey, Entry]:
+    return node_entries(node, ids_for(node, *policies), policies, facts)
 
 
 def steer(bid: int, priority: int = 1) -> FlowPolicy:
@@ -48,9 +45,10 @@ def steer(bid: int, priority: int = 1) -> FlowPolicy:
 def test_a_node_with_three_bindings() -> None:
     entries = entries_of(record(binding(1, 1, 2), binding(2, 2, 1), binding(3, 3)))
     assert set(entries.values()) == {
-        *(Entry(p.TUNNEL_TERMINATION, (number(COA[n]), number(AGENT)), p.TERMINATE, (n,)) for n in (1, 2, 3)),
-        *(Entry(p.HOST_SOURCES, (n, number(HOME)), p.ALLOW_HOST, (1, n)) for n in (1, 2, 3)),
-        *(Entry(p.TUNNELS, (1, n), p.ENCAP_IPV6, (number(AGENT), number(COA[n]))) for n in (1, 2, 3)),
+        *(Entry(p.TUNNEL_TERMINATION, (1, number(COA[n])), p.TERMINATE, (n,)) for n in (1, 2, 3)),
+        *(Entry(p.SOURCE_BINDINGS, (n, 1), p.ALLOW, (n,)) for n in (1, 2, 3)),
+        *(Entry(p.TUNNELS, (1, n), p.ENCAP_IPV6, (1, number(COA[n]), 1460)) for n in (1, 2, 3)),
+        Entry(p.HOME_SOURCES, (number(HOME),), p.SENDER, (1,)),
         Entry(p.DEFAULT_BINDING, (1,), p.STEER, (2,)),
         Entry(p.HOME_ADDRESSES, (number(HOME),), p.MOBILE_NODE, (1,)),
     }
@@ -67,17 +65,16 @@ def test_a_mobile_router_has_its_prefixes() -> None:
     entries = entries_of(record(binding(1, 1), binding(2, 2), prefixes=(prefix,)))
     key = Lpm(number(prefix.network), 56)
     assert entries[p.MOBILE_NETWORKS, (key,), 0] == Entry(p.MOBILE_NETWORKS, (key,), p.MOBILE_NODE, (1,))
-    for n in (1, 2):
-        assert entries[p.NETWORK_SOURCES, (n, key), 0] == Entry(p.NETWORK_SOURCES, (n, key), p.ALLOW_NETWORK, (1, n))
+    assert entries[p.NETWORK_SOURCES, (key,), 0] == Entry(p.NETWORK_SOURCES, (key,), p.SENDER, (1,))
 
 
 def test_one_care_of_address_under_two_bids_counts_for_the_lower() -> None:
     node = record(binding(4, 1), binding(9, 1))
     entries = entries_of(node)
     assert Counter(entry.table for entry in entries.values())[p.TUNNELS] == 2
-    assert entries[p.HOST_SOURCES, (1, number(HOME)), 0].params == (1, 4)
+    assert entries[p.SOURCE_BINDINGS, (1, 1), 0].params == (4,)
     counters = binding_counters(node, ids_for(node))
-    assert counters[4].upstream == ((p.HOST_SOURCES, (1, number(HOME)), 0),)
+    assert counters[4].upstream == ((p.SOURCE_BINDINGS, (1, 1), 0),)
     assert counters[9].upstream == ()
     assert counters[9].downstream == (p.TUNNELS, (1, 9), 0)
 
@@ -110,6 +107,6 @@ def test_counters_are_found_among_the_entries() -> None:
     entries = entries_of(node)
     for counters in binding_counters(node, ids_for(node)).values():
         assert counters.downstream in entries
-        assert len(counters.upstream) == 2
+        assert len(counters.upstream) == 1
         assert all(key in entries for key in counters.upstream)
         assert all(TABLES[key[0]].counted for key in (counters.downstream, *counters.upstream))

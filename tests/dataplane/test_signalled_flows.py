@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.dataplane import flows
+from controller.dataplane import pipeline as p
 from controller.dataplane.flows import PORT_PROTOCOLS, SPI_PROTOCOLS, signalled_entries
 from controller.dataplane.planner import node_entries
 from controller.mobility.address import parse_address
@@ -18,6 +19,8 @@ from steering import Seen, numbered, steered, takes
 HOME = parse_address("2001:db8:0:1::100")
 AGENT = parse_address("2001:db8:0:1::1")
 COA = [parse_address(f"2001:db8:a{number}::1") for number in (1, 2, 3)]
+
+TO_1 = (p.STEER_FLOW, (1,))
 
 
 def selected(selector: FlowSelector, packet: Seen) -> bool:
@@ -78,7 +81,9 @@ def packets(draw: st.DrawFn) -> Seen:
 @settings(max_examples=100, deadline=None)
 def test_entries_take_exactly_what_the_selector_takes(selector: FlowSelector, seen: list[Seen]) -> None:
     try:
-        entries = [entry for entry in signalled_entries(7, FlowEntry(1, 1, selector, (1,)), 1) if entry.match[0] == 7]
+        entries = [
+            entry for entry in signalled_entries(7, FlowEntry(1, 1, selector, (1,)), TO_1) if entry.match[0] == 7
+        ]
     except ExpansionError:
         return
     for packet in seen:
@@ -144,10 +149,12 @@ def test_an_inactive_flow_is_passed_over() -> None:
     assert record.active_bids(record.flows[0]) == ()
 
 
-def test_a_flow_to_several_bids_needs_what_the_data_plane_does_not_have() -> None:
+def test_a_flow_to_several_bids_goes_to_those_that_are_registered() -> None:
     record = replace(RECORD, flows=(FlowEntry(1, 1, UDP, (1, 2)),))
-    with pytest.raises(ValueError, match="cannot copy packets yet"):
-        node_entries(record, numbered(record))
+    entries = node_entries(record, numbered(record))
+    (flow,) = (entry for entry in entries.values() if entry.table == p.FLOW_BINDINGS)
+    assert flow.action == p.REPLICATE_FLOW
+    assert entries[p.MULTICAST_GROUPS, flow.params, 0].params == (1, 2)
     assert steered(replace(record, flows=(FlowEntry(1, 1, UDP, (1, 9)),)), VIDEO) == 1
 
 

@@ -11,9 +11,9 @@ ADDRESS = 0x20010DB8 << 96 | 1
     ("entry", "key", "action"),
     [
         (
-            Entry(p.TUNNELS, (7, 2), p.ENCAP_IPV6, (ADDRESS, ADDRESS + 1)),
+            Entry(p.TUNNELS, (7, 2), p.ENCAP_IPV6, (1, ADDRESS + 1, 1460)),
             "node_id=7 bid=2",
-            "encap_ipv6(source=2001:db8::1, destination=2001:db8::2)",
+            "encap_ipv6(home_agent_id=1, destination=2001:db8::2, mtu=1460)",
         ),
         (
             Entry(p.ROUTES, (Lpm(0x20010DB8 << 96, 32),), p.NEXT_HOP, (3,)),
@@ -24,7 +24,7 @@ ADDRESS = 0x20010DB8 << 96 | 1
         (
             Entry(
                 p.FLOW_BINDINGS,
-                (1, None, None, Ternary(17, 255), Range(5, 9), Range(7, 7), Ternary(4, 252), None, None),
+                (1, None, None, Ternary(17, 255), Range(5, 9), Range(7, 7), Ternary(4, 252), None, None, None),
                 p.STEER_FLOW,
                 (2,),
                 9,
@@ -33,10 +33,11 @@ ADDRESS = 0x20010DB8 << 96 | 1
             "steer_flow(bid=2)",
         ),
         (
-            Entry(p.SIGNALLING, (Ternary(ADDRESS, 2**128 - 1), *(None,) * 4), p.PUNT, (1,), 100, Rate(50, 5)),
+            Entry(p.SIGNALLING, (Ternary(ADDRESS, 2**128 - 1), *(None,) * 5), p.PUNT, (1,), 100, Rate(50, 5)),
             "destination=2001:db8::1 priority=100",
             "punt(reason=1) at 50/s burst 5",
         ),
+        (Entry(p.MULTICAST_GROUPS, (5,), p.COPY, (1, 2)), "group_id=5", "copy(bids=1, 2)"),
         (Entry(p.TUNNELS, (7, 2), "no_such_action", (1,)), "node_id=7 bid=2", "no_such_action(1,)"),
     ],
 )

@@ -118,14 +118,13 @@ def test_the_port_on_the_home_link_is_known() -> None:
 def test_only_anchors_take_signalling() -> None:
     topology = parse_topology(TWO_SWITCHES)
     tables = {switch: [entry.table for entry in switch_entries(topology, switch)] for switch in topology.switches}
-    assert (
-        tables["a1"].count(p.SIGNALLING) == 18
-    )  # six protocols and discovery for each of two home agents, and the neighbours
+    # For each of two home agents six protocols, the Home Address option and discovery; and the neighbours.
+    assert tables["a1"].count(p.SIGNALLING) == 2 * 8 + 4
     assert tables["a1"].count(p.HOME_AGENTS) == 2
     assert not {p.SIGNALLING, p.HOME_AGENTS} & set(tables["t1"])
     assert tables["t1"].count(p.MY_STATION) == 4
     home_agent = int.from_bytes(parse_address("2001:db8:1::1"))
-    assert Entry(p.HOME_AGENTS, (home_agent,), p.OWN_ADDRESS) in switch_entries(topology, "a1")
+    assert Entry(p.HOME_AGENTS, (home_agent,), p.OWN_ADDRESS, (1,)) in switch_entries(topology, "a1")
 
 
 def test_a_default_route_matches_everything() -> None:

@@ -1,8 +1,7 @@
 """What the pipeline does with packets that nobody tunnels: routing, scope, lengths, packets of the controller."""
 
 import pytest
-from scapy.layers.inet import IP
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import ARP, Ether
 
 from controller.dataplane.pipeline import DropReason
 from frames import (
@@ -60,7 +59,7 @@ def test_a_node_without_binding_is_looked_for_on_the_home_link(routed: Rig) -> N
     ("frame", "reason"),
     [
         (bytes(Ether(dst="02:00:00:00:99:99", src=CN_MAC) / datagram()), DropReason.NOT_FOR_US),
-        (bytes(Ether(dst="02:00:00:00:00:fe", src=CN_MAC) / IP(dst="192.0.2.1") / UDP()), DropReason.NOT_IPV6),
+        (bytes(Ether(dst="02:00:00:00:00:fe", src=CN_MAC) / ARP()), DropReason.NOT_IP),
         (to_switch(datagram(hlim=1)), DropReason.HOP_LIMIT),
         (to_switch(datagram(hlim=0)), DropReason.HOP_LIMIT),
         (to_switch(datagram(dst="2001:db8:dead::1")), DropReason.NO_ROUTE),

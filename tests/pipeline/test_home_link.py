@@ -90,7 +90,7 @@ def test_the_node_sends_by_the_home_link_and_by_its_tunnel(rig: Rig) -> None:
     assert rig.send(HOME_PORT, to_switch(inner, STATION)) == [(2, from_switch(routed, CN_MAC))]
     outer = IPv6(src=WIFI_COA, dst=HA) / inner
     assert rig.send(WIFI_PORT, to_switch(outer, WIFI_MAC)) == [(2, from_switch(routed, CN_MAC))]
-    assert rig.counter("host_sources", (1, number(HOA)))[0] == 1
+    assert rig.counter("source_bindings", (1, 1))[0] == 1
 
 
 def test_the_home_address_is_no_outer_source(rig: Rig) -> None:

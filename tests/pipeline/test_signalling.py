@@ -6,9 +6,8 @@ import pytest
 from scapy.layers.inet6 import ICMPv6ND_NS
 from scapy.layers.l2 import Ether
 
-from controller.dataplane.entries import Entry, Rate
+from controller.dataplane.entries import Rate
 from controller.dataplane.pipeline import DropReason, PuntReason
-from controller.mobility.address import parse_address
 from frames import (
     CN,
     HA,
@@ -28,6 +27,7 @@ from frames import (
     Raw,
     exactly,
     node_entries,
+    signalling,
     static_entries,
     to_switch,
 )
@@ -70,7 +70,7 @@ def test_signalling_for_somebody_else_is_routed(home: Rig) -> None:
 
 @pytest.mark.parametrize("destination", ["ff02::1:ff00:100", HOA])
 def test_neighbour_discovery_goes_to_the_controller(home: Rig, destination: str) -> None:
-    home.install([Entry("signalling", (None, exactly(58, 8), None, exactly(135, 8), None), "punt", (2,), 60)])
+    home.install([signalling("punt", (2,), 60, destination=None, protocol=exactly(58, 8), icmp_type=exactly(135, 8))])
     packet = IPv6(src="fe80::5", dst=destination, hlim=255) / ICMPv6ND_NS(tgt=HOA)
     to = SWITCH_MAC if destination == HOA else "33:33:ff:00:01:00"
     frame = bytes(Ether(dst=to, src=HOME_MAC) / packet)
@@ -105,8 +105,7 @@ def test_signalling_beyond_its_rate_is_dropped_and_counted(home: Rig) -> None:
 
 @pytest.mark.parametrize("protocol", [0, 43, 60])
 def test_extension_headers_too_long_to_look_through_go_to_the_controller(home: Rig, protocol: int) -> None:
-    destination = exactly(int.from_bytes(parse_address(HA)), 128)
-    home.install([Entry("signalling", (destination, exactly(protocol, 8), None, None, None), "punt", (1,), 70)])
+    home.install([signalling("punt", (1,), 70, protocol=exactly(protocol, 8))])
     packet = IPv6(src=WIFI_COA, dst=HA, nh=protocol) / Raw(bytes([135, 3, 1, 28]) + bytes(28) + bytes(MIP6MH_BU()))
     frame = to_switch(packet, WIFI_MAC)
     assert home.send(WIFI_PORT, frame) == []

@@ -142,7 +142,7 @@ async def test_a_change_is_done_when_it_is_stored_and_in_every_table() -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [p.TUNNEL_TERMINATION, p.HOST_SOURCES, p.TUNNELS, p.DEFAULT_BINDING, p.HOME_ADDRESSES]
+    "table", [p.TUNNEL_TERMINATION, p.HOME_SOURCES, p.TUNNELS, p.DEFAULT_BINDING, p.HOME_ADDRESSES]
 )
 async def test_a_new_node_that_a_switch_refuses_leaves_nothing_behind(table: str) -> None:
     async with running() as bench:
@@ -225,11 +225,11 @@ async def test_the_old_care_of_address_is_accepted_until_the_grace_period_is_ove
         await bench.settle()
         bench.committer.submit(bench.change(before, after))
         await bench.settle()
-        sources = {entry.match[0] for entry in bench.of(p.TUNNEL_TERMINATION)}
+        sources = {entry.match[1] for entry in bench.of(p.TUNNEL_TERMINATION)}
         assert sources == {int.from_bytes(WIFI), int.from_bytes(CELL)}
         await asyncio.sleep(2 * GRACE)
         await bench.settle()
-        sources = {entry.match[0] for entry in bench.of(p.TUNNEL_TERMINATION)}
+        sources = {entry.match[1] for entry in bench.of(p.TUNNEL_TERMINATION)}
         assert sources == {int.from_bytes(CELL)}
         assert bench.agree()
 
@@ -244,7 +244,7 @@ async def test_a_care_of_address_that_comes_back_in_time_stays() -> None:
         await asyncio.sleep(2 * GRACE)
         await bench.settle()
         assert bench.agree()
-        assert {entry.match[0] for entry in bench.of(p.TUNNEL_TERMINATION)} == {int.from_bytes(WIFI)}
+        assert {entry.match[1] for entry in bench.of(p.TUNNEL_TERMINATION)} == {int.from_bytes(WIFI)}
 
 
 async def test_policies_come_into_force_and_are_refused_as_changes_are() -> None:

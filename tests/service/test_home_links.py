@@ -6,7 +6,7 @@ from controller.fabric.loader import load_topology, sample_topologies
 from controller.mobility.address import parse_address
 from controller.mobility.parts import LinkPacket
 from controller.service.anchors import Anchors
-from controller.service.home_links import HomeLinks
+from controller.service.home_links import HomeLinks, network_layer
 from controller.southbound.states import SessionState
 from controller.southbound.stream import PacketIn
 
@@ -56,3 +56,8 @@ def test_unicast_leaves_to_its_station() -> None:
 def test_nothing_leaves_without_a_switch_on_the_link() -> None:
     assert not links(Session(state=SessionState.CONNECTING)).send(LinkPacket(HOME_AGENT, None, SOLICITATION))
     assert not links(Session()).send(LinkPacket(parse_address("2001:db8:9::1"), None, SOLICITATION))
+
+
+def test_a_vlan_tag_is_no_part_of_the_packet() -> None:
+    assert network_layer(bytes(12) + b"\x86\xdd" + SOLICITATION) == SOLICITATION
+    assert network_layer(bytes(12) + b"\x81\x00\x00\x07\x86\xdd" + SOLICITATION) == SOLICITATION

@@ -29,12 +29,13 @@ def switch() -> SoftSwitch:
     entry = Names(pipeline.info).entry
     for entity in (
         entry("my_station", {"dst_mac": STATION}, "l3"),
-        entry("home_agents", {"destination": HOME_AGENT}, "own_address"),
+        entry("home_agents", {"destination": HOME_AGENT}, "own_address", 1),
+        entry("tunnel_sources", {"home_agent_id": 1}, "tunnel_source", HOME_AGENT),
         entry("home_addresses", {"destination": HOME}, "mobile_node", 1),
         entry("default_binding", {"node_id": 1}, "steer", 1),
-        entry("tunnels", {"node_id": 1, "bid": 1}, "encap_ipv6", HOME_AGENT, CARE_OF),
+        entry("tunnels", {"node_id": 1, "bid": 1}, "encap_ipv6", 1, CARE_OF, 1460),
         entry("routes", {}, "next_hop", 1),
-        entry("next_hops", {"next_hop_id": 1}, "forward", 3, STATION, NEIGHBOUR),
+        entry("next_hops", {"next_hop_id": 1}, "forward", 3, STATION, NEIGHBOUR, 1500),
     ):
         pipeline.write(p4r.Update(type=p4r.Update.INSERT, entity=entity))
     return switch

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller.dataplane import pipeline as p
-from controller.dataplane.entries import Entry, Lpm, Op, Range, Ternary, Update
+from controller.dataplane.entries import Entry, Lpm, Op, Range, Rate, Ternary, Update
 from controller.dataplane.pipeline import DropReason
 from controller.dataplane.plans import plan
 from controller.fabric.loader import load_topology, sample_topologies
@@ -74,17 +74,34 @@ def steer(node: int, bid: int = 1) -> Entry:
 EVERY_KIND = (
     *STATIC,
     steer(1),
-    Entry(p.TUNNELS, (1, 1), p.ENCAP_IPV6, (5, 2**127)),
+    Entry(p.TUNNELS, (1, 1), p.ENCAP_IPV6, (5, 2**127, 1460)),
     Entry(p.TUNNELS, (1, 2), p.DROP_TUNNEL),
-    Entry(p.TUNNEL_TERMINATION, (2**127, 5), p.TERMINATE, (1,)),
-    Entry(p.HOST_SOURCES, (1, 7), p.ALLOW_HOST, (1, 1)),
-    Entry(p.NETWORK_SOURCES, (1, Lpm(2**127, 56)), p.ALLOW_NETWORK, (1, 1)),
+    Entry(p.TUNNEL_TERMINATION, (5, 2**127), p.TERMINATE, (1,)),
+    Entry(p.HOME_SOURCES, (7,), p.SENDER, (1,)),
+    Entry(p.NETWORK_SOURCES, (Lpm(2**127, 56),), p.SENDER, (1,)),
+    Entry(p.SOURCE_BINDINGS, (1, 1), p.ALLOW, (1,)),
+    Entry(p.MULTICAST_GROUPS, (9,), p.COPY, (1, 2)),
+    Entry(p.BALANCERS, (3, 63), p.CHOOSE, (2,)),
+    Entry(p.DEFAULT_BINDING, (2,), p.REPLICATE, (9,)),
+    Entry(p.TUNNEL_RATES, (1, 2), p.LIMIT, rate=Rate(125_000, 15_000)),
+    Entry(p.NEIGHBOUR_PROXY, (7,), p.ANSWER_FOR_NODE, (1, 0)),
     Entry(p.MOBILE_NETWORKS, (Lpm(2**127, 56),), p.MOBILE_NODE, (1,)),
     Entry(p.MOBILE_NETWORKS, (None,), p.MOBILE_NODE, (2,)),
-    Entry(p.FLOW_BINDINGS, (1, *(None,) * 8), p.DROP_FLOW, (), 1),
+    Entry(p.FLOW_BINDINGS, (1, *(None,) * 9), p.DROP_FLOW, (), 1),
     Entry(
         p.FLOW_BINDINGS,
-        (1, Ternary(2**127, 2**127), None, Ternary(17, 255), Range(5, 9), None, Ternary(8, 0xFC), None, Ternary(0, 1)),
+        (
+            1,
+            Ternary(2**127, 2**127),
+            None,
+            Ternary(17, 255),
+            Range(5, 9),
+            None,
+            Ternary(8, 0xFC),
+            None,
+            Ternary(0, 1),
+            Ternary(0, 1),
+        ),
         p.STEER_FLOW,
         (2,),
         65535,

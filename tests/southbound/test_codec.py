@@ -74,7 +74,7 @@ def test_octets_are_the_shortest(value: int, expected: bytes) -> None:
 
 
 def test_values_on_the_wire_are_canonical_and_what_matches_everything_is_left_out() -> None:
-    entry = Entry(p.SIGNALLING, (None, Ternary(135, 255), None, None, None), p.PUNT, (1,), 100)
+    entry = Entry(p.SIGNALLING, (None, Ternary(135, 255), None, None, None, None), p.PUNT, (1,), 100)
     message = message_of(entry)
     assert [(part.field_id, part.ternary.value, part.ternary.mask) for part in message.match] == [(2, b"\x87", b"\xff")]
     assert [param.value for param in message.action.action.params] == [b"\1"]
@@ -82,20 +82,22 @@ def test_values_on_the_wire_are_canonical_and_what_matches_everything_is_left_ou
 
 
 def test_padded_octets_and_explicit_wildcards_decode_to_the_one_form() -> None:
-    message = message_of(Entry(p.NETWORK_SOURCES, (7, Lpm(2**127, 1)), p.ALLOW_NETWORK, (5, 6)))
-    message.match[0].exact.value = b"\0\0\7"
-    message.match[1].lpm.value = b"\xff" * 16
+    message = message_of(Entry(p.NETWORK_SOURCES, (Lpm(2**127, 1),), p.SENDER, (5,)))
+    message.match[0].lpm.value = b"\xff" * 16
     message.action.action.params[0].value = b"\0\0\5"
-    assert CODEC.decode(message) == Entry(p.NETWORK_SOURCES, (7, Lpm(2**127, 1)), p.ALLOW_NETWORK, (5, 6))
-    message.match[1].lpm.prefix_len = 0
-    assert CODEC.decode(message).match == (7, None)
+    assert CODEC.decode(message) == Entry(p.NETWORK_SOURCES, (Lpm(2**127, 1),), p.SENDER, (5,))
+    message.match[0].lpm.prefix_len = 0
+    assert CODEC.decode(message).match == (None,)
+    exact = message_of(Entry(p.SOURCE_BINDINGS, (7, 8), p.ALLOW, (1,)))
+    exact.match[0].exact.value = b"\0\0\7"
+    assert CODEC.decode(exact).match == (7, 8)
 
-    flow = message_of(Entry(p.FLOW_BINDINGS, (1, *(None,) * 8), p.STEER_FLOW, (1,), 1))
+    flow = message_of(Entry(p.FLOW_BINDINGS, (1, *(None,) * 9), p.STEER_FLOW, (1,), 1))
     everything = flow.match.add(field_id=5)
     everything.range.low, everything.range.high = b"\0", b"\xff\xff"
     nothing = flow.match.add(field_id=4)
     nothing.ternary.value, nothing.ternary.mask = b"\1", b"\0"
-    assert CODEC.decode(flow).match == (1, *(None,) * 8)
+    assert CODEC.decode(flow).match == (1, *(None,) * 9)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_padded_octets_and_explicit_wildcards_decode_to_the_one_form() -> None:
         Entry(p.DEFAULT_BINDING, (-1,), p.STEER, (1,)),
         Entry(p.DEFAULT_BINDING, (1,), p.STEER, (2**16,)),
         Entry(p.DEFAULT_BINDING, (Ternary(1, 1),), p.STEER, (1,)),
-        Entry(p.NETWORK_SOURCES, (None, Lpm(0, 1)), p.ALLOW_NETWORK, (1, 1)),
+        Entry(p.FLOW_BINDINGS, (None,) * 10, p.STEER_FLOW, (1,), 1),
         Entry(p.ROUTES, (5,), p.NEXT_HOP, (1,)),
     ],
 )

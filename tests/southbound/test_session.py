@@ -102,7 +102,7 @@ async def test_packets_go_up_and_down(world: World, soft_switch: tuple[SoftSwitc
     async with world.running(address) as session:
         wire.receive(frame)
         await eventually(lambda: bool(world.packets))
-        assert world.packets == [(1, p.PuntReason.MOBILITY_HEADER, frame)]
+        assert world.packets == [(1, p.PuntReason.MOBILITY_HEADER, frame, 0)]
         assert session.packet_out(b"\x02" * 60, routed=False, egress_port=1)
         await eventually(lambda: bool(received))
         assert received == [b"\x02" * 60]
@@ -111,7 +111,7 @@ async def test_packets_go_up_and_down(world: World, soft_switch: tuple[SoftSwitc
 
 async def test_counters_are_read_by_entry(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
     soft, address = soft_switch
-    world.want(*STATIC, Entry(p.TUNNELS, (1, 2), p.ENCAP_IPV6, (5, 6)))
+    world.want(*STATIC, Entry(p.TUNNELS, (1, 2), p.ENCAP_IPV6, (5, 6, 1460)))
     async with world.running(address) as session:
         assert await session.read_counters(p.TUNNELS) == {(p.TUNNELS, (1, 2), 0): (0, 0)}
         assert len(await session.read_counters(p.SIGNALLING)) == sum(one.table == p.SIGNALLING for one in STATIC)
@@ -188,7 +188,7 @@ async def test_a_change_while_the_tables_are_reconciled_is_not_lost(
 
 
 async def test_flows_survive_the_round_trip_through_a_switch(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
-    flow = Entry(p.FLOW_BINDINGS, (1, *(None,) * 2, Ternary(17, 255), *(None,) * 5), p.STEER_FLOW, (3,), 77)
+    flow = Entry(p.FLOW_BINDINGS, (1, *(None,) * 2, Ternary(17, 255), *(None,) * 6), p.STEER_FLOW, (3,), 77)
     world.want(flow)
     async with world.running(soft_switch[1]) as session:
         assert await session.read_entries() == {flow.key: flow}

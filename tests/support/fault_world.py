@@ -225,7 +225,7 @@ class FaultWorld:
         nobodys = [
             table.preamble.id
             for table in self._artefacts.info.tables
-            if table.preamble.alias in {"tunnels", "default_binding", "host_sources"}
+            if table.preamble.alias in {"tunnels", "default_binding", "source_bindings"}
         ]
         for entry in entries:
             if entry.table_id in nobodys and self.random.random() < 0.5:

@@ -1,5 +1,6 @@
 """Addresses, frames and table entries of the packet tests. Frames come from scapy, never from the project's own encoder."""
 
+from ipaddress import IPv4Address
 from typing import Any
 
 from scapy.layers.inet import TCP, UDP
@@ -43,7 +44,10 @@ CN = "2001:db8:c::10"
 WIFI_COA = "2001:db8:a1::1"
 CELLULAR_COA = "2001:db8:a2::1"
 OTHER_COA = "2001:db8:a1::2"
+HOME_IPV4, CN_IPV4 = "192.0.2.100", "198.51.100.10"
+MOBILE_NETWORK = "2001:db8:77::/48"
 NODE, OTHER_NODE = 7, 8
+HA_ID = 1
 WIFI_PATH, CELLULAR_PATH, OTHER_PATH = 21, 22, 23
 
 
@@ -53,6 +57,11 @@ def number(address: str) -> int:
 
 def mac(text: str) -> int:
     return int(text.replace(":", ""), 16)
+
+
+def mapped(address: str) -> int:
+    """Return an IPv4 address as the tables hold it."""
+    return int(IPv4Address(address)) | 0xFFFF << 32
 
 
 def prefix(text: str) -> Lpm:
@@ -74,6 +83,7 @@ def flow(bid: int, priority: int = 10, node: int = NODE, **selectors: Any) -> En
         "traffic_class",
         "flow_label",
         "spi",
+        "ipv4",
     )
     assert not set(selectors) - set(names)
     match = (node, *(selectors.get(name) for name in names))
@@ -85,24 +95,35 @@ def ports(low: int, high: int) -> Range:
 
 
 def node_entries() -> list[Entry]:
-    """One node with two bindings (Wi-Fi under BID 1, cellular under BID 2), and a second node with one."""
+    """One node with two bindings (Wi-Fi under BID 1, cellular under BID 2), and a second node with one.
+
+    The first has an IPv4 home address too and a mobile network; that one may be used through both of its tunnels.
+    """
     return [
-        Entry("tunnel_termination", (number(WIFI_COA), number(HA)), "terminate", (WIFI_PATH,)),
-        Entry("tunnel_termination", (number(CELLULAR_COA), number(HA)), "terminate", (CELLULAR_PATH,)),
-        Entry("tunnel_termination", (number(OTHER_COA), number(HA)), "terminate", (OTHER_PATH,)),
-        Entry("host_sources", (WIFI_PATH, number(HOA)), "allow_host", (NODE, 1)),
-        Entry("host_sources", (CELLULAR_PATH, number(HOA)), "allow_host", (NODE, 2)),
-        Entry("host_sources", (OTHER_PATH, number(OTHER_HOA)), "allow_host", (OTHER_NODE, 1)),
-        Entry("network_sources", (WIFI_PATH, prefix("2001:db8:77::/48")), "allow_network", (NODE, 1)),
-        Entry("tunnels", (NODE, 1), "encap_ipv6", (number(HA), number(WIFI_COA))),
-        Entry("tunnels", (NODE, 2), "encap_ipv6", (number(HA), number(CELLULAR_COA))),
-        Entry("tunnels", (OTHER_NODE, 1), "encap_ipv6", (number(HA), number(OTHER_COA))),
+        Entry("tunnel_termination", (HA_ID, number(WIFI_COA)), "terminate", (WIFI_PATH,)),
+        Entry("tunnel_termination", (HA_ID, number(CELLULAR_COA)), "terminate", (CELLULAR_PATH,)),
+        Entry("tunnel_termination", (HA_ID, number(OTHER_COA)), "terminate", (OTHER_PATH,)),
+        Entry("home_sources", (number(HOA),), "sender", (NODE,)),
+        Entry("home_sources", (number(OTHER_HOA),), "sender", (OTHER_NODE,)),
+        Entry("home_sources", (mapped(HOME_IPV4),), "sender", (NODE,)),
+        Entry("network_sources", (prefix(MOBILE_NETWORK),), "sender", (NODE,)),
+        Entry("source_bindings", (WIFI_PATH, NODE), "allow", (1,)),
+        Entry("source_bindings", (CELLULAR_PATH, NODE), "allow", (2,)),
+        Entry("source_bindings", (OTHER_PATH, OTHER_NODE), "allow", (1,)),
+        tunnel(1, WIFI_COA),
+        tunnel(2, CELLULAR_COA),
+        tunnel(1, OTHER_COA, node=OTHER_NODE),
         Entry("default_binding", (NODE,), "steer", (1,)),
         Entry("default_binding", (OTHER_NODE,), "steer", (1,)),
         Entry("home_addresses", (number(HOA),), "mobile_node", (NODE,)),
         Entry("home_addresses", (number(OTHER_HOA),), "mobile_node", (OTHER_NODE,)),
-        Entry("mobile_networks", (prefix("2001:db8:77::/48"),), "mobile_node", (NODE,)),
+        Entry("home_addresses", (mapped(HOME_IPV4),), "mobile_node", (NODE,)),
+        Entry("mobile_networks", (prefix(MOBILE_NETWORK),), "mobile_node", (NODE,)),
     ]
+
+
+def tunnel(bid: int, care_of: str, node: int = NODE, mtu: int = 65495) -> Entry:
+    return Entry("tunnels", (node, bid), "encap_ipv6", (HA_ID, number(care_of), mtu))
 
 
 def static_entries() -> list[Entry]:
@@ -115,15 +136,25 @@ def static_entries() -> list[Entry]:
     }
     entries = [
         Entry("my_station", (mac(SWITCH_MAC),), "l3"),
-        Entry("home_agents", (number(HA),), "own_address"),
-        Entry("signalling", (exactly(number(HA), 128), exactly(135, 8), None, None, None), "punt", (1,), 100),
-        Entry("signalling", (exactly(number(HA), 128), exactly(58, 8), None, exactly(128, 8), None), "punt", (3,), 90),
-        Entry("signalling", (exactly(number(HA), 128), exactly(17, 8), None, None, exactly(9, 16)), "deny", (), 80),
+        Entry("home_agents", (number(HA),), "own_address", (HA_ID,)),
+        Entry("tunnel_sources", (HA_ID,), "tunnel_source", (number(HA),)),
+        signalling("punt", (1,), 100, protocol=exactly(135, 8)),
+        signalling("punt", (3,), 90, protocol=exactly(58, 8), icmp_type=exactly(128, 8)),
+        signalling("deny", (), 80, protocol=exactly(17, 8), udp_port=exactly(9, 16)),
+        Entry("routes", (Lpm(mapped(CN_IPV4) >> 8 << 8, 120),), "next_hop", (CN_PORT,)),
     ]
     for port, (station, network) in ways.items():
-        entries.append(Entry("next_hops", (port,), "forward", (port, mac(SWITCH_MAC), mac(station))))
+        entries.append(Entry("next_hops", (port,), "forward", (port, mac(SWITCH_MAC), mac(station), 65535)))
         entries.append(Entry("routes", (prefix(network),), "next_hop", (port,)))
     return entries
+
+
+def signalling(action: str, params: tuple[int, ...], priority: int, **fields: Any) -> Entry:
+    """Return an entry for packets to the home agent, or with `destination=None` to anybody."""
+    names = ("protocol", "mh_type", "icmp_type", "udp_port", "home_address_option")
+    destination = fields.pop("destination", exactly(number(HA), 128))
+    assert not set(fields) - set(names)
+    return Entry("signalling", (destination, *(fields.get(name) for name in names)), action, params, priority)
 
 
 def to_switch(packet: Any, source: str = CN_MAC) -> bytes:

@@ -49,7 +49,8 @@ class ModelSwitch:
 
     def check(self) -> None:
         for entry in self.pointers_in_use():
-            assert (p.TUNNELS, (entry.match[0], entry.params[0]), 0) in self.entries, entry
+            for bid in self.bids(entry):
+                assert (p.TUNNELS, (entry.match[0], bid), 0) in self.entries, entry
         for entry in self.entries.values():
             if entry.table in {p.HOME_ADDRESSES, p.MOBILE_NETWORKS}:
                 assert (p.DEFAULT_BINDING, entry.params, 0) in self.entries, entry
@@ -57,8 +58,22 @@ class ModelSwitch:
     def check_tunnels(self) -> None:
         """A tunnel that traffic takes has its way back, or the node's own packets would be dropped."""
         for entry in self.pointers_in_use():
-            tunnel = self.entries[p.TUNNELS, (entry.match[0], entry.params[0]), 0]
-            assert (p.TUNNEL_TERMINATION, tunnel.params[::-1], 0) in self.entries, tunnel
+            for bid in self.bids(entry):
+                tunnel = self.entries[p.TUNNELS, (entry.match[0], bid), 0]
+                assert (p.TUNNEL_TERMINATION, tunnel.params[:2], 0) in self.entries, tunnel
+
+    def bids(self, entry: Entry) -> set[int]:
+        """To which BIDs a pointer leads; what it points to must be there."""
+        match entry.action:
+            case p.STEER | p.STEER_FLOW:
+                return {entry.params[0]}
+            case p.REPLICATE | p.REPLICATE_FLOW:
+                return set(self.entries[p.MULTICAST_GROUPS, entry.params, 0].params)
+            case p.BALANCE | p.BALANCE_FLOW:
+                buckets = ((p.BALANCERS, (entry.params[0], bucket), 0) for bucket in range(p.BUCKETS))
+                return {self.entries[bucket].params[0] for bucket in buckets}
+        assert entry.action in {p.DISCARD, p.DROP_FLOW}
+        return set()
 
     def pointers_in_use(self) -> list[Entry]:
         """What no entrance leads to is not in use: it may be incomplete, still or again."""

@@ -8,6 +8,7 @@ import asyncio
 import queue
 import shutil
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -21,10 +22,11 @@ import grpc
 from finsy.proto import p4i, p4r, p4r_grpc
 from google.protobuf import text_format
 
-from controller.dataplane.entries import Entry, Lpm, Match, Range, Ternary
-from controller.dataplane.pipeline import CPU_PORT, DropReason, PuntReason
+from controller.dataplane.entries import Entry, Match
+from controller.dataplane.pipeline import CPU_PORT, MULTICAST_GROUPS, DropReason, PuntReason
 from testbed.softswitch.ports import WirePort
 from testbed.softswitch.switch import SoftSwitch
+from words import Words, octets
 
 BUILD = Path(__file__).parents[2] / "p4src" / "build"
 PORTS = (1, 2, 3, 4, 5)
@@ -140,6 +142,7 @@ class Bmv2Target:
             opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
             opened.bind((f"t{number}", 0))
             opened.setblocking(False)
+            opened.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
             self._sockets[number] = opened
 
     def _start(self, folder: Path) -> None:
@@ -157,11 +160,11 @@ class Bmv2Target:
         for number, opened in self._sockets.items():
             while True:
                 try:
-                    data, address = opened.recvfrom(65536)
+                    data, beside, _, address = opened.recvmsg(65536, 64)
                 except BlockingIOError:
                     break
                 if address[2] != socket.PACKET_OUTGOING:
-                    found.append((number, data))
+                    found.append((number, _with_tag(data, beside)))
         return found
 
     def close(self) -> None:
@@ -172,6 +175,21 @@ class Bmv2Target:
             self._process.wait(10)
             self._log.close()
         subprocess.run(["ip", "netns", "delete", self._namespace], check=False, capture_output=True)
+
+
+_SOL_PACKET, _PACKET_AUXDATA = 263, 8
+_TAG_IS_VALID = 0x10
+
+
+def _with_tag(frame: bytes, beside: list[tuple[int, int, bytes]]) -> bytes:
+    """Put a VLAN tag back in, which the kernel hands over beside the frame (struct tpacket_auxdata)."""
+    for level, kind, data in beside:
+        if (level, kind) == (_SOL_PACKET, _PACKET_AUXDATA):
+            fields: tuple[int, ...] = struct.unpack("IIIHHHH", data[:20])
+            status, tag = fields[0], fields[5]
+            if status & _TAG_IS_VALID:
+                return frame[:12] + b"\x81\x00" + tag.to_bytes(2) + frame[12:]
+    return frame
 
 
 def bmv2_missing() -> str | None:
@@ -192,13 +210,14 @@ class Rig:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._info = text_format.Parse((BUILD / "home_agent.p4info.txtpb").read_text(), p4i.P4Info())
-        self._tables = {table.preamble.alias: table for table in self._info.tables}
-        self._actions = {action.preamble.alias: action for action in self._info.actions}
+        self._words = Words(self._info)
         self._channel = grpc.insecure_channel(target.address)
         self._stub = p4r_grpc.P4RuntimeStub(self._channel)
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._election = p4r.Uint128(low=1)
         self._punted: list[tuple[int, PuntReason, bytes]] = []
+        self._mtus: list[int] = []
+        self._groups: list[Entry] = []
         self._seen_drops = 0
 
     @property
@@ -219,6 +238,9 @@ class Rig:
 
     def reset(self) -> None:
         """Push the program again: tables empty, counters zero."""
+        # BMv2 keeps multicast groups.
+        self.delete(self._groups)
+        self._groups.clear()
         request = p4r.SetForwardingPipelineConfigRequest(
             device_id=DEVICE,
             election_id=self._election,
@@ -230,6 +252,7 @@ class Rig:
         self._stub.SetForwardingPipelineConfig(request, timeout=30)
         self._target.received()
         self._punted.clear()
+        self._mtus.clear()
         self._seen_drops = 0
 
     def close(self) -> None:
@@ -243,13 +266,16 @@ class Rig:
                 if message.HasField("packet"):
                     values = [int.from_bytes(item.value) for item in message.packet.metadata]
                     self._punted.append((values[0], PuntReason(values[1]), message.packet.payload))
+                    self._mtus.append(values[2])
         except grpc.RpcError:
             return  # the channel was closed
 
     # Tables
 
     def install(self, entries: Iterable[Entry]) -> None:
-        self._write(p4r.Update.INSERT, entries)
+        several = list(entries)
+        self._write(p4r.Update.INSERT, several)
+        self._groups += [entry for entry in several if entry.table == MULTICAST_GROUPS]
 
     def modify(self, entries: Iterable[Entry]) -> None:
         self._write(p4r.Update.MODIFY, entries)
@@ -258,49 +284,20 @@ class Rig:
         self._write(p4r.Update.DELETE, entries)
 
     def _write(self, kind: Any, entries: Iterable[Entry]) -> None:
+        if not entries:
+            return
         request = p4r.WriteRequest(device_id=DEVICE, election_id=self._election)
         for entry in entries:
-            request.updates.add(type=kind).entity.table_entry.CopyFrom(self._message(entry))
+            request.updates.add(type=kind).entity.CopyFrom(self._words.entity(entry))
         self._stub.Write(request, timeout=30)
-
-    def _message(self, entry: Entry) -> Any:
-        table, action = self._tables[entry.table], self._actions[entry.action]
-        message = p4r.TableEntry(table_id=table.preamble.id, priority=entry.priority)
-        message.match.extend(self._match(table, entry.match))
-        message.action.action.action_id = action.preamble.id
-        for param, value in zip(action.params, entry.params, strict=True):
-            message.action.action.params.add(param_id=param.id, value=octets(value))
-        if entry.rate is not None:
-            meter = message.meter_config
-            meter.cir = meter.pir = entry.rate.per_second
-            meter.cburst = meter.pburst = entry.rate.burst
-        return message
-
-    @staticmethod
-    def _match(table: Any, values: Sequence[Match]) -> Iterator[Any]:
-        for field, value in zip(table.match_fields, values, strict=True):
-            match value:
-                case None:
-                    continue
-                case Lpm(number, length):
-                    found = p4r.FieldMatch(lpm=p4r.FieldMatch.LPM(value=octets(number), prefix_len=length))
-                case Ternary(number, mask):
-                    found = p4r.FieldMatch(ternary=p4r.FieldMatch.Ternary(value=octets(number), mask=octets(mask)))
-                case Range(low, high):
-                    found = p4r.FieldMatch(range=p4r.FieldMatch.Range(low=octets(low), high=octets(high)))
-                case int(number):
-                    found = p4r.FieldMatch(exact=p4r.FieldMatch.Exact(value=octets(number)))
-            found.field_id = field.id
-            yield found
 
     def _read(self, entity: Any) -> Iterator[Any]:
         for answer in self._stub.Read(p4r.ReadRequest(device_id=DEVICE, entities=[entity]), timeout=30):
             yield from answer.entities
 
-    def counter(self, table: str, match: Sequence[Match]) -> tuple[int, int]:
+    def counter(self, table: str, match: Sequence[Match], priority: int = 0) -> tuple[int, int]:
         """Return packets and bytes of the direct counter of one entry."""
-        entry = p4r.TableEntry(table_id=self._tables[table].preamble.id)
-        entry.match.extend(self._match(self._tables[table], match))
+        entry = self._words.key(table, match, priority)
         (found,) = self._read(p4r.Entity(direct_counter_entry=p4r.DirectCounterEntry(table_entry=entry)))
         data = found.direct_counter_entry.data
         return data.packet_count, data.byte_count
@@ -332,6 +329,10 @@ class Rig:
         """Return what went to the controller: ingress port, reason, frame."""
         return list(self._punted)
 
+    def reported_mtus(self) -> list[int]:
+        """Return the MTU that came with each packet to the controller."""
+        return list(self._mtus)
+
     def _outcome(self, act: Any) -> Frames:
         before = len(self._punted)
         act()
@@ -347,11 +348,6 @@ class Rig:
                 return found
             time.sleep(0.002)
         raise AssertionError("the switch neither sent the packet on, nor punted it, nor counted it as dropped")
-
-
-def octets(value: int) -> bytes:
-    """Return the canonical byte string of a value (P4Runtime section 8.4)."""
-    return value.to_bytes(max(1, (value.bit_length() + 7) // 8))
 
 
 @contextmanager

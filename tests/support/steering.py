@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Match, Range, Ternary
-from controller.dataplane.ids import Ids, Path
-from controller.dataplane.planner import node_entries
+from controller.dataplane.ids import Ids
+from controller.dataplane.planner import node_entries, shared
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import NodeRecord
 
@@ -23,6 +23,7 @@ class Seen:
     traffic_class: int = 0
     flow_label: int = 0
     spi: int = 0
+    ipv4: int = 0
 
 
 def takes(entry: Entry, packet: Seen) -> bool:
@@ -39,22 +40,23 @@ def takes(entry: Entry, packet: Seen) -> bool:
 
     values = (
         packet.source, packet.destination, packet.protocol, packet.source_ports, packet.destination_ports,
-        packet.traffic_class, packet.flow_label, packet.spi,
+        packet.traffic_class, packet.flow_label, packet.spi, packet.ipv4,
     )  # fmt: skip
     return all(fits(match, value) for match, value in zip(entry.match[1:], values, strict=True))
 
 
-def numbered(record: NodeRecord) -> Ids:
+def numbered(record: NodeRecord, policies: Iterable[FlowPolicy] = ()) -> Ids:
     ids = Ids()
     ids.nodes.hold(record.home_address, record.home_address)
-    for binding in record.bindings:
-        ids.paths.hold(Path(binding.care_of, record.home_agent), record.home_address)
+    for thing in shared(record, policies):
+        ids.hold(thing, record.home_address)
     return ids
 
 
 def steered(record: NodeRecord, packet: Seen, policies: Iterable[FlowPolicy] = ()) -> int:
     """Return the BID to which a switch steers a packet."""
-    entries = node_entries(record, numbered(record), policies).values()
+    several = tuple(policies)
+    entries = node_entries(record, numbered(record, several), several).values()
     hits = [entry for entry in entries if entry.table == p.FLOW_BINDINGS and takes(entry, packet)]
     if hits:
         return max(hits, key=lambda entry: entry.priority).params[0]

@@ -68,7 +68,7 @@ async def _known(url: str, token: str) -> tuple[_Bindings, dict[Address, int]]:
     return bindings, {parse_address(node["home_address"]): node["sequence"] or 0 for node in nodes}
 
 
-def _in_tables(rows: list[Row], agent: Address) -> _Bindings:
+def _in_tables(rows: list[Row]) -> _Bindings:
     """Read the bindings out of the tables, and check that nothing else is in them."""
     tables: dict[str, list[Row]] = {name: [row for row in rows if row.table == name] for name in BINDING_TABLES}
     homes = {
@@ -82,18 +82,19 @@ def _in_tables(rows: list[Row], agent: Address) -> _Bindings:
         node, bid = row.key
         assert isinstance(node, int)
         assert isinstance(bid, int)
-        assert row.params[0] == int.from_bytes(agent)
+        assert row.params[0] == 1
         downstream.add((homes[node], bid, Address(row.params[1].to_bytes(16))))
     upstream: _Bindings = set()
-    for row in tables["host_sources"]:
-        path, source = row.key
+    senders = {row.params[0]: row.key[0] for row in tables["home_sources"]}
+    for row in tables["source_bindings"]:
+        path, node = row.key
         assert isinstance(path, int)
-        assert isinstance(source, int)
-        care_of, destination = paths[path]
+        assert isinstance(node, int)
+        home_agent, care_of = paths[path]
         assert isinstance(care_of, int)
-        assert destination == int.from_bytes(agent)
-        node, bid = row.params
-        assert homes[node] == source.to_bytes(16)
+        assert home_agent == 1
+        (bid,) = row.params
+        assert senders[node] == int.from_bytes(homes[node])
         upstream.add((homes[node], bid, Address(care_of.to_bytes(16))))
     assert upstream == downstream
     assert len(paths) == len(upstream)  # every care-of address here is used once
@@ -113,7 +114,7 @@ async def _check(bed: Bed, controller: ControllerProcess, storm: Storm) -> None:
         if sequence and home in storm.asked:
             storm.acknowledged[home] = storm.asked[home][sequence].record
     async with TableReader(bed.address, bed.topology.switches[SWITCH].device_id) as reader:
-        assert _in_tables(await reader.rows(BINDING_TABLES), bed.home_agent) == known
+        assert _in_tables(await reader.rows(BINDING_TABLES)) == known
 
 
 async def _one_bed(folder: Path, seed: int) -> int:

@@ -7,7 +7,7 @@ from conformance.harness import Bed
 from conformance.packets import IPV6, Seen, ip, ipv6, parse
 from controller.dataplane.ids import Ids
 from controller.dataplane.pipeline import DropReason
-from controller.dataplane.planner import node_entries, paths
+from controller.dataplane.planner import node_entries, shared
 from rig import Rig
 
 WIFI: Final = ip(frames.WIFI_COA)
@@ -30,8 +30,8 @@ class Switch:
         ids = Ids()
         for record in bed.engine.records():
             ids.nodes.hold(record.home_address, record.home_address)
-            for path in paths(record):
-                ids.paths.hold(path, record.home_address)
+            for thing in shared(record):
+                ids.hold(thing, record.home_address)
             rig.install(node_entries(record, ids).values())
 
     def send(self, port: int, packet: bytes) -> list[tuple[int, Seen]]:

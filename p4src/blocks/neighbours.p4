@@ -1,0 +1,93 @@
+// Neighbor Solicitations for addresses of ours, and of nodes that are away: the switch answers by itself (RFC 4861
+// section 7.2, RFC 6275 section 10.4.1, RFC 4862 section 5.4 for those who test whether an address is free).
+#ifndef BLOCKS_NEIGHBOURS_P4
+#define BLOCKS_NEIGHBOURS_P4
+
+// No neighbour has an address below ::/32: such a source is the unspecified one.
+#define IS_UNSPECIFIED(address)  (address[127:96] == 0)
+
+const bit<3> FLAG_ROUTER    = 4;
+const bit<3> FLAG_SOLICITED = 2;
+const bit<3> FLAG_OVERRIDE  = 1;
+
+control Neighbours(inout headers_t hdr, inout metadata_t meta) {
+    @id(0x01000005) action interface(home_agent_id_t home_agent_id, mac_address_t mac, ipv6_address_t address) {
+        meta.interface_home = home_agent_id;
+        meta.interface_mac = mac;
+        meta.interface_address = address;
+    }
+
+    // The ports that have neighbours. The address is that in whose name answers for other nodes leave.
+    @id(0x02000004)
+    table interfaces {
+        key = { meta.ingress_port : exact @id(1) @name("port"); }
+        actions = { interface; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = SIZE_INTERFACES;
+    }
+
+    // A proxy leaves O clear (RFC 4861 section 7.2.8); only from the node's own home link it answers at all.
+    @id(0x01000006) action answer_for_node(home_agent_id_t home_agent_id, bit<1> router) {
+        meta.answered = meta.interface_home == home_agent_id;
+        meta.answer_flags = router ++ 2w0;
+    }
+
+    @id(0x01000007) action answer_for_us() {
+        meta.answered = meta.interface_mac != 0;
+        meta.interface_address = hdr.neighbour.target;
+        meta.answer_flags = FLAG_ROUTER | FLAG_OVERRIDE;
+    }
+
+    @id(0x02000005)
+    table neighbour_proxy {
+        key = { hdr.neighbour.target : exact @id(1) @name("target"); }
+        actions = { answer_for_node; answer_for_us; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = SIZE_NEIGHBOUR_PROXY;
+    }
+
+    apply {
+        // What is not as it should be, or asks for more than this, is left to the controller.
+        if (hdr.ipv6.hop_limit == LINK_HOP_LIMIT && hdr.neighbour.code == 0) {
+            interfaces.apply();
+            neighbour_proxy.apply();
+        }
+        // A node that tests whether the target is free has no address yet, and so gives no link-layer address.
+        if (IS_UNSPECIFIED(hdr.ipv6.source) && hdr.neighbour_option.isValid()
+            && hdr.neighbour_option.type == OPTION_SOURCE_LINK_LAYER) {
+            meta.answered = false;
+        }
+    }
+}
+
+// The solicitation becomes the answer, and goes back where it came from.
+control Advertisement(inout headers_t hdr, inout metadata_t meta) {
+    apply {
+        if (IS_UNSPECIFIED(hdr.ipv6.source)) {
+            hdr.ethernet.destination = ALL_NODES_MAC;
+            hdr.ipv6.destination = ALL_NODES;
+        } else {
+            hdr.ethernet.destination = hdr.ethernet.source;
+            if (hdr.neighbour_option.isValid() && hdr.neighbour_option.type == OPTION_SOURCE_LINK_LAYER) {
+                hdr.ethernet.destination = hdr.neighbour_option.link_layer;
+            }
+            hdr.ipv6.destination = hdr.ipv6.source;
+            meta.answer_flags = meta.answer_flags | FLAG_SOLICITED;
+        }
+        hdr.ethernet.source = meta.interface_mac;
+        hdr.ipv6.traffic_class = 0;
+        hdr.ipv6.flow_label = 0;
+        hdr.ipv6.payload_length = NEIGHBOUR_OCTETS;
+        hdr.ipv6.source = meta.interface_address;
+        hdr.neighbour.type = ICMPV6_NEIGHBOR_ADVERTISEMENT;
+        hdr.neighbour.flags = meta.answer_flags ++ 29w0;
+        hdr.neighbour_option.setValid();
+        hdr.neighbour_option.type = OPTION_TARGET_LINK_LAYER;
+        hdr.neighbour_option.length = 1;
+        hdr.neighbour_option.link_layer = meta.interface_mac;
+        meta.egress_port = meta.ingress_port;
+        meta.delivered = true;
+    }
+}
+
+#endif
