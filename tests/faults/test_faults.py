@@ -76,7 +76,7 @@ async def store_full(world: FaultWorld) -> None:
 
 
 async def clock_jump(world: FaultWorld) -> None:
-    world.clock_jump += world.random.choice((-3000, -600, 600, 1200))
+    world.clock_jump += world.random.choice((-1500, -600, 600, 1500))
     await asyncio.sleep(0.05)
     if world.random.random() < 0.5:
         await controller_killed(world)
