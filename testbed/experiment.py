@@ -24,6 +24,8 @@ RATES: Final = (100, 1000)
 HANDOVERS: Final = 30
 BLIND: Final = 0.1
 """Seconds that a radio takes to attach to the next access network and to have an address there, in both modes."""
+OVERLAP: Final = 1.0
+"""Seconds that both paths are there with several care-of addresses: how far cells overlap. A busy machine is late with packets."""
 _PARTS: Final = ("rsu1", "rsu2", "rsu3")
 
 
@@ -55,6 +57,7 @@ def scenario(mode: str, rate: int) -> Scenario:
         "handovers": HANDOVERS,
         "dwell": 0.4,
         "make_before_break": not single,
+        "overlap": OVERLAP,
         "blind": BLIND,
     }
     return Scenario.model_validate(
