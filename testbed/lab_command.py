@@ -9,7 +9,6 @@ from typing import Annotated, Final, cast
 
 import typer
 
-from controller.cli.output import WRONG_INPUT, fail
 from controller.fabric.loader import TopologyError, load_topology, sample_topologies
 from controller.fabric.topology import Kind, Topology
 from controller.mobility.address import Address, format_address
@@ -30,6 +29,8 @@ _ANSWER: Final = 2.0
 """Seconds for which a node waits for an acknowledgement."""
 _RETRY: Final = 2.0
 """Seconds after which it tries again."""
+_WRONG_INPUT: Final = 2
+"""Exit status, as of other commands."""
 
 
 class ProbeAgent(asyncio.DatagramProtocol):
@@ -99,9 +100,9 @@ def lab(
         settings = ControllerSettings(dashboard=dashboard, provision=provision)
         asyncio.run(_run(load_topology(file), directory, rate, settings))
     except (TopologyError, NetworkError) as error:
-        fail(str(error), WRONG_INPUT)
+        raise _fail(str(error), _WRONG_INPUT) from error
     except (ControllerError, OSError) as error:
-        fail(" ".join(str(error).split()))
+        raise _fail(" ".join(str(error).split()), 1) from error
 
 
 async def _run(network: Topology, directory: Path, rate: float, settings: ControllerSettings) -> None:
@@ -177,3 +178,9 @@ def _tell(running: Lab, directory: Path, agent: str) -> None:
             f"{name} {format_address(one.home_address)}" for name, one in running.topology.mobile_nodes.items()
         )
         typer.echo(f"nodes: {nodes}. Ctrl-C ends it.")
+
+
+def _fail(reason: str, status: int) -> typer.Exit:
+    """Say what went wrong in one line; return what ends the command."""
+    typer.echo(f"mcoa: {reason}", err=True)
+    return typer.Exit(status)
