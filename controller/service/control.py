@@ -74,6 +74,8 @@ LOG: Final = logging.getLogger(__name__)
 
 MAX_SHOWN: Final = 1000
 """Differences that an audit lists; it counts all."""
+_MANY: Final = 5000
+"""Nodes that are counted anew for whoever asks: that takes a few milliseconds."""
 
 _STATES: Final = {
     SessionState.STOPPED: SwitchState.CONNECTING,
@@ -126,6 +128,8 @@ class ServiceControl:
         self._addresses: list[Address] = []
         self._started = asyncio.get_running_loop().time()
         self._audit_failure: str | None = None
+        self._census: Census | None = None
+        self._census_until = 0.0
 
     @property
     def feed(self) -> EventFeed:
@@ -183,7 +187,11 @@ class ServiceControl:
         return self._addresses
 
     def census(self) -> Census:
-        """Return how many of everything there are."""
+        """Return how many of everything there are; where there are very many, as of at most a second ago."""
+        now = asyncio.get_running_loop().time()
+        if self._census is not None and len(self._addresses) > _MANY and now < self._census_until:
+            return self._census
+        self._census_until = now + 1.0
         registered = deregistered = bindings = flows = without = 0
         for record in self._engine.records():
             if record.bindings:
@@ -193,7 +201,8 @@ class ServiceControl:
             else:
                 deregistered += 1
         without = sum(1 for address in self._provisioning if self._engine.record(address) is None)
-        return Census(registered, without, deregistered, bindings, flows, len(self._policies))
+        self._census = Census(registered, without, deregistered, bindings, flows, len(self._policies))
+        return self._census
 
     def node(self, home_address: Address) -> NodeView | None:
         """Return one node, None when it is unknown."""
@@ -300,8 +309,12 @@ class ServiceControl:
         drops: dict[str, Traffic] = {}
         tables: tuple[TableUsage, ...] = ()
         if ready:
-            used = Counter(key[0] for key in self._desired.desired(session.name))
-            tables = tuple(TableUsage(name, used[name], size) for name, size in session.table_sizes.items())
+            static = self._desired.static_counts(session.name)
+            anchor = session.name in self._settings.topology.anchors
+            tables = tuple(
+                TableUsage(name, static[name] + (self._desired.used(name) if anchor else 0), size)
+                for name, size in session.table_sizes.items()
+            )
             try:
                 read = await session.read_drops()
                 drops = {reason.name.lower(): Traffic(*count) for reason, count in read.items()}

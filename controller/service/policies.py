@@ -235,12 +235,12 @@ class PolicyBook:
         wanted = Counter(update.entry.table for update in updates if update.op is Op.INSERT)
         wanted.subtract(update.entry.table for update in updates if update.op is Op.DELETE)
         for session in self._anchors.in_service():
-            used = Counter(key[0] for key in self._desired.desired(session.name))
+            static = self._desired.static_counts(session.name)
             for table, more in wanted.items():
-                size = session.table_sizes.get(table, 0)
-                if size and more > 0 and used[table] + more > size:
+                size, used = session.table_sizes.get(table, 0), static[table] + self._desired.used(table)
+                if size and more > 0 and used + more > size:
                     raise RefusedError(
-                        f"table {table} of {session.name} holds {used[table]} of {size} entries and this needs {more} more:"
+                        f"table {table} of {session.name} holds {used} of {size} entries and this needs {more} more:"
                         " remove policies, or make their selectors simpler"
                     )
 
