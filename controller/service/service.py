@@ -57,7 +57,7 @@ from controller.southbound.session import SwitchSession
 from controller.southbound.states import SessionState
 from controller.southbound.stream import PacketIn
 from controller.southbound.targets import target
-from controller.store import Change, Document, SqliteStore, StoredNode, StoredState, StoreError
+from controller.store import Change, Document, SqliteStore, StoredNode, StoredState, StoreError, system_boot
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -460,7 +460,7 @@ async def run(settings: Settings) -> None:
             artefacts = load()
             if settings.journal is not None:
                 journal = Journal(settings.journal, settings.controller.journal_mib << 20, artefacts.cookie)
-            store = await loop.run_in_executor(thread, SqliteStore, settings.state)
+            store = await loop.run_in_executor(thread, lambda: SqliteStore(settings.state, boot=system_boot()))
         except (ArtefactError, JournalError, StoreError) as error:
             raise ServiceError(str(error)) from error
         try:

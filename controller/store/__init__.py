@@ -10,6 +10,7 @@ from controller.store.model import (
     StoredNode,
     StoredState,
     StoreError,
+    system_boot,
     system_offset,
 )
 from controller.store.sqlite import SqliteStore
@@ -25,5 +26,6 @@ __all__ = [
     "StoreError",
     "StoredNode",
     "StoredState",
+    "system_boot",
     "system_offset",
 ]

@@ -7,6 +7,7 @@ everything that goes in or comes out is in seconds of the engine's clock.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from controller.mobility.address import Address
@@ -23,6 +24,17 @@ Clock: TypeAlias = Callable[[], float]
 def system_offset() -> float:
     """Return wall time minus engine time when the engine's clock is `time.monotonic` (that of asyncio)."""
     return time.time() - time.monotonic()
+
+
+def system_boot() -> str:
+    """Return what names the running time of this machine since it was started; "" where the system does not tell.
+
+    As long as it is the same, so is the clock of `time.monotonic`, in one process as in the next.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 class StoreError(Exception):

@@ -86,6 +86,11 @@ _MIGRATIONS: Final = (
         " value BLOB NOT NULL CHECK (length(value) = 8)"
         ") WITHOUT ROWID;"
     ),
+    # 7: which wall clock the stored times are meant by
+    (
+        "CREATE TABLE timebase (only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), boot TEXT NOT NULL,"
+        " wall_minus_engine REAL NOT NULL);"
+    ),
 )
 """What brings a file from each version to the next."""
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
@@ -23,6 +24,9 @@ from controller.store.model import (
     StoreError,
     system_offset,
 )
+
+SLEW: Final = 1.0
+"""Seconds: by less than that the wall clock is adjusted, not set."""
 
 # The columns of each statement stand in the order of the row types in `rows`.
 _SELECT_NODES = (
@@ -59,14 +63,18 @@ class SqliteStore:
     Args:
         path: the database; made when it does not exist, its directory is not.
         clock: wall time minus engine time, asked anew at each call: the wall clock may be set while the controller runs.
+        boot: names the time during which the engine's clock runs on, also from one process to the next (`system_boot`). While
+            it stays the same, setting the wall clock ends no binding and prolongs none. "": nothing is known of it.
 
     Raises:
         StoreError: in use by another process, not a database, another program's, damaged, or of another version.
     """
 
-    def __init__(self, path: Path, clock: Clock = system_offset) -> None:
+    def __init__(self, path: Path, clock: Clock = system_offset, boot: str = "") -> None:
         self._path = path.resolve()
         self._clock = clock
+        self._boot = boot
+        self._base: float | None = None
         self._lock: int | None = schema.lock(self._path)
         try:
             self._database = schema.connect(self._path)
@@ -96,6 +104,7 @@ class SqliteStore:
                 node_rows.append(node)
                 binding_rows.extend(bindings)
         with self._transaction() as database:
+            self._settle(database, offset)
             # All old rows go first: a node id given free by one change may be taken by another of the same group.
             database.executemany("DELETE FROM nodes WHERE home_address = ?", [(key,) for key in latest])
             database.executemany(_INSERT_NODE, node_rows)
@@ -175,6 +184,7 @@ class SqliteStore:
 
     def _load(self, offset: float, now: float) -> StoredState:
         with self._transaction() as database:
+            self._settle(database, offset)
             live, expired, path_ids = self._load_bindings(offset, now)
             nodes: list[StoredNode] = []
             for row in database.execute(_SELECT_NODES).fetchall():
@@ -218,6 +228,21 @@ class SqliteStore:
                 path_ids[home_address][binding.bid] = path_id
         return live, expired, path_ids
 
+    def _settle(self, database: sqlite3.Connection, offset: float) -> None:
+        """Move the stored times along with a wall clock that was set since they were written."""
+        if self._base is None:
+            row = database.execute("SELECT boot, wall_minus_engine FROM timebase").fetchone()
+            same_boot = row is not None and self._boot and row[0] == self._boot
+            self._base = row[1] if same_boot else None
+        if self._base is not None and abs(offset - self._base) <= SLEW:
+            return
+        if self._base is not None:
+            set_by = offset - self._base
+            database.execute("UPDATE bindings SET expires_wall = expires_wall + ?", (set_by,))
+            database.execute("UPDATE nodes SET forget_wall = forget_wall + ?", (set_by,))
+        database.execute("INSERT OR REPLACE INTO timebase VALUES (1, ?, ?)", (self._boot, offset))
+        self._base = offset
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Run a block in one transaction: committed at its end, rolled back when it raises."""
@@ -228,6 +253,7 @@ class SqliteStore:
                 yield database
                 database.execute("COMMIT")
             except BaseException:
+                self._base = None  # what it was moved to is gone with the rest
                 if database.in_transaction:
                     database.execute("ROLLBACK")
                 raise

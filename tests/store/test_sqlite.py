@@ -146,6 +146,49 @@ def test_a_clock_that_was_set_back_does_not_prolong_a_lifetime(store: SqliteStor
     again.close()
 
 
+@pytest.mark.parametrize("set_by", [86_400.0, -86_400.0, 300.0])
+def test_a_wall_clock_that_is_set_while_the_machine_runs_changes_no_lifetime(path: Path, set_by: float) -> None:
+    wall = WALL
+    store = SqliteStore(path, lambda: wall, boot="this start")
+    tomb = replace(stored(home_address=OTHER, node_id=6), record=NodeRecord(OTHER, HOME_AGENT, 1, (), forget_at=700.0))
+    store.commit([change(stored(binding(1, expires=700.0))), change(tomb)])
+    wall += set_by
+    store.commit([change(stored(binding(1, expires=700.0), binding(2, expires=750.0)))])
+    store.close()
+    wall += set_by  # and once more while no controller ran
+    again = SqliteStore(path, lambda: wall, boot="this start")
+    before_end = again.load(699.0)
+    assert [entry.expires for node in before_end.nodes for entry in node.record.bindings] == [700.0, 750.0]
+    assert [node.record.forget_at for node in before_end.nodes] == [None, 700.0]
+    assert before_end.expired == ()
+    assert again.load(700.0).expired == (ExpiredBinding(NODE, binding(1, expires=700.0)),)
+    again.close()
+
+
+def test_after_a_start_of_the_machine_the_wall_clock_counts(path: Path) -> None:
+    wall = WALL
+    store = SqliteStore(path, lambda: wall, boot="one")
+    store.commit([change(stored(binding(1, expires=700.0)))])
+    wall += 86_400.0
+    store.commit([])
+    store.commit([change(stored(home_address=OTHER, node_id=6))])
+    store.close()
+    again = SqliteStore(path, lambda: wall + 650.0, boot="two")
+    assert again.load(0.0).nodes == (stored(binding(1, expires=50.0)),)
+    again.close()
+
+
+def test_a_refused_group_does_not_move_the_stored_times(path: Path) -> None:
+    wall = WALL
+    store = SqliteStore(path, lambda: wall, boot="this start")
+    store.commit([change(stored(binding(1, expires=700.0)))])
+    wall += 86_400.0
+    with pytest.raises(StoreError, match="UNIQUE"):
+        store.commit([change(stored(home_address=OTHER, node_id=5))])
+    assert store.load(200.0).nodes == (stored(binding(1, expires=700.0)),)
+    store.close()
+
+
 def test_engine_time_starts_anew_with_each_process(store: SqliteStore, path: Path) -> None:
     store.commit([change(stored(binding(1, expires=700.0)))])
     again = reopened(store, path, wall=WALL + 650.0)
@@ -289,6 +332,7 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(store: SqliteStore, p
         database.execute("DROP TABLE documents")
         database.execute("DROP TABLE audit")
         database.execute("DROP TABLE replay_marks")
+        database.execute("DROP TABLE timebase")
         database.execute("DROP TABLE policies")
         database.execute(
             "CREATE TABLE policies (home_address BLOB, name TEXT, priority INTEGER, bid INTEGER, selector TEXT)"
