@@ -42,7 +42,8 @@ async def another_controller_takes_over(world: FaultWorld) -> None:
     rival = Rival(world.machine.direct, 2**62 + world.random.randrange(2**60))
     assert await rival.bid()
     there = [entry for entry in await rival.entries() if not entry.is_default_action]
-    assert await rival.write(world.mischief(there))
+    # Some of it may be refused; the rest is in force, as every switch goes on after an error.
+    await rival.write(world.mischief(there))
     await asyncio.sleep(world.random.uniform(0, 0.3))
     await rival.leave()
 

@@ -331,7 +331,7 @@ class FaultWorld:
         wanted = {(home, bid): int.from_bytes(at) for home, acked in registered.items() for bid, at in acked.items()}
         if tunnels != wanted:
             return f"tunnels are {tunnels}, registered are {wanted}"
-        ends = {row.key[0] for row in of.get("tunnel_termination", ())}
+        ends = {row.key[1] for row in of.get("tunnel_termination", ())}
         if ends != set(wanted.values()):
             return f"tunnels end from {ends}, registered are {set(wanted.values())}"
         defaults = {row.key[0] for row in of.get("default_binding", ())}
