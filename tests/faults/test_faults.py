@@ -39,7 +39,9 @@ async def half_of_a_batch_refused(world: FaultWorld) -> None:
 
 
 async def another_controller_takes_over(world: FaultWorld) -> None:
-    rival = Rival(world.machine.direct, 2**62 + world.random.randrange(2**60))
+    # Each bids more than the last: our session outbids by one whoever was there before.
+    world.seen["rivals"] += 1
+    rival = Rival(world.machine.direct, 2**62 + 2**32 * world.seen["rivals"])
     assert await rival.bid()
     there = [entry for entry in await rival.entries() if not entry.is_default_action]
     # Some of it may be refused; the rest is in force, as every switch goes on after an error.
