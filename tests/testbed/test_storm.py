@@ -4,6 +4,7 @@ import asyncio
 import random
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -60,12 +61,23 @@ def _of(record: NodeRecord) -> _Bindings:
 async def _known(url: str, token: str) -> tuple[_Bindings, dict[Address, int]]:
     """Ask the controller for all bindings and for the last sequence number of each node."""
     async with httpx.AsyncClient(base_url=url, timeout=20, headers={"Authorization": f"Bearer {token}"}) as client:
-        items = (await client.get("/v1/bindings")).json()["items"]
-        nodes = (await client.get("/v1/nodes")).json()["items"]
+        items = await _all_pages(client, "/v1/bindings")
+        nodes = await _all_pages(client, "/v1/nodes")
     bindings = {
         (parse_address(item["home_address"]), item["bid"], parse_address(item["care_of_address"])) for item in items
     }
     return bindings, {parse_address(node["home_address"]): node["sequence"] or 0 for node in nodes}
+
+
+async def _all_pages(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = (await client.get(path, params={"limit": 1000} | ({} if cursor is None else {"cursor": cursor}))).json()
+        items += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            return items
 
 
 def _in_tables(rows: list[Row]) -> _Bindings:
@@ -154,4 +166,4 @@ def folders(tmp_path: Path) -> list[Path]:
 @pytest.mark.timeout(240)
 async def test_fifty_kills_lose_no_acknowledged_binding(folders: list[Path]) -> None:
     accepted = await asyncio.gather(*(_one_bed(folder, seed) for seed, folder in enumerate(folders)))
-    assert all(count > 20 for count in accepted)
+    assert all(accepted), "a bed in which nothing was acknowledged shows nothing"
