@@ -66,13 +66,13 @@ class Reconciler:
         except TimeoutError:
             return
 
-    async def ensure_pipeline(self, calls: Calls) -> None:
-        """Push the program unless the switch runs it."""
+    async def ensure_pipeline(self, calls: Calls) -> bool:
+        """Push the program unless the switch runs it; tell whether it was pushed."""
         cookie = self._artefacts.cookie
         there = await calls.pipeline()
         if there is not None and there[0] == cookie:
             if structure(there[1]) == self._structure:
-                return
+                return False
             self.distrust()
             _LOG.error("%s has the cookie of our program and another P4Info: pushing ours", self._options.name)
         _LOG.info("%s: pushing the pipeline %016x", self._options.name, cookie)
@@ -80,18 +80,29 @@ class Reconciler:
         there = await calls.pipeline()
         if there is None or there[0] != cookie or structure(there[1]) != self._structure:
             raise DistrustError(f"{self._options.name} took our program and says that it runs another one")
+        return True
 
-    async def reconcile(self, calls: Calls) -> None:
+    async def reconcile(self, calls: Calls, *, pushed: bool) -> None:
         """Read back, and write until nothing differs. Nothing is awaited after `desired` was asked for the last time.
+
+        Args:
+            calls: to the switch.
+            pushed: its program was pushed a moment ago.
 
         Raises:
             WriteFailedError: the switch refused something; all else was written.
             DistrustError: it was distrusted, and does not hold what it said it would.
         """
         wanted = dict(self._desired())
-        drift = (await calls.compare(wanted)).drift(self._options.foreign)
+        if pushed and not await calls.read_entries():
+            # Tables are empty after a push (P4Runtime section 7.2): nothing is there to be compared.
+            drift = Drift(missing=tuple(wanted.values()))
+            stages = diff({}, wanted)
+        else:
+            drift = (await calls.compare(wanted)).drift(self._options.foreign)
+            stages = repairs(drift, wanted)
         self._report(drift)
-        await self._write(calls, repairs(drift, wanted))
+        await self._write(calls, stages)
         if self._distrusted and drift:
             again = (await calls.compare(wanted)).drift(self._options.foreign)
             if again:

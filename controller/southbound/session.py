@@ -269,9 +269,9 @@ class SwitchSession:
 
     async def _sync(self, calls: Calls) -> None:
         """Bring pipeline and tables to what they should be, and be ready."""
-        await self._reconciler.ensure_pipeline(calls)
+        pushed = await self._reconciler.ensure_pipeline(calls)
         async with self._writing:
-            await self._reconciler.reconcile(calls)
+            await self._reconciler.reconcile(calls, pushed=pushed)
             # Nothing was awaited since `desired` was asked: a change that comes now finds the session ready.
             if calls.writes:
                 self._happen(SessionEvent.IN_SYNC)
