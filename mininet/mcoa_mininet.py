@@ -3,8 +3,8 @@
 This runs with the system's Python, for which Debian has the `mininet` package; everything else of mcoa runs with the
 interpreter of its own environment, as processes.
 
-    net.addSwitch("s1", cls=EmbeddedSwitch, device_id=1, folder="/tmp/run", python="/path/to/.venv/bin/python")
-    net.addSwitch("s2", cls=Bmv2Switch, device_id=2, folder="/tmp/run")
+    net.addSwitch("s1", cls=EmbeddedSwitch, device_id=1, folder="run", python=".venv/bin/python")
+    net.addSwitch("s2", cls=Bmv2Switch, device_id=2, folder="run")
 """
 
 import ctypes
