@@ -14,48 +14,30 @@ is fine), and a switch that was away catches up by `diff`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import count, islice
 from typing import Final
 
 from controller.dataplane import pipeline as p
-from controller.dataplane.counted import CountedEntries
 from controller.dataplane.doors import Doors, localise, localise_stage
 from controller.dataplane.entries import Entry, EntryKey, Op, Update
-from controller.dataplane.flows import PolicyError, validate_policy
+from controller.dataplane.flows import checked_policies
 from controller.dataplane.ids import Ids, Path, Shared
-from controller.dataplane.planner import NO_FACTS, NodeFacts, node_entries, shared
+from controller.dataplane.nodes import NOBODY, Claims, ConflictError, NodeState, is_shared, wanted_by_others
+from controller.dataplane.occupancy import CapacityError, Occupancy
+from controller.dataplane.planner import NO_FACTS, NodeFacts
 from controller.dataplane.plans import DELETE_STEPS, Plan, Stage, Stages, Step, plan
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import NodeRecord, Transaction
 
-
-class CapacityError(ValueError):
-    """A change wants more entries than a table has room for."""
-
-
-class ConflictError(ValueError):
-    """A change wants an entry that belongs to another node."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """One home address: the input of the planner and its result."""
-
-    record: NodeRecord | None = None
-    policies: tuple[FlowPolicy, ...] = ()
-    entries: Mapping[EntryKey, Entry] = field(default_factory=dict)
-
-
-_NOBODY: Final = _Node()
+__all__ = ["CapacityError", "ConflictError", "DesiredState"]
 
 _PREFIX_TABLES: Final = frozenset({p.NETWORK_SOURCES, p.MOBILE_NETWORKS})
-"""The tables in which two nodes could want the same key: the others have a node's own number or address in theirs."""
-
-
-_SHARED_TABLES: Final = frozenset({p.TUNNEL_TERMINATION, p.BALANCERS, p.MULTICAST_GROUPS})
+_SLICE: Final = 50
+"""Nodes of which the entries are made in one go: about a millisecond's work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +45,10 @@ class _Change:
     """A change that is under way, and the numbers that it keeps from being handed out again."""
 
     home_address: Address
-    before: _Node
+    before: NodeState
+    entries_before: Mapping[EntryKey, Entry]
+    shared_after: tuple[EntryKey, ...]
+    """What of the node's entries in its new state may be others' too."""
     plan: Plan
     shared: tuple[Shared, ...]
 
@@ -77,17 +62,12 @@ class _Lingering:
     """The change that let it go."""
 
 
-def _is_shared(key: EntryKey) -> bool:
-    """Tell whether nodes may share an entry: that of a path, which nodes with one care-of address have in common, say."""
-    return key[0] in _SHARED_TABLES
-
-
 class DesiredState:
     """Entries of all nodes and the static entries of each switch, with the changes under way.
 
     Args:
         ids: the numbers that are handed out; None: new ones.
-        facts: what the configuration says of a node; the same for the same record.
+        facts: what the configuration says of a node.
     """
 
     def __init__(
@@ -96,19 +76,17 @@ class DesiredState:
         self.ids = ids if ids is not None else Ids()
         """The numbers of nodes, paths and all else that has one."""
         self._facts = facts
-        self._nodes: dict[Address, _Node] = {}
+        self._usual_facts = NO_FACTS
+        self._nodes: dict[Address, NodeState] = {}
         self._static: dict[str, dict[EntryKey, Entry]] = {}
         self._doors: dict[str, Doors] = {}
         self._transit: set[str] = set()
-        self._wanted: CountedEntries[Entry] = CountedEntries()
-        self._sharers: dict[EntryKey, set[Address]] = {}
-        # Shared entries that are known to be in force. The others are inserted by every plan that needs them, so that a
-        # node does not depend on a neighbour's plan, which may yet fail.
-        self._confirmed: set[EntryKey] = set()
-        self._lingering: CountedEntries[_Lingering] = CountedEntries()
-        self._capacity: dict[str, int] = {}
-        # Entries that pending changes delete at once: they take room until that is done.
-        self._leaving: Counter[str] = Counter()
+        self._claims = Claims()
+        # Shared entries that are not known to be in force: they are inserted by every plan that needs them, so that a node
+        # does not depend on a neighbour's plan, which may yet fail.
+        self._unconfirmed: set[EntryKey] = set()
+        self._lingering: dict[EntryKey, _Lingering] = {}
+        self._occupancy = Occupancy()
         self._pending: dict[int, _Change] = {}
         self._breaking: dict[int, _Change] = {}
         # Entries that came back to a change when another one was undone, and changes whose deletions are being written.
@@ -117,6 +95,7 @@ class DesiredState:
         self._going: set[EntryKey] = set()
         self._busy: set[Address] = set()
         self._numbers = count(1)
+        self._watches: list[set[EntryKey]] = []
 
     # What there is.
 
@@ -126,11 +105,38 @@ class DesiredState:
         Args:
             switch: its name as given to `set_static`; an unknown one gets the entries of the nodes only.
         """
-        static = self._static.get(switch, {})
+        found: dict[EntryKey, Entry] = {}
+        for part in self.parts(switch):
+            found.update(part)
+        return found
+
+    def parts(self, switch: str = "") -> Iterator[dict[EntryKey, Entry]]:
+        """Yield what `desired` returns in parts that take about a millisecond each.
+
+        Changes may come between two of them: `watch` tells which entries they are about.
+        """
+        yield dict(self._static.get(switch, {}))
         if switch in self._transit:
-            return dict(static)
-        lingering = {key: kept.entry for key, kept in self._lingering.items()}
-        return localise({**static, **self._wanted, **lingering}, self._doors.get(switch, {}))
+            return
+        doors = self._doors.get(switch, {})
+        addresses = iter(list(self._nodes))
+        while several := list(islice(addresses, _SLICE)):
+            part: dict[EntryKey, Entry] = {}
+            for home_address in several:
+                part.update(self._nodes.get(home_address, NOBODY).entries(self.ids))
+            yield localise(part, doors)
+        yield localise({key: kept.entry for key, kept in self._lingering.items()}, doors)
+
+    @contextmanager
+    def watch(self) -> Iterator[set[EntryKey]]:
+        """Give the keys of all entries that may be changing, from now on until the end of the block."""
+        touched = self.in_flight()
+        self._watches.append(touched)
+        try:
+            yield touched
+        finally:
+            # By identity: two watches may have seen the same.
+            self._watches = [one for one in self._watches if one is not touched]
 
     def localised(self, switch: str, stage: Stage) -> Stage:
         """Return a stage of a plan as it is to be written to one switch."""
@@ -147,19 +153,19 @@ class DesiredState:
 
     def set_capacity(self, capacity: Mapping[str, int]) -> None:
         """Say how many entries of nodes each table has room for on every anchor; a table that is not named has no limit."""
-        self._capacity = dict(capacity)
+        self._occupancy.set_capacity(capacity)
 
     def used(self, table: str) -> int:
         """Return how many entries of nodes a table has, those that are about to be deleted included."""
-        return self._wanted.count(table) + self._lingering.count(table) + self._leaving[table]
+        return self._occupancy.used(table)
 
     def record(self, home_address: Address) -> NodeRecord | None:
         """Return the record whose entries are wanted."""
-        return self._nodes.get(home_address, _NOBODY).record
+        return self._nodes.get(home_address, NOBODY).record
 
     def policies(self, home_address: Address) -> tuple[FlowPolicy, ...]:
         """Return a node's flow policies, first priority first."""
-        return self._nodes.get(home_address, _NOBODY).policies
+        return self._nodes.get(home_address, NOBODY).policies
 
     def is_pending(self, home_address: Address) -> bool:
         """Tell whether a change of the node is neither confirmed nor rolled back: the next one has to wait."""
@@ -194,15 +200,14 @@ class DesiredState:
             ValueError: the numbers contradict those of another node, or a policy is not valid.
         """
         home_address = record.home_address
-        checked = self._checked(home_address, policies)
-        to = _Node(record, checked)
+        to = self._state(record, checked_policies(home_address, policies))
         try:
             self.ids.nodes.restore(home_address, node_id, home_address)
             for binding in record.bindings:
                 if not binding.at_home and (number := path_ids.get(binding.bid)) is not None:
                     self.ids.paths.restore(Path(binding.care_of, record.home_agent), number, home_address)
         except ValueError:
-            self._drop_holds(home_address, to, _NOBODY)
+            self._drop_holds(home_address, to, NOBODY)
             raise
         self.confirm(self._move(home_address, to, grace=False))
 
@@ -219,6 +224,7 @@ class DesiredState:
         """
         after = {entry.key: entry for entry in entries}
         change = plan(self._static.get(switch, {}), after, grace=False)
+        self._note(self._static.get(switch, {}), after)
         self._static[switch] = after
         (self._transit.discard if anchor else self._transit.add)(switch)
         if doors is not None:
@@ -236,7 +242,7 @@ class DesiredState:
         """
         home_address = transaction.home_address
         self._require_idle(home_address)
-        return self._move(home_address, _Node(transaction.after, self.policies(home_address)), grace=True)
+        return self._move(home_address, self._state(transaction.after, self.policies(home_address)), grace=True)
 
     def set_policies(self, home_address: Address, policies: Iterable[FlowPolicy]) -> Plan:
         """Replace a node's flow policies.
@@ -246,8 +252,8 @@ class DesiredState:
             RuntimeError: an earlier change of the node is still pending.
         """
         self._require_idle(home_address)
-        checked = self._checked(home_address, policies)
-        return self._move(home_address, _Node(self.record(home_address), checked), grace=True)
+        to = self._state(self.record(home_address), checked_policies(home_address, policies))
+        return self._move(home_address, to, grace=True)
 
     def preview_policies(self, home_address: Address, policies: Iterable[FlowPolicy]) -> tuple[Update, ...]:
         """Return the updates that `set_policies` would plan, and change nothing. None without a binding.
@@ -255,9 +261,9 @@ class DesiredState:
         Raises:
             PolicyError: one of them cannot be carried out, or two have one name or priority.
         """
-        node = self._nodes.get(home_address, _NOBODY)
-        entries = node_entries(node.record, self.ids, self._checked(home_address, policies))
-        return tuple(plan(node.entries, entries, grace=False).updates())
+        node = self._nodes.get(home_address, NOBODY)
+        wanted = replace(node, policies=checked_policies(home_address, policies))
+        return tuple(plan(node.entries(self.ids), wanted.entries(self.ids), grace=False).updates())
 
     def confirm(self, done: Plan) -> None:
         """Take note that `Plan.stages` of a plan, or of several merged ones, are in force on the anchors."""
@@ -266,9 +272,8 @@ class DesiredState:
             if change is None:
                 continue
             self._busy.discard(change.home_address)
-            self._left(change)
-            entries = self._nodes.get(change.home_address, _NOBODY).entries
-            self._confirmed.update(filter(_is_shared, entries))
+            self._occupancy.left(change.plan)
+            self._unconfirmed.difference_update(change.shared_after)
             if change.plan.break_:
                 self._breaking[number] = change
             else:
@@ -291,7 +296,7 @@ class DesiredState:
         """
         (number,) = failed.numbers
         change = self._pending.pop(number)
-        self._left(change)
+        self._occupancy.left(change.plan)
         self._inherited.pop(number, None)
         unwritten = {update.entry.key for stage in failed.now[reached + 1 :] for update in stage}
         inserted = {update.entry.key for stage in failed.now for update in stage if update.op is Op.INSERT}
@@ -326,8 +331,9 @@ class DesiredState:
         self._taken.update(done.numbers)
         for stage in stages:
             for update in stage:
-                self._lingering.take(update.entry.key)
+                self._stop_lingering(update.entry.key)
                 self._going.add(update.entry.key)
+        self._note(self._going)
         return tuple(tuple(dict.fromkeys(stage)) for stage in stages if stage)
 
     def finish_break(self, done: Plan) -> None:
@@ -347,14 +353,14 @@ class DesiredState:
         That change may yet be undone too, or its grace period is not over: its node's traffic still takes this way.
         """
         heirs = {
-            number: change.before.entries[key]
+            number: change.entries_before[key]
             for number, change in (self._pending | self._breaking).items()
-            if key in change.before.entries and number not in self._taken and number not in reverse.numbers
+            if key in change.entries_before and number not in self._taken and number not in reverse.numbers
         }
         if not heirs:
             return None
         last = max(heirs)
-        self._lingering[key] = _Lingering(heirs[last], last)
+        self._linger(heirs[last], last)
         self._inherited.setdefault(last, []).append(key)
         return heirs[last]
 
@@ -368,132 +374,129 @@ class DesiredState:
                 f"a change of {format_address(home_address)} is still pending: confirm it or roll it back first"
             )
 
-    def _checked(self, home_address: Address, policies: Iterable[FlowPolicy]) -> tuple[FlowPolicy, ...]:
-        ordered = tuple(sorted(policies, key=lambda policy: policy.priority))
-        names: set[str] = set()
-        priorities: dict[int, str] = {}
-        for policy in ordered:
-            validate_policy(policy)
-            if policy.home_address != home_address:
-                raise PolicyError(
-                    "home_address", f"policy {policy.name!r} belongs to {format_address(policy.home_address)}"
-                )
-            if policy.name in names:
-                raise PolicyError("name", f"two policies are called {policy.name!r}")
-            if policy.priority in priorities:
-                raise PolicyError(
-                    "priority", f"{policy.priority} is that of {priorities[policy.priority]!r} and of {policy.name!r}"
-                )
-            names.add(policy.name)
-            priorities[policy.priority] = policy.name
-        return ordered
+    def _state(self, record: NodeRecord | None, policies: tuple[FlowPolicy, ...]) -> NodeState:
+        facts = NO_FACTS if record is None else self._facts(record)
+        # Nearly all nodes have the same facts: one object for them.
+        if facts == self._usual_facts:
+            facts = self._usual_facts
+        else:
+            self._usual_facts = facts
+        return NodeState(record, policies, facts)
 
-    def _move(self, home_address: Address, to: _Node, *, grace: bool) -> Plan:
-        """Bring a node into another state: take numbers, compare, and keep book; `to` has no entries yet."""
+    def _note(self, *several: Iterable[EntryKey]) -> None:
+        for touched in self._watches:
+            touched.update(*several)
+
+    def _linger(self, entry: Entry, number: int) -> None:
+        if entry.key not in self._lingering:
+            self._occupancy.linger(entry.key)
+        self._lingering[entry.key] = _Lingering(entry, number)
+
+    def _stop_lingering(self, key: EntryKey) -> _Lingering | None:
+        kept = self._lingering.pop(key, None)
+        if kept is not None:
+            self._occupancy.linger(key, -1)
+        return kept
+
+    def _move(self, home_address: Address, to: NodeState, *, grace: bool) -> Plan:
+        """Bring a node into another state: take numbers, compare, and keep book."""
         number = next(self._numbers)
-        old = self._nodes.get(home_address, _NOBODY)
-        old_shared, new_shared = shared(old.record, old.policies), shared(to.record, to.policies)
+        left = self._nodes.get(home_address, NOBODY)
+        old_shared, new_shared = left.shared(), to.shared()
+        old = left.entries(self.ids)
         try:
             if to.record is not None:
                 self.ids.nodes.hold(home_address, home_address)
             for thing in new_shared:
                 self.ids.hold(thing, home_address)
-            facts = NO_FACTS if to.record is None else self._facts(to.record)
-            entries = node_entries(to.record, self.ids, to.policies, facts)
-            self._refuse_conflicts(home_address, old, entries)
+            new = to.entries(self.ids)
+            others = wanted_by_others({*old_shared, *new_shared}, home_address, self.ids)
+            self._claims.refuse(home_address, new)
+            self._refuse_what_may_come_back(home_address, new)
             if grace:  # What goes back to how it was has had the room.
-                self._refuse_overflow(entries)
+                new_to_all = (key for key in new if key not in old and key not in others)
+                self._occupancy.refuse_overflow(key for key in new_to_all if key not in self._lingering)
         except ValueError:
-            self._drop_holds(home_address, to, old)
+            self._drop_holds(home_address, to, left)
             raise
         if home_address in self.ids.nodes:
             self.ids.nodes.hold(home_address, number)
         for thing in old_shared:
             self.ids.hold(thing, number)
-        before, after = self._compare(home_address, old.entries, entries)
+        before, after = self._compare(old, new, others)
         change = plan(before, after, grace=grace)
         change = Plan(change.now, change.later, (number,))
-        self._keep_book(old.entries, entries, change)
-        self._nodes[home_address] = _Node(to.record, to.policies, entries)
+        self._keep_book(home_address, old, new, others)
+        for stage in change.later:
+            for update in stage:
+                self._linger(update.entry, number)
+        self._nodes[home_address] = to
         if to.record is None and not to.policies:
             del self._nodes[home_address]
-        self._drop_holds(home_address, old, to)
-        for table, gone in change.deletions().items():
-            self._leaving[table] += gone
-        self._pending[number] = _Change(home_address, old, change, old_shared)
+        self._drop_holds(home_address, left, to)
+        self._occupancy.leave(change)
+        shared_after = tuple(filter(is_shared, new))
+        self._pending[number] = _Change(home_address, left, old, shared_after, change, old_shared)
         self._busy.add(home_address)
         return change
 
-    def _drop_holds(self, home_address: Address, left: _Node, entered: _Node) -> None:
+    def _drop_holds(self, home_address: Address, left: NodeState, entered: NodeState) -> None:
         """End a node's holds on what it has in the state `left` but not in the state `entered`."""
-        kept = shared(entered.record, entered.policies)
-        for thing in shared(left.record, left.policies):
+        kept = entered.shared()
+        for thing in left.shared():
             if thing not in kept:
                 self.ids.drop(thing, home_address)
         if left.record is not None and entered.record is None:
             self.ids.nodes.drop(home_address, home_address)
-
-    def _left(self, change: _Change) -> None:
-        """Count what a change deletes at once as gone."""
-        for table, gone in change.plan.deletions().items():
-            self._leaving[table] -= gone
 
     def _let_go(self, number: int, change: _Change) -> None:
         for thing in change.shared:
             self.ids.drop(thing, number)
         self.ids.nodes.drop(change.home_address, number)
 
-    def _refuse_conflicts(self, home_address: Address, old: _Node, entries: Mapping[EntryKey, Entry]) -> None:
+    def _refuse_what_may_come_back(self, home_address: Address, entries: Iterable[EntryKey]) -> None:
         for key in entries:
-            if key in self._wanted and key not in old.entries and not _is_shared(key):
-                who = format_address(home_address)
-                raise ConflictError(f"{who} wants {key[0]} {key[1]}, which belongs to another node")
             if key[0] in _PREFIX_TABLES and any(
-                key in change.before.entries and change.home_address != home_address
+                key in change.entries_before and change.home_address != home_address
                 for change in self._pending.values()
             ):
                 who = format_address(home_address)
                 raise ConflictError(f"{who} wants {key[0]} {key[1]}, which another node may yet get back")
 
-    def _refuse_overflow(self, entries: Mapping[EntryKey, Entry]) -> None:
-        """Refuse what would not fit: new entries come before old ones go."""
-        if not self._capacity:
-            return
-        new = Counter([key[0] for key in entries if key not in self._wanted and key not in self._lingering])
-        for table, count_ in new.items():
-            room = self._capacity.get(table)
-            if room is not None and self.used(table) + count_ > room:
-                raise CapacityError(f"table {table} is full: {self.used(table)} of {room} entries are taken")
-
     def _compare(
-        self, home_address: Address, old: Mapping[EntryKey, Entry], new: Mapping[EntryKey, Entry]
+        self, old: Mapping[EntryKey, Entry], new: Mapping[EntryKey, Entry], others: Collection[EntryKey]
     ) -> tuple[dict[EntryKey, Entry], dict[EntryKey, Entry]]:
-        """Return what is there and what is wanted, of all that this node's change may write."""
+        """Return what is there and what is wanted, of all that a node's change may write.
+
+        Args:
+            old: its entries before.
+            new: its entries after.
+            others: what other nodes want too.
+        """
         before, after = dict(old), dict(new)
-        for key in filter(_is_shared, old):
+        for key in others:
             if key not in new:
-                self._sharers[key].discard(home_address)
-                if self._sharers[key]:
-                    del before[key]
+                before.pop(key, None)
         for key in new:
-            if (kept := self._lingering.take(key)) is not None:
+            if self._lingering and (kept := self._stop_lingering(key)) is not None:
                 before[key] = kept.entry
-                if _is_shared(key):
-                    self._confirmed.add(key)
-            elif _is_shared(key) and key not in old and key in self._confirmed:
+            elif key in others and key not in old and key not in self._unconfirmed:
                 del after[key]
-            if _is_shared(key):
-                self._sharers.setdefault(key, set()).add(home_address)
+            elif is_shared(key) and key not in old:
+                self._unconfirmed.add(key)
         return before, after
 
-    def _keep_book(self, old: Mapping[EntryKey, Entry], new: Mapping[EntryKey, Entry], change: Plan) -> None:
-        for key in old:
-            if key not in new and not self._sharers.get(key):
-                del self._wanted[key]
-                self._confirmed.discard(key)
-                self._sharers.pop(key, None)
-        self._wanted.add(new)
-        (number,) = change.numbers
-        for stage in change.later:
-            for update in stage:
-                self._lingering[update.entry.key] = _Lingering(update.entry, number)
+    def _keep_book(
+        self,
+        home_address: Address,
+        old: Mapping[EntryKey, Entry],
+        new: Mapping[EntryKey, Entry],
+        others: Collection[EntryKey],
+    ) -> None:
+        """Take note of what the node wants now and of what nobody wants any more."""
+        gone = [key for key in old if key not in new and key not in others]
+        self._unconfirmed.difference_update(gone)
+        self._occupancy.unwant(gone)
+        self._occupancy.want(key for key in new if key not in old and key not in others)
+        self._claims.move(home_address, old, new)
+        self._note(old, new)

@@ -5,7 +5,6 @@ P4Runtime (section 8.4) are made from them at the last moment, in `southbound`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
@@ -45,9 +44,8 @@ EntryKey: TypeAlias = tuple[str, tuple[Match, ...], int]
 """What tells entries of a switch apart: table, match, priority."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One table entry."""
+class Entry(NamedTuple):
+    """One table entry. A tuple, as the planner makes a dozen of them for each registration."""
 
     table: str
     """The table's alias in P4Info."""

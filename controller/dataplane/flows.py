@@ -5,11 +5,12 @@ kind the smaller priority number comes first (RFC 6089 section 4.2). What neithe
 has its own band of priorities in the table, and in P4Runtime the greater one wins.
 """
 
+from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Match, Range, Ternary
-from controller.mobility.address import ADDRESS_LENGTH, Prefix
+from controller.mobility.address import ADDRESS_LENGTH, Address, Prefix, format_address
 from controller.mobility.expansion import Masked, expand
 from controller.mobility.flows import (
     MAX_TARGETS,
@@ -191,6 +192,32 @@ def signalled_entries(node_id: int, flow: FlowEntry, action: FlowAction) -> list
         )
         for key in expand(flow.selector)
     ]
+
+
+def checked_policies(home_address: Address, policies: Iterable[FlowPolicy]) -> tuple[FlowPolicy, ...]:
+    """Return a node's policies, first priority first.
+
+    Raises:
+        PolicyError: one of them cannot be carried out, or two have one name or priority.
+    """
+    ordered = tuple(sorted(policies, key=lambda policy: policy.priority))
+    names: set[str] = set()
+    priorities: dict[int, str] = {}
+    for policy in ordered:
+        validate_policy(policy)
+        if policy.home_address != home_address:
+            raise PolicyError(
+                "home_address", f"policy {policy.name!r} belongs to {format_address(policy.home_address)}"
+            )
+        if policy.name in names:
+            raise PolicyError("name", f"two policies are called {policy.name!r}")
+        if policy.priority in priorities:
+            raise PolicyError(
+                "priority", f"{policy.priority} is that of {priorities[policy.priority]!r} and of {policy.name!r}"
+            )
+        names.add(policy.name)
+        priorities[policy.priority] = policy.name
+    return ordered
 
 
 def _masked(value: Masked | None) -> Ternary | None:

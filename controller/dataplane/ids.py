@@ -4,8 +4,7 @@ A number stays taken while anybody holds it, and the last hold is given up only 
 a number that came back too early would let one node's packets into another's tunnel.
 """
 
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Hashable, Iterable
 from heapq import heappop, heappush
 from itertools import chain
 from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
@@ -52,12 +51,26 @@ class IdPool:
 
     def __init__(self, limit: int = MAX_ID) -> None:
         self._limit = limit
-        self._taken: set[int] = set()
+        # A bit for each number: a set of a million of them would take fifty times as much.
+        self._taken = bytearray()
+        self._count = 0
         self._returned: list[int] = []
         self._next = 1
 
     def __len__(self) -> int:
-        return len(self._taken)
+        return self._count
+
+    def _is_taken(self, number: int) -> bool:
+        position = number >> 3
+        return position < len(self._taken) and bool(self._taken[position] >> (number & 7) & 1)
+
+    def _mark(self, number: int) -> int:
+        position = number >> 3
+        if position >= len(self._taken):
+            self._taken.extend(bytes(position + 1 - len(self._taken)))
+        self._taken[position] |= 1 << (number & 7)
+        self._count += 1
+        return number
 
     def take(self) -> int:
         """Return a number that is taken from now on.
@@ -67,15 +80,13 @@ class IdPool:
         """
         while self._returned:
             number = heappop(self._returned)
-            if number not in self._taken:
-                self._taken.add(number)
-                return number
-        while self._next in self._taken:
+            if not self._is_taken(number):
+                return self._mark(number)
+        while self._is_taken(self._next):
             self._next += 1
         if self._next > self._limit:
             raise OutOfIdsError(f"all {self._limit} numbers are taken")
-        self._taken.add(self._next)
-        return self._next
+        return self._mark(self._next)
 
     def take_near(self, wish: int) -> int:
         """Return the number that is wished for, or the next free one after it.
@@ -84,9 +95,8 @@ class IdPool:
             OutOfIdsError: none is free.
         """
         for number in chain(range(wish, self._limit + 1), range(1, wish)):
-            if number not in self._taken:
-                self._taken.add(number)
-                return number
+            if not self._is_taken(number):
+                return self._mark(number)
         raise OutOfIdsError(f"all {self._limit} numbers are taken")
 
     def claim(self, number: int) -> None:
@@ -97,38 +107,37 @@ class IdPool:
         """
         if not 1 <= number <= self._limit:
             raise ValueError(f"number {number} is out of range: 1 to {self._limit}")
-        if number in self._taken:
+        if self._is_taken(number):
             raise ValueError(f"number {number} is already taken")
-        self._taken.add(number)
+        self._mark(number)
 
     def give_back(self, number: int) -> None:
         """Make a taken number free."""
-        self._taken.remove(number)
+        if not self._is_taken(number):
+            raise ValueError(f"number {number} is not taken")
+        self._taken[number >> 3] &= ~(1 << (number & 7)) & 0xFF
+        self._count -= 1
         if number < self._next:
             heappush(self._returned, number)
-
-
-@dataclass(slots=True)
-class _Held:
-    number: int
-    holders: set[Hashable] = field(default_factory=set)
 
 
 _Key = TypeVar("_Key", bound=Hashable)
 
 
 class IdTable(Generic[_Key]):
-    """Numbers for things, each kept while at least one holder wants it."""
+    """Numbers for things, each kept while at least one holder wants it. Nearly all have one holder."""
 
     def __init__(self, limit: int = MAX_ID) -> None:
         self._pool = IdPool(limit)
-        self._held: dict[_Key, _Held] = {}
+        self._numbers: dict[_Key, int] = {}
+        # The holder itself, or a set of several.
+        self._holders: dict[_Key, Hashable | set[Hashable]] = {}
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._numbers)
 
     def __contains__(self, key: _Key) -> bool:
-        return key in self._held
+        return key in self._numbers
 
     def number(self, key: _Key) -> int:
         """Return the number of something.
@@ -136,7 +145,14 @@ class IdTable(Generic[_Key]):
         Raises:
             KeyError: nobody holds it.
         """
-        return self._held[key].number
+        return self._numbers[key]
+
+    def holders(self, key: _Key) -> Collection[Hashable]:
+        """Return who holds something, in no order; nobody, if it has no number."""
+        if key not in self._numbers:
+            return ()
+        holders = self._holders[key]
+        return holders if isinstance(holders, set) else (holders,)
 
     def hold(self, key: _Key, holder: Hashable, wish: int | None = None) -> int:
         """Return the number of something, new if it had none; `holder` keeps it from now on. Repeating changes nothing.
@@ -149,11 +165,13 @@ class IdTable(Generic[_Key]):
         Raises:
             OutOfIdsError: it had none, and none is free.
         """
-        held = self._held.get(key)
-        if held is None:
-            held = self._held[key] = _Held(self._pool.take() if wish is None else self._pool.take_near(wish))
-        held.holders.add(holder)
-        return held.number
+        number = self._numbers.get(key)
+        if number is not None:
+            self._join(key, holder)
+            return number
+        number = self._numbers[key] = self._pool.take() if wish is None else self._pool.take_near(wish)
+        self._holders[key] = holder
+        return number
 
     def restore(self, key: _Key, number: int, holder: Hashable) -> None:
         """Give something the number that it had in an earlier life of the controller.
@@ -161,23 +179,35 @@ class IdTable(Generic[_Key]):
         Raises:
             ValueError: something else has the number, or it has another one, or the number is out of range.
         """
-        held = self._held.get(key)
-        if held is None:
+        known = self._numbers.get(key)
+        if known is None:
             self._pool.claim(number)
-            held = self._held[key] = _Held(number)
-        elif held.number != number:
-            raise ValueError(f"{key!r} has the number {held.number} already, {number} cannot be restored for it")
-        held.holders.add(holder)
+            self._numbers[key] = number
+            self._holders[key] = holder
+            return
+        if known != number:
+            raise ValueError(f"{key!r} has the number {known} already, {number} cannot be restored for it")
+        self._join(key, holder)
 
     def drop(self, key: _Key, holder: Hashable) -> None:
         """End one hold; with the last one the number becomes free. Dropping what is not held changes nothing."""
-        held = self._held.get(key)
-        if held is None:
+        if key not in self._numbers:
             return
-        held.holders.discard(holder)
-        if not held.holders:
-            del self._held[key]
-            self._pool.give_back(held.number)
+        holders = self._holders[key]
+        if isinstance(holders, set):
+            holders.discard(holder)
+            if len(holders) == 1:
+                (self._holders[key],) = holders
+        elif holders == holder:
+            del self._holders[key]
+            self._pool.give_back(self._numbers.pop(key))
+
+    def _join(self, key: _Key, holder: Hashable) -> None:
+        holders = self._holders[key]
+        if isinstance(holders, set):
+            holders.add(holder)
+        elif holders != holder:
+            self._holders[key] = {holders, holder}
 
 
 class Ids:
@@ -249,6 +279,16 @@ class Ids:
                 self.spreads.hold(thing, holder, _from_content(thing.buckets))
             case Copies():
                 self.copies.hold(thing, holder, _from_content(thing.bids))
+
+    def holders(self, thing: Shared) -> Collection[Hashable]:
+        """Return who keeps the number of something, in no order."""
+        match thing:
+            case Path():
+                return self.paths.holders(thing)
+            case Spread():
+                return self.spreads.holders(thing)
+            case Copies():
+                return self.copies.holders(thing)
 
     def drop(self, thing: Shared, holder: Hashable) -> None:
         """End one hold. Dropping what is not held changes nothing."""

@@ -274,7 +274,7 @@ def test_static_entries_belong_to_their_switch() -> None:
     state.confirm(state.apply(transaction(None, record(HOMES[0], {1: 0}))))
     assert set(state.desired("t1").values()) == set(hops[:1])
     assert set(state.desired("s1")) == {*state.desired(), *(entry.key for entry in (*hops, route))}
-    second = state.set_static("s1", [hops[1], replace(route, params=(2,))])
+    second = state.set_static("s1", [hops[1], route._replace(params=(2,))])
     assert [(u.op, u.entry.table) for stage in second.stages for u in stage] == [
         (Op.MODIFY, p.ROUTES),
         (Op.DELETE, p.NEXT_HOPS),

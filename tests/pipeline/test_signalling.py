@@ -1,7 +1,5 @@
 """What goes to the controller, unchanged and in measure."""
 
-from dataclasses import replace
-
 import pytest
 from scapy.layers.inet6 import ICMPv6ND_NS
 from scapy.layers.l2 import Ether
@@ -92,7 +90,7 @@ def test_a_multicast_frame_with_a_unicast_packet_is_not_for_us(home: Rig) -> Non
 
 def test_signalling_beyond_its_rate_is_dropped_and_counted(home: Rig) -> None:
     entry = next(one for one in static_entries() if one.table == "signalling" and one.action == "punt")
-    home.modify([replace(entry, rate=Rate(1, 3))])
+    home.modify([entry._replace(rate=Rate(1, 3))])
     frame = to_switch(binding_update(), WIFI_MAC)
     for _ in range(8):
         home.send(WIFI_PORT, frame)

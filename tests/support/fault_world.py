@@ -64,6 +64,18 @@ def _number(value: int | tuple[int, int] | None) -> int:
     return value
 
 
+def _whereabouts(task: asyncio.Task[Any]) -> str:
+    """Return a task's name and the lines at which it waits, outermost first."""
+    lines: list[str] = []
+    awaited: Any = task.get_coro()
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None:
+            lines.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+    return f"{task.get_name()}: {' > '.join(lines)}"
+
+
 @dataclass(slots=True)
 class Node:
     """A mobile node: what it was told is in force, and what it is asking for."""
@@ -90,14 +102,18 @@ class FaultWorld:
     """
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.random = Random(seed)
+        # Each draws from a source of its own, so that how often one does changes nothing for the others.
+        self.random = Random(f"how of {seed}")
+        """How a fault happens."""
+        self.moves = Random(f"moves of {seed}")
+        """What nodes ask for, and when."""
         self.wrong: list[str] = []
         """Packets that went where they must not."""
         self.seen: Counter[str] = Counter()
         self.topology = load_topology(sample_topologies() / "three-access.yaml")
         self.home_agent = self.topology.home_networks[0].home_agent
         ports = [interface.port for interface in self.topology.interfaces if interface.port]
-        self.machine = Machine(ports, self._out, self.random)
+        self.machine = Machine(ports, self._out, Random(f"switch of {seed}"))
         self.clock_jump = 0.0
         self.store_full = False
         prefix = int.from_bytes(self.topology.home_networks[0].prefix.network)
@@ -179,8 +195,8 @@ class FaultWorld:
 
     def draw(self, node: Node) -> Bindings:
         """Return what a node might ask for next; places are shared between nodes now and then."""
-        bids = self.random.sample((1, 2, 3), self.random.randint(0 if node.acked else 1, 3))
-        return {bid: self.care_of(bid, self.random.choice((node.number, 16 * node.number, 99))) for bid in bids}
+        bids = self.moves.sample((1, 2, 3), self.moves.randint(0 if node.acked else 1, 3))
+        return {bid: self.care_of(bid, self.moves.choice((node.number, 16 * node.number, 99))) for bid in bids}
 
     def ask(self, node: Node, wanted: Bindings) -> None:
         """Let a node ask until it is told that it has what it wants."""
@@ -199,7 +215,7 @@ class FaultWorld:
             with contextlib.suppress(KeyError):  # a switch that is off has no ports
                 self.machine.wires[ACCESS_PORT].receive(self._update(node, wanted))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.random.uniform(0.2, 0.5)):
+                async with asyncio.timeout(self.moves.uniform(0.2, 0.5)):
                     await node.answer.wait()
                     # Nothing is left to remove where an earlier request was carried out and its answer lost.
                     if node.status < 128 or (node.status == 133 and not wanted):
@@ -304,7 +320,8 @@ class FaultWorld:
         waiting = [(node.number, node.sequence, node.status) for node in self.nodes if node.asked is not None]
         ended = repr(self._running.exception()) if self._running.done() else "runs"
         state = f"the session is {session.state}: {session.last_error}; the controller {ended}; seen {dict(self.seen)}"
-        return f"nodes wait, with sequence number and last status: {waiting}; {state}"
+        tasks = "\n".join(sorted(map(_whereabouts, asyncio.all_tasks())))
+        return f"nodes wait, with sequence number and last status: {waiting}; {state}\n{tasks}"
 
     async def _problem(self) -> str | None:
         session = self.service._anchors.sessions[SWITCH]

@@ -1,6 +1,5 @@
 """Neighbour discovery that the switch answers by itself, and what of it the controller still sees."""
 
-from dataclasses import replace
 from typing import Any
 
 from scapy.layers.inet6 import (
@@ -26,9 +25,7 @@ ENTRIES = [
     Entry("neighbour_proxy", (number(HOA),), "answer_for_node", (HA_ID, 0)),
     Entry("neighbour_proxy", (number(ROUTER),), "answer_for_node", (HA_ID, 1)),
     Entry("neighbour_proxy", (number(HA),), "answer_for_us"),
-    replace(
-        signalling("punt", (2,), 60, destination=None, protocol=exactly(58, 8), icmp_type=exactly(135, 8)),
-    ),
+    signalling("punt", (2,), 60, destination=None, protocol=exactly(58, 8), icmp_type=exactly(135, 8)),
 ]
 
 

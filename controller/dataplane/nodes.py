@@ -1,0 +1,102 @@
+"""What is wanted of one node, and what several of them want together.
+
+A node's entries are not kept: they are made from its record whenever they are looked at, as they are a pure function of it.
+With a million bindings that is the difference between a few hundred megabytes and several thousand.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from controller.dataplane import pipeline as p
+from controller.dataplane.entries import Entry, EntryKey
+from controller.dataplane.ids import Copies, Ids, Path, Shared, Spread
+from controller.dataplane.planner import NO_FACTS, NodeFacts, address_number, node_entries, shared
+from controller.mobility.address import Address, format_address
+from controller.mobility.flows import FlowPolicy
+from controller.mobility.model import NodeRecord
+
+_SHARED_TABLES: Final = frozenset({p.TUNNEL_TERMINATION, p.BALANCERS, p.MULTICAST_GROUPS})
+_HOME_TABLES: Final = frozenset({p.HOME_SOURCES, p.HOME_ADDRESSES})
+_OWN_TABLES: Final = frozenset(
+    {p.SOURCE_BINDINGS, p.TUNNELS, p.TUNNEL_RATES, p.DEFAULT_BINDING, p.FLOW_BINDINGS, *_SHARED_TABLES}
+)
+"""Tables in whose keys a node has its own number, or what it shares with others by right."""
+
+
+class ConflictError(ValueError):
+    """A change wants an entry that belongs to another node."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One home address: the input of the planner."""
+
+    record: NodeRecord | None = None
+    policies: tuple[FlowPolicy, ...] = ()
+    facts: NodeFacts = NO_FACTS
+
+    def entries(self, ids: Ids) -> dict[EntryKey, Entry]:
+        """Return its entries; `ids` must still hold its numbers."""
+        return node_entries(self.record, ids, self.policies, self.facts)
+
+    def shared(self) -> tuple[Shared, ...]:
+        """Return what of it may be another's too."""
+        return shared(self.record, self.policies)
+
+
+NOBODY: Final = NodeState()
+
+
+def is_shared(key: EntryKey) -> bool:
+    """Tell whether nodes may share an entry: that of a path, which nodes with one care-of address have in common, say."""
+    return key[0] in _SHARED_TABLES
+
+
+def keys_of(thing: Shared, ids: Ids) -> list[EntryKey]:
+    """Return the keys of the entries that something shared has in the switches."""
+    match thing:
+        case Path(care_of, home_agent):
+            return [(p.TUNNEL_TERMINATION, (ids.home_agent(home_agent), address_number(care_of)), 0)]
+        case Spread(buckets):
+            return [(p.BALANCERS, (ids.shared(thing), bucket), 0) for bucket in range(len(buckets))]
+        case Copies():
+            return [(p.MULTICAST_GROUPS, (ids.shared(thing),), 0)]
+
+
+def wanted_by_others(things: Iterable[Shared], home_address: Address, ids: Ids) -> Collection[EntryKey]:
+    """Return the keys of those shared entries that other nodes want too. Changes hold numbers as well: they want nothing."""
+    found: set[EntryKey] = set()
+    for thing in things:
+        if any(isinstance(holder, bytes) and holder != home_address for holder in ids.holders(thing)):
+            found.update(keys_of(thing, ids))
+    return found
+
+
+class Claims:
+    """Which node has which of the entries that two nodes could want: prefixes, and addresses that are not its home address."""
+
+    def __init__(self) -> None:
+        self._owners: dict[EntryKey, Address] = {}
+
+    def refuse(self, home_address: Address, entries: Iterable[EntryKey]) -> None:
+        """Refuse what belongs to another node.
+
+        Raises:
+            ConflictError: it does.
+        """
+        for key in self._contested(home_address, entries):
+            if self._owners.get(key, home_address) != home_address:
+                who = format_address(home_address)
+                raise ConflictError(f"{who} wants {key[0]} {key[1]}, which belongs to another node")
+
+    def move(self, home_address: Address, old: Mapping[EntryKey, Entry], new: Mapping[EntryKey, Entry]) -> None:
+        """Take note of what a node has from now on."""
+        for key in self._contested(home_address, old):
+            self._owners.pop(key, None)
+        self._owners.update(dict.fromkeys(self._contested(home_address, new), home_address))
+
+    @staticmethod
+    def _contested(home_address: Address, keys: Iterable[EntryKey]) -> list[EntryKey]:
+        home = (address_number(home_address),)
+        return [key for key in keys if key[0] not in _OWN_TABLES and not (key[0] in _HOME_TABLES and key[1] == home)]

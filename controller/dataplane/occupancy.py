@@ -1,0 +1,65 @@
+"""How full the tables are with entries of nodes, and whether more would fit."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from controller.dataplane.entries import EntryKey
+from controller.dataplane.plans import Plan
+
+
+class CapacityError(ValueError):
+    """A change wants more entries than a table has room for."""
+
+
+class Occupancy:
+    """Entries of each table: those that nodes want, those in their grace period, those that are about to go."""
+
+    def __init__(self) -> None:
+        self._wanted: Counter[str] = Counter()
+        self._lingering: Counter[str] = Counter()
+        # Entries that pending changes delete at once: they take room until that is done.
+        self._leaving: Counter[str] = Counter()
+        self._capacity: dict[str, int] = {}
+
+    def set_capacity(self, capacity: Mapping[str, int]) -> None:
+        """Say how many entries of nodes each table has room for; a table that is not named has no limit."""
+        self._capacity = dict(capacity)
+
+    def used(self, table: str) -> int:
+        """Return how many entries of nodes a table has, those that are about to be deleted included."""
+        return self._wanted[table] + self._lingering[table] + self._leaving[table]
+
+    def want(self, keys: Iterable[EntryKey]) -> None:
+        """Count entries that are wanted from now on."""
+        for key in keys:
+            self._wanted[key[0]] += 1
+
+    def unwant(self, keys: Iterable[EntryKey]) -> None:
+        """Count entries that are wanted no more."""
+        for key in keys:
+            self._wanted[key[0]] -= 1
+
+    def linger(self, key: EntryKey, change: int = 1) -> None:
+        """Count an entry whose grace period begins; with -1, one whose grace period ends."""
+        self._lingering[key[0]] += change
+
+    def leave(self, plan: Plan) -> None:
+        """Count what a plan is about to delete at once."""
+        self._leaving.update(plan.deletions())
+
+    def left(self, plan: Plan) -> None:
+        """Count what a plan has deleted as gone."""
+        self._leaving.subtract(plan.deletions())
+
+    def refuse_overflow(self, new: Iterable[EntryKey]) -> None:
+        """Refuse new entries that would not fit: they come before old ones go.
+
+        Raises:
+            CapacityError: a table is too full.
+        """
+        if not self._capacity:
+            return
+        for table, count in Counter([key[0] for key in new]).items():
+            room = self._capacity.get(table)
+            if room is not None and self.used(table) + count > room:
+                raise CapacityError(f"table {table} is full: {self.used(table)} of {room} entries are taken")
