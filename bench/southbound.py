@@ -6,7 +6,9 @@ The bare client sends serialised messages that it has in memory, and takes what 
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -53,6 +55,23 @@ def entries_of(nodes: int) -> Entries:
             numbers.path(binding.care_of, _AGENT)
         found |= node_entries(record, numbers)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """Entries that do not change (`controller.dataplane.wanted.Wanted`)."""
+
+    everything: Entries
+
+    def entries(self) -> Entries:
+        return self.everything
+
+    def parts(self) -> Iterator[Entries]:
+        yield self.everything
+
+    @staticmethod
+    def watch() -> AbstractContextManager[AbstractSet[EntryKey]]:
+        return nullcontext(frozenset())
 
 
 @dataclass(slots=True)
@@ -118,7 +137,7 @@ def _session(address: str, kind: str, artefacts: Artefacts, entries: Entries) ->
     options = SessionOptions(
         "s1", address, 1, target(kind), audit_interval=0, pause=0.02, answer_time=30.0, timeouts=_PATIENT
     )
-    return SwitchSession(options, artefacts, lambda: entries, MemoryElectionIds())
+    return SwitchSession(options, artefacts, _Fixed(entries), MemoryElectionIds())
 
 
 async def _restore(address: str, kind: str, artefacts: Artefacts, entries: Entries) -> float:

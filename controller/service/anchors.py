@@ -117,11 +117,11 @@ class Anchors:
         return self._short_of(there, "in service")
 
     async def write(self, stage: Stage) -> Outcome:
-        """Write a stage to every anchor in service, and wait for the quorum.
+        """Write a stage to every anchor in service or about to be, and wait for the quorum.
 
         A switch that is lost meanwhile refuses nothing: it is read back and brought up to date when it returns.
         """
-        there = [session for session in self._anchors if session.state is SessionState.READY]
+        there = [session for session in self._anchors if session.takes_writes]
         if len(there) == 1:
             return self._judge([await self._write(there[0], stage)])
         waiting = {asyncio.create_task(self._write(session, stage)) for session in there}

@@ -17,6 +17,7 @@ from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import Rate
 from controller.dataplane.ids import Ids
 from controller.dataplane.pipeline import PuntReason
+from controller.dataplane.wanted import WantedOf
 from controller.fabric.advertiser import Advertiser
 from controller.fabric.paths import NO_OUTAGE, NoPathError, Outage, home_agents, home_doors, switch_entries
 from controller.mobility.address import Address, format_address
@@ -244,9 +245,8 @@ class Service:
         return SwitchSession(
             options,
             artefacts,
-            desired=lambda: self._desired.desired(name),
+            WantedOf(self._desired, name),
             election_ids=self,
-            in_flight=self._desired.in_flight,
             on_state=self._switch_changed,
             on_packet=partial(self._packet_in, name),
         )

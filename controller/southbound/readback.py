@@ -5,7 +5,8 @@ is desired, and only what is not found there is decoded. A switch that writes an
 more slowly.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -101,7 +102,7 @@ class Drift:
         wrong = [entry for pair in self.different for entry in pair[:1]]
         return {entry.key for entry in (*self.missing, *wrong, *self.foreign)}
 
-    def without(self, keys: set[EntryKey]) -> "Drift":
+    def without(self, keys: AbstractSet[EntryKey]) -> "Drift":
         """Return the same, with some entries left out."""
         return Drift(
             tuple(entry for entry in self.missing if entry.key not in keys),
@@ -191,12 +192,12 @@ class Readback:
         return Drift(missing, different, foreign, adopted, self.count)
 
 
-def repairs(drift: Drift, desired: Entries) -> Stages:
+def repairs(drift: Drift, desired: Iterable[Entries]) -> Stages:
     """Return the Writes that end a drift, in the order that interrupts nothing that is in use.
 
     Args:
         drift: what differs.
-        desired: everything that is desired.
+        desired: everything that is desired, in parts.
     """
     if not drift:
         return ()
@@ -209,9 +210,10 @@ def repairs(drift: Drift, desired: Entries) -> Stages:
     return diff(before, after)
 
 
-def _standing_entrance(desired: Entries, drift: Drift) -> Entry | None:
+def _standing_entrance(desired: Iterable[Entries], drift: Drift) -> Entry | None:
     wrong = drift.keys()
-    return next((entry for key, entry in desired.items() if key[0] in _ENTRANCES and key not in wrong), None)
+    everything = (item for part in desired for item in part.items())
+    return next((entry for key, entry in everything if key[0] in _ENTRANCES and key not in wrong), None)
 
 
 def structure(info: object) -> Mapping[str, object]:

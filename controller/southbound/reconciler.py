@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
 from typing import Final
 
-from controller.dataplane.entries import Entries, EntryKey
+from controller.dataplane.entries import Entries, Entry, EntryKey
 from controller.dataplane.plans import Stages, diff
+from controller.dataplane.wanted import Wanted
 from controller.southbound.artefacts import Artefacts
 from controller.southbound.calls import Calls
 from controller.southbound.errors import DistrustError, WriteFailedError
@@ -15,6 +15,9 @@ from controller.southbound.readback import Drift, repairs, structure
 
 _LOG: Final = logging.getLogger(__name__)
 
+_ROUNDS: Final = 5
+"""How often what changed during a round is written before the switch takes part in changes, and the rest is caught up with."""
+
 
 class Reconciler:
     """Compares and repairs.
@@ -22,17 +25,10 @@ class Reconciler:
     Args:
         options: the switch and the limits.
         artefacts: the program that it must run.
-        desired: gives the entries that its tables should hold now.
-        in_flight: gives the keys of entries that a change is about to write.
+        wanted: what its tables should hold.
     """
 
-    def __init__(
-        self,
-        options: SessionOptions,
-        artefacts: Artefacts,
-        desired: Callable[[], Entries],
-        in_flight: Callable[[], Iterable[EntryKey]],
-    ) -> None:
+    def __init__(self, options: SessionOptions, artefacts: Artefacts, wanted: Wanted) -> None:
         self.last = Drift()
         """What the last comparison found."""
         self.repaired = 0
@@ -40,8 +36,7 @@ class Reconciler:
         self._options = options
         self._artefacts = artefacts
         self._structure = structure(artefacts.info)
-        self._desired = desired
-        self._in_flight = in_flight
+        self._wanted = wanted
         self._distrusted = False
         # Something was written by a repair or a reconciliation and has not been seen in the tables yet.
         self._unseen = asyncio.Event()
@@ -82,8 +77,8 @@ class Reconciler:
             raise DistrustError(f"{self._options.name} took our program and says that it runs another one")
         return True
 
-    async def reconcile(self, calls: Calls, *, pushed: bool) -> None:
-        """Read back, and write until nothing differs. Nothing is awaited after `desired` was asked for the last time.
+    async def reconcile(self, calls: Calls, *, pushed: bool) -> Entries:
+        """Read back, and write until little differs; return what the switch holds then: `catch_up` does the rest.
 
         Args:
             calls: to the switch.
@@ -93,38 +88,56 @@ class Reconciler:
             WriteFailedError: the switch refused something; all else was written.
             DistrustError: it was distrusted, and does not hold what it said it would.
         """
-        wanted = dict(self._desired())
-        if pushed and not await calls.read_entries():
-            # Tables are empty after a push (P4Runtime section 7.2): nothing is there to be compared.
-            drift = Drift(missing=tuple(wanted.values()))
-            stages = diff({}, wanted)
-        else:
-            drift = (await calls.compare(wanted)).drift(self._options.foreign)
-            stages = repairs(drift, wanted)
-        self._report(drift)
-        await self._write(calls, stages)
-        if self._distrusted and drift:
-            again = (await calls.compare(wanted)).drift(self._options.foreign)
-            if again:
-                raise DistrustError(f"{self._options.name} does not hold what it said it would: {again.describe()}")
-        elif drift:
-            self._unseen.set()
-        self._distrusted = False
-        while (now := dict(self._desired())) != wanted:
+        with self._wanted.watch() as changing:
+            wanted = await self._gathered()
+            if pushed and not await calls.read_entries():
+                # Tables are empty after a push (P4Runtime section 7.2): nothing is there to be compared.
+                drift = Drift(missing=tuple(wanted.values()))
+                stages = diff({}, wanted)
+            else:
+                drift = (await calls.compare(wanted)).drift(self._options.foreign)
+                stages = repairs(drift, [wanted])
+            self._report(drift)
+            await self._write(calls, stages)
+            if self._distrusted and drift:
+                again = (await calls.compare(wanted)).drift(self._options.foreign)
+                if again:
+                    raise DistrustError(f"{self._options.name} does not hold what it said it would: {again.describe()}")
+            elif drift:
+                self._unseen.set()
+            self._distrusted = False
+            if not changing:
+                return wanted
+        for _ in range(_ROUNDS):
+            now = self._wanted.entries()
+            if now == wanted:
+                break
             await self._write(calls, diff(wanted, now))
             wanted = now
+        return wanted
+
+    async def catch_up(self, calls: Calls, held: Entries) -> None:
+        """Write what has changed since the switch was brought to hold `held`. What changes from now on comes by `Calls.write`.
+
+        Raises:
+            WriteFailedError: the switch refused something; all else was written.
+        """
+        await self._write(calls, diff(held, self._wanted.entries()))
 
     async def compare(self, calls: Calls) -> Drift:
-        """Return what differs, but for what a change is about to write or has changed meanwhile."""
-        wanted = dict(self._desired())
-        moving = set(self._in_flight())
-        drift = (await calls.compare(wanted)).drift(self._options.foreign)
-        if drift:
-            now, wrong = self._desired(), drift.keys()
-            moving.update(self._in_flight())
-            moving.update(key for key in wrong if now.get(key) != wanted.get(key))
-            drift = drift.without(moving)
-        return drift
+        """Return what differs, but for what changes are about."""
+        with self._wanted.watch() as changing:
+            wanted = await self._gathered()
+            drift = (await calls.compare(wanted)).drift(self._options.foreign)
+            return drift.without(changing)
+
+    async def _gathered(self) -> Entries:
+        """Gather what is wanted, letting others work in between."""
+        found: dict[EntryKey, Entry] = {}
+        for part in self._wanted.parts():
+            found.update(part)
+            await asyncio.sleep(0)
+        return found
 
     async def judge(self, calls: Calls, drift: Drift, *, repair: bool) -> None:
         """Take note of a comparison with a switch to which nothing is under way.
@@ -139,7 +152,7 @@ class Reconciler:
         self._unseen.clear()
         if drift and repair:
             _LOG.warning("%s has drifted, repairing: %s", self._options.name, drift.describe())
-            await self._write(calls, repairs(drift, self._desired()))
+            await self._write(calls, repairs(drift, self._wanted.parts()))
             self.repaired += len(drift)
             self._unseen.set()
 

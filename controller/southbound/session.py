@@ -10,15 +10,16 @@ import contextlib
 import logging
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 import grpc
 import grpc.aio
 
 from controller.dataplane import pipeline as p
-from controller.dataplane.entries import Entries, Entry, EntryKey, Update
+from controller.dataplane.entries import Entry, EntryKey, Update
 from controller.dataplane.pipeline import DropReason
+from controller.dataplane.wanted import Wanted
 from controller.southbound.artefacts import ArtefactError, Artefacts
 from controller.southbound.calls import Calls
 from controller.southbound.codec import Codec, CodecError
@@ -47,9 +48,8 @@ class SwitchSession:
     Args:
         options: the switch and the limits.
         artefacts: the program that it must run.
-        desired: gives the entries that its tables should hold now.
+        wanted: what its tables should hold.
         election_ids: remembers what was bid.
-        in_flight: gives the keys of entries that a change is about to write: where they differ is no drift.
         on_state: called with the session after each change of `state`.
         on_packet: called with each packet that the switch hands up, one after the other.
         on_notice: called with each list of digests and each idle timeout.
@@ -63,10 +63,9 @@ class SwitchSession:
         self,
         options: SessionOptions,
         artefacts: Artefacts,
-        desired: Callable[[], Entries],
+        wanted: Wanted,
         election_ids: ElectionIds,
         *,
-        in_flight: Callable[[], Iterable[EntryKey]] = tuple,
         on_state: StateListener | None = None,
         on_packet: PacketHandler | None = None,
         on_notice: NoticeHandler | None = None,
@@ -99,13 +98,19 @@ class SwitchSession:
         self._calls: Calls | None = None
         self._stream: Stream | None = None
         self._writing = asyncio.Lock()
-        self._reconciler = Reconciler(options, artefacts, desired, in_flight)
+        self._joining = False
+        self._reconciler = Reconciler(options, artefacts, wanted)
         self._task: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
         """The switch's name."""
         return self.options.name
+
+    @property
+    def takes_writes(self) -> bool:
+        """Whether changes are to be written to it: it is ready, or will be when what has changed before is written."""
+        return self.state is SessionState.READY or self._joining
 
     @property
     def packets_dropped(self) -> int:
@@ -271,10 +276,18 @@ class SwitchSession:
         """Bring pipeline and tables to what they should be, and be ready."""
         pushed = await self._reconciler.ensure_pipeline(calls)
         async with self._writing:
-            await self._reconciler.reconcile(calls, pushed=pushed)
-            # Nothing was awaited since `desired` was asked: a change that comes now finds the session ready.
-            if calls.writes:
-                self._happen(SessionEvent.IN_SYNC)
+            held = await self._reconciler.reconcile(calls, pushed=pushed)
+            if not calls.writes:
+                return
+            # While others register at other switches there is no end of changes to write: from here on they come here too, and
+            # wait for us.
+            self._joining = True
+            try:
+                await self._reconciler.catch_up(calls, held)
+                if calls.writes:
+                    self._happen(SessionEvent.IN_SYNC)
+            finally:
+                self._joining = False
 
     async def _audits(self) -> None:
         """Compare now and then, and soon after something was written that has not been seen yet."""
@@ -325,7 +338,7 @@ class SwitchSession:
         """
         async with self._writing:
             calls, stream = self._calls, self._stream
-            if self.state is not SessionState.READY or calls is None or stream is None:
+            if not self.takes_writes or calls is None or stream is None:
                 raise NotReadyError(f"{self.name} is {self.state}")
             if updates:
                 try:

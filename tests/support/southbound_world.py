@@ -1,8 +1,9 @@
 """A session with what it needs, for tests to look at and change."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from controller.dataplane.entries import Entry, EntryKey
@@ -17,6 +18,43 @@ from controller.southbound.stream import PacketIn
 async def write_stages(session: SwitchSession, stages: Stages) -> None:
     for stage in stages:
         await session.write(stage)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a session is to know of a world's entries."""
+
+    world: "World"
+
+    def entries(self) -> dict[EntryKey, Entry]:
+        return dict(self.world.entries if self.world.desired is None else self.world.desired())
+
+    def parts(self) -> Iterator[dict[EntryKey, Entry]]:
+        yield self.entries()
+
+    def watch(self) -> AbstractContextManager["Changing"]:
+        return nullcontext(Changing(self))
+
+
+class Changing(AbstractSet[EntryKey]):
+    """The keys in flight, and those that are not as they were at the beginning."""
+
+    def __init__(self, wanted: _Wanted) -> None:
+        self._wanted = wanted
+        self._before = wanted.entries()
+
+    def _keys(self) -> set[EntryKey]:
+        now, before = self._wanted.entries(), self._before
+        return self._wanted.world.in_flight | {key for key in now.keys() | before if now.get(key) != before.get(key)}
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys()
+
+    def __iter__(self) -> Iterator[EntryKey]:
+        return iter(self._keys())
+
+    def __len__(self) -> int:
+        return len(self._keys())
 
 
 @dataclass
@@ -40,9 +78,8 @@ class World:
         return SwitchSession(
             SessionOptions(address=address, **settings),  # type: ignore[arg-type]  # options by name, for brevity
             self.artefacts,
-            lambda: self.entries if self.desired is None else self.desired(),
+            _Wanted(self),
             self.election_ids,
-            in_flight=lambda: self.in_flight,
             on_state=lambda _, state: self.states.append(state),
             on_packet=on_packet or self.packets.append,
         )
