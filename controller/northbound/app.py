@@ -14,6 +14,7 @@ from controller.northbound.control import Control
 from controller.northbound.guard import OPEN, Guard
 from controller.northbound.limits import BodyLimit
 from controller.northbound.routes import bindings, bulk, events, network, nodes, policies, system
+from controller.northbound.shelf import Shelf
 from controller.northbound.version import mcoa_version
 
 _DASHBOARD = "/dashboard"
@@ -81,6 +82,7 @@ def create_app(control: Control, access: Access, *, dashboard: bool = False) -> 
         app.include_router(part.router)
     app.include_router(system.open_router)
     elsewhere = _DASHBOARD if dashboard else ""
+    app.add_middleware(Shelf)
     app.add_middleware(BodyLimit, elsewhere=elsewhere)
     app.add_middleware(Guard, access=access, elsewhere=elsewhere)
     problems.install(app)

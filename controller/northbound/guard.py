@@ -1,6 +1,6 @@
 """The door: no request without an identity reaches a resource, its body is not even read."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
@@ -67,7 +67,9 @@ def access_problem(error: AccessError, path: str) -> ASGIApp:
     return problem(error.status, str(error), path, headers=headers)
 
 
-def identity_of(request: Request) -> Identity:
+# Dependencies are coroutines, those too that wait for nothing: FastAPI sends plain functions to a thread and back, which
+# costs more than most answers do, and makes threads of the registrations' process compete with one another.
+async def identity_of(request: Request) -> Identity:
     """Return who made a request."""
     identity: Identity = request.state.identity
     return identity
@@ -76,11 +78,11 @@ def identity_of(request: Request) -> Identity:
 IdentityDependency = Annotated[Identity, Depends(identity_of)]
 
 
-def needs(role: Role) -> Callable[[Request], None]:
+def needs(role: Role) -> Callable[[Request], Awaitable[None]]:
     """Return a dependency that turns away whoever has not at least that role."""
 
-    def check(request: Request) -> None:
-        identity = identity_of(request)
+    async def check(request: Request) -> None:
+        identity = await identity_of(request)
         if not identity.role.includes(role):
             raise AccessError(403, f"{identity.name!r} is a {identity.role}: this needs the role {role}")
 

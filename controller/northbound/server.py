@@ -61,6 +61,7 @@ class NorthboundServer:
             lifespan="on" if dashboard else "off",
             ws="auto" if dashboard else "none",
             server_header=False,
+            proxy_headers=False,
             limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=15,
             timeout_graceful_shutdown=_GRACE,

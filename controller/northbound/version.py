@@ -1,8 +1,10 @@
 """The version of this distribution."""
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 
+@cache
 def mcoa_version() -> str:
     """Return the installed version, or "source" when the package runs from a source tree without being installed."""
     try:

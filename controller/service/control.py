@@ -221,10 +221,10 @@ class ServiceControl:
         now = asyncio.get_running_loop().time()
         in_force = all(session.state is SessionState.READY for session in self._anchors.sessions.values())
         state = BindingState.ACTIVE if in_force else BindingState.PENDING
-        networks = self._settings.home_agent.networks
-        home_agent = next((network.home_agent for network in networks if home_address in network.prefix), None)
         provisioned = home_address in self._provisioning
         if record is None:
+            networks = self._settings.home_agent.networks
+            home_agent = next((network.home_agent for network in networks if home_address in network.prefix), None)
             return NodeView(home_address, NodeState.PROVISIONED, provisioned, home_agent)
         preferred = record.preferred
         return NodeView(

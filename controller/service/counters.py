@@ -1,4 +1,4 @@
-"""The traffic counters of bindings, read from the switches; where there are many, no more often than costs a tenth of the time."""
+"""The traffic counters of bindings, read from the switches: those that are asked for, or all when that is less work."""
 
 import asyncio
 import logging
@@ -8,10 +8,11 @@ from typing import Final, TypeAlias
 from controller.dataplane import pipeline as p
 from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import EntryKey
-from controller.dataplane.planner import binding_counters
+from controller.dataplane.planner import BindingCounters, binding_counters
 from controller.mobility.model import NodeRecord
 from controller.northbound.control import BindingKey, BindingTraffic, Traffic
 from controller.service.anchors import Anchors
+from controller.service.readings import Readings
 from controller.southbound.errors import SouthboundError
 from controller.southbound.session import SwitchSession
 
@@ -19,12 +20,9 @@ LOG: Final = logging.getLogger(__name__)
 
 _COUNTED: Final = (p.TUNNELS, p.SOURCE_BINDINGS)
 """Tables whose direct counters count a binding's packets."""
-_SHARE: Final = 10.0
-"""A reading is good for so many times as long as it took."""
-_LONGEST: Final = 5.0
-"""Seconds for which a reading is good at most."""
-_FEW: Final = 3000
-"""Counters that are read anew for whoever asks: that takes a few milliseconds."""
+_DEARER: Final = 2
+"""To read a counter by its key costs so many times as much as one of all."""
+_ALL: Final = "all"
 
 _Counts: TypeAlias = Mapping[EntryKey, tuple[int, int]]
 
@@ -40,47 +38,44 @@ class TrafficCounters:
     def __init__(self, anchors: Anchors, desired: DesiredState) -> None:
         self._anchors: Final = anchors
         self._desired: Final = desired
-        self._reading: asyncio.Task[list[_Counts]] | None = None
-        self._good_until = float("-inf")
-        self._few = True
+        self._readings: Final[Readings[list[_Counts]]] = Readings()
 
     async def of(self, records: Iterable[NodeRecord]) -> dict[BindingKey, BindingTraffic]:
         """Return the counters of nodes' bindings, summed over the switches that can be read."""
-        counted = await self._read()
-        found: dict[BindingKey, BindingTraffic] = {}
+        wanted = self._keys(records)
+        keys = tuple(key for one in wanted.values() for key in (one.downstream, *one.upstream))
+        if not keys:
+            return {}
+        if len(keys) * _DEARER < sum(map(self._desired.used, _COUNTED)):
+            counted = await self._readings.get(keys, lambda: self._read(keys))
+        else:
+            counted = await self._readings.get(_ALL, lambda: self._read(None))
+        return {
+            binding: BindingTraffic(_sum(counted, (one.downstream,)), _sum(counted, one.upstream))
+            for binding, one in wanted.items()
+            if any(one.downstream in counters for counters in counted)
+        }
+
+    def _keys(self, records: Iterable[NodeRecord]) -> dict[BindingKey, BindingCounters]:
+        found: dict[BindingKey, BindingCounters] = {}
         for record in records:
             try:
-                keys_by_bid = binding_counters(record, self._desired.ids)
+                by_bid = binding_counters(record, self._desired.ids)
             except KeyError:
-                continue  # it changed while the counters were read
-            for bid, keys in keys_by_bid.items():
-                if any(keys.downstream in counters for counters in counted):
-                    downstream, upstream = _sum(counted, (keys.downstream,)), _sum(counted, keys.upstream)
-                    found[record.home_address, bid] = BindingTraffic(downstream, upstream)
+                continue  # it is being changed
+            found |= {(record.home_address, bid): keys for bid, keys in by_bid.items()}
         return found
 
-    async def _read(self) -> list[_Counts]:
-        """Return what the switches have counted; of many counters, whoever asks while they are being read gets the same."""
-        loop = asyncio.get_running_loop()
-        if self._few:
-            return await self._read_all()
-        if self._reading is None or (self._reading.done() and loop.time() >= self._good_until):
-            self._reading = asyncio.create_task(self._read_all(), name="counters")
-        # Shielded: a client that goes away must not take the reading from the others.
-        return await asyncio.shield(self._reading)
-
-    async def _read_all(self) -> list[_Counts]:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        counted = list(await asyncio.gather(*(self._read_switch(session) for session in self._anchors.in_service())))
-        self._few = sum(map(len, counted)) < _FEW
-        self._good_until = loop.time() + min(_LONGEST, _SHARE * (loop.time() - began))
-        return counted
+    async def _read(self, keys: Sequence[EntryKey] | None) -> list[_Counts]:
+        sessions = self._anchors.in_service()
+        return list(await asyncio.gather(*(self._read_switch(session, keys) for session in sessions)))
 
     @staticmethod
-    async def _read_switch(session: SwitchSession) -> _Counts:
+    async def _read_switch(session: SwitchSession, keys: Sequence[EntryKey] | None) -> _Counts:
         counters: dict[EntryKey, tuple[int, int]] = {}
         try:
+            if keys is not None:
+                return await session.read_counters_of(keys)
             for table in _COUNTED:
                 counters.update(await session.read_counters(table))
         except SouthboundError as error:

@@ -95,6 +95,14 @@ class Codec:
         """
         return self._encoder.entry(entry)
 
+    def key(self, key: EntryKey) -> bytes:
+        """Return the key of an entry as a serialised `p4.v1.TableEntry` without action.
+
+        Raises:
+            CodecError: it does not fit the program.
+        """
+        return self._encoder.key(key)
+
     # Decoding.
 
     def decode(self, message: Message) -> Entry:

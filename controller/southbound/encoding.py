@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from finsy.proto import p4i, p4r
 
 from controller.dataplane import pipeline as p
-from controller.dataplane.entries import Entry, Match, Op, Update
+from controller.dataplane.entries import Entry, EntryKey, Match, Op, Update
 
 Message: TypeAlias = Any
 """A message of finsy's protocol buffers: the package has no types."""
@@ -257,7 +257,7 @@ class Encoder:
         op, entry = update
         if entry.table == p.MULTICAST_GROUPS:
             return framed(_UPDATES, _TYPE[op] + framed(_ENTITY, framed(REPLICATION_ENTRY, _group(entry))))
-        body = self._key(entry) if op is Op.DELETE else self.entry(entry)
+        body = self.key(entry.key) if op is Op.DELETE else self.entry(entry)
         size = len(body)
         frame = self._frames.get((op, size))
         if frame is None:
@@ -270,15 +270,21 @@ class Encoder:
         """Return updates as fields of a serialised `p4.v1.WriteRequest`: append them to what its head serialises to."""
         return b"".join(map(self.update, updates))
 
-    def _key(self, entry: Entry) -> bytes:
+    def key(self, key: EntryKey) -> bytes:
+        """Return the key of an entry as a serialised `p4.v1.TableEntry` without action.
+
+        Raises:
+            CodecError: it does not fit the program.
+        """
+        name, match, priority = key
         try:
-            table = self._tables[entry.table]
+            table = self._tables[name]
             parts = [table.head]
-            self._add_key(parts, table, entry.match)
+            self._add_key(parts, table, match)
         except (KeyError, ValueError, OverflowError, TypeError, AttributeError) as error:
-            raise CodecError(f"{entry} does not fit the program: {error}") from error
-        if entry.priority:
-            parts.append(_PRIORITY + varint(entry.priority))
+            raise CodecError(f"{name} {match} does not fit the program: {error}") from error
+        if priority:
+            parts.append(_PRIORITY + varint(priority))
         return b"".join(parts)
 
     @staticmethod

@@ -401,6 +401,10 @@ class SwitchSession:
         """
         return await self._asked(self._reachable().read_counters(table))
 
+    async def read_counters_of(self, keys: Iterable[EntryKey]) -> dict[EntryKey, tuple[int, int]]:
+        """Return packets and bytes that some entries have counted; raises as `read_counters` does."""
+        return await self._asked(self._reachable().read_counters_of(keys))
+
     async def read_drops(self) -> dict[DropReason, tuple[int, int]]:
         """Return packets and bytes dropped for each reason; raises as `read_counters` does."""
         cells = await self._asked(self._reachable().read_drops(self._drops_id))

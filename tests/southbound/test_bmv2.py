@@ -137,6 +137,8 @@ async def test_counters_can_be_read(world: World, bmv2: str) -> None:
     async with world.running(bmv2, target=TARGETS["bmv2"]) as session:
         tunnels = await session.read_counters(p.TUNNELS)
         assert tunnels == {(p.TUNNELS, (1, bid), 0): (0, 0) for bid in (1, 2)}
+        there, gone = (p.TUNNELS, (1, 2), 0), (p.TUNNELS, (9, 9), 0)
+        assert await session.read_counters_of([there, gone]) == {there: (0, 0)}
         assert await session.read_drops() == dict.fromkeys(DropReason, (0, 0))
 
 

@@ -10,6 +10,7 @@ from controller.dataplane.pipeline import DropReason
 from controller.dataplane.plans import plan
 from controller.fabric.loader import load_topology, sample_topologies
 from controller.fabric.paths import switch_entries
+from controller.southbound.encoding import CodecError
 from controller.southbound.errors import NotReadyError, WriteFailedError
 from controller.southbound.states import SessionState
 from southbound_world import World, eventually, reached, write_stages
@@ -114,6 +115,10 @@ async def test_counters_are_read_by_entry(world: World, soft_switch: tuple[SoftS
     world.want(*STATIC, Entry(p.TUNNELS, (1, 2), p.ENCAP_IPV6, (5, 6, 1460)))
     async with world.running(address) as session:
         assert await session.read_counters(p.TUNNELS) == {(p.TUNNELS, (1, 2), 0): (0, 0)}
+        there, gone = (p.TUNNELS, (1, 2), 0), (p.TUNNELS, (1, 3), 0)
+        assert await session.read_counters_of([there, gone]) == {there: (0, 0)}
+        with pytest.raises(CodecError, match="no_such_table"):
+            await session.read_counters_of([("no_such_table", (1,), 0)])
         assert len(await session.read_counters(p.SIGNALLING)) == sum(one.table == p.SIGNALLING for one in STATIC)
         soft.process(bytes(60), 1)
         drops = await session.read_drops()

@@ -86,7 +86,7 @@ async def bulk(
 ) -> BulkResource:
     """Put many nodes and policies, each as it would be put alone: one that is refused leaves the others alone."""
     if body.nodes:
-        needs(Role.ADMIN)(request)
+        await needs(Role.ADMIN)(request)
     items: list[BulkItem] = []
     only = validate == "only"
     for node in body.nodes:

@@ -53,7 +53,7 @@ BODY: Final = (400, 408, 413, 415)
 """What may be wrong with a body before anything looks into it."""
 
 
-def no_unknown_query(request: Request) -> None:
+async def no_unknown_query(request: Request) -> None:
     """Refuse query parameters that the operation does not have: a misspelt filter must not look like one that works."""
     route = request.scope.get("route")
     known = {field.alias for field in route.dependant.query_params} if isinstance(route, APIRoute) else set()
@@ -75,12 +75,12 @@ def make_router(tag: str, *, closed: bool = True) -> APIRouter:
     return APIRouter(tags=[tag], dependencies=[Depends(no_unknown_query)], responses=fails(*statuses))
 
 
-def _control(request: Request) -> Control:
+async def _control(request: Request) -> Control:
     control: Control = request.app.state.control
     return control
 
 
-def _changing(request: Request) -> asyncio.Lock:
+async def _changing(request: Request) -> asyncio.Lock:
     lock: asyncio.Lock = request.app.state.changing
     return lock
 
