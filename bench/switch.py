@@ -15,7 +15,7 @@ from time import process_time
 
 from bench.bed import Numbers
 from bench.registry import Result, Results, Settings, bench, in_turns, rate
-from controller.dataplane.entries import Entry, Op
+from controller.dataplane.entries import Entry, EntryKey, Op
 from controller.dataplane.planner import node_entries
 from controller.fabric.loader import load_topology, sample_topologies
 from controller.fabric.paths import switch_entries
@@ -166,17 +166,20 @@ def table_scaling(settings: Settings) -> Results:
 
 
 def _filled(site: Site, nodes: int) -> tuple[SoftSwitch, list[bytes]]:
-    numbers, entries = Numbers(), [*switch_entries(site.topology, SWITCH)]
+    numbers, of_nodes = Numbers(), dict[EntryKey, Entry]()
     addresses = [site.home_address[:-4] + number.to_bytes(4) for number in range(0x10000, 0x10000 + nodes)]
-    for address in addresses:
+    for number, address in enumerate(addresses):
+        # A host has two home addresses: there is room for 65 536 care-of addresses, and for twice as many tunnels.
+        host = (number // 2).to_bytes(4)
         bindings = tuple(
-            Binding(bid, Address(network + bytes(4) + address[-4:]), 3600, 3600.0, 1)
+            Binding(bid, Address(network + bytes(4) + host), 3600, 3600.0, 1)
             for bid, network in enumerate(_networks(site), 1)
         )
         record = NodeRecord(Address(address), site.home_agent, 1, bindings)
-        entries += node_entries(record, numbers).values()
+        of_nodes |= node_entries(record, numbers)
     # As many frames in both cases: what differs is how many entries they meet.
     chosen = random.Random(5648).choices(addresses, k=FLOWS)
+    entries = [*switch_entries(site.topology, SWITCH), *of_nodes.values()]
     return _device(site, entries), [site.to_node(Address(address), port) for port, address in enumerate(chosen, 1)]
 
 

@@ -1,5 +1,7 @@
 """P4Runtime's byte strings, to and from integers (specification, section "Bytestrings")."""
 
+from functools import lru_cache
+
 from testbed.softswitch.errors import invalid
 
 
@@ -11,9 +13,15 @@ def decode(data: bytes, width: int, what: str) -> int:
     """
     if not data:
         raise invalid(f"{what}: the value is an empty byte string")
-    value = int.from_bytes(data)
+    value = _shared(int.from_bytes(data))
     if value >> width:
         raise invalid(f"{what}: {value:#x} does not fit into {width} bits")
+    return value
+
+
+@lru_cache(maxsize=1 << 14)
+def _shared(value: int) -> int:
+    """The first of equal numbers, as far as it remembers: the argument of one table is the key of the next, and one object is fetched but once."""
     return value
 
 

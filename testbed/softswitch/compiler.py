@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+from testbed.softswitch.controls import accounts
 from testbed.softswitch.errors import ArtefactError, UnsupportedError
 from testbed.softswitch.expressions import HELPERS
 from testbed.softswitch.function import FunctionWriter
@@ -158,15 +159,17 @@ class _Compiler:
             if not spec.keys and spec.default_const and spec.name not in self._visible:
                 continue
             _check_default(spec)
+            default = Entry(spec.default, spec.default_args, hit=False)
+            if spec.profile is not None:
+                default.target = Member(spec.default, spec.default_args)
             table = make_table(
                 spec.name,
                 tuple(k.kind for k in spec.keys),
                 spec.size,
-                Entry(spec.default, spec.default_args, hit=False),
+                default,
                 tuple(k.width for k in spec.keys),
+                accounts=accounts(spec),
             )
-            if spec.profile is not None:
-                table.default.target = Member(spec.default, spec.default_args)
             _fill(table, spec)
             name = f"T{len(tables)}_" + re.sub(r"\W", "_", spec.name)
             self._table_names[spec.name] = name

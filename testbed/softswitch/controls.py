@@ -14,7 +14,7 @@ from testbed.softswitch.expressions import Expressions, Text
 from testbed.softswitch.program import Action, ActionProfile, Condition, Pipeline, Table
 from testbed.softswitch.scope import Scope
 from testbed.softswitch.source import Source
-from testbed.softswitch.tables import key_shifts
+from testbed.softswitch.tables import COUNTER_BITS, key_factors
 
 DEPTH = 10
 
@@ -159,23 +159,23 @@ class ControlWriter:
                     source.line(f"k = {key}")
                     source.line(f"x = {name}_get(k)")
                     source.line(f"if x is None: x = {name}.find(k)")
-                    self._account(table, "if x.hit:")
-                source.line(f"else: x = {name}.default")
-            elif table.counters or table.meter or table.timeouts:
+                    self._account(table, "if x[1]:")
+                source.line(f"else: x = {name}.miss")
+            elif accounts(table):
                 source.line(f"x = {name}_get({key})")
                 with source.block("if x is None:"):
-                    source.line(f"x = {name}.default")
+                    source.line(f"x = {name}.miss")
                 self._account(table, "else:")
             else:
                 source.line(f"x = {name}_get({key})")
-                source.line(f"if x is None: x = {name}.default")
+                source.line(f"if x is None: x = {name}.miss")
         else:
-            source.line(f"x = {name}.default")
+            source.line(f"x = {name}.miss")
         guarded = any(exits(action) for action in table.actions)
         if guarded:
             source.line("ended = 0")
         if _by_hit(table):
-            source.line("hit = x.hit")
+            source.line("hit = x[1]")
         if table.profile is not None:
             self._target(table.profile, name, table)
         self._actions(table)
@@ -188,13 +188,13 @@ class ControlWriter:
             self._unless_ended(next(iter(table.next.values())), guarded=guarded)
 
     def _target(self, profile: ActionProfile, name: str, table: Table) -> None:
-        """Leave in `x` the member that an entry refers to, or that the selector takes from its group; an empty group is a miss."""
-        self._source.line("x = x.target")
-        if profile.algorithm is None:
-            return
-        with self._source.block("if x.slots is not None:"):
-            self._source.lines(hash_over(self._scope, profile.algorithm, profile.inputs, f"table {table.name}"))
-            self._source.line(f"x = x.slots[digest % x.count] if x.count else {name}.default.target")
+        """Leave in `x` the row of the member that an entry refers to, or that the selector takes from its group; an empty group is a miss."""
+        self._source.line("x = x[2]")
+        if profile.algorithm is not None:
+            with self._source.block("if x.slots is not None:"):
+                self._source.lines(hash_over(self._scope, profile.algorithm, profile.inputs, f"table {table.name}"))
+                self._source.line(f"x = x.slots[digest % x.count] if x.count else {name}.miss[2]")
+        self._source.line("x = x.row")
 
     def _unless_ended(self, target: str | None, *, guarded: bool) -> None:
         """Go on, unless an action has ended the control with `exit`."""
@@ -213,49 +213,50 @@ class ControlWriter:
             full = (1 << field.width) - 1
             mask = full if key.mask is None else key.mask & full
             parts.append(f"{name} & {mask:#x}" if mask != full or field.signed else name)
-        shifts = key_shifts(key.width for key in table.keys) if packed else ()
-        if shifts:
-            return " | ".join(
-                f"({part}) << {shift}" if shift else f"({part})" for part, shift in zip(parts, shifts, strict=True)
+        factors = key_factors(key.width for key in table.keys) if packed else ()
+        if factors:
+            return " + ".join(
+                f"({part})" if factor == 1 else f"({part}) * {factor}"
+                for part, factor in zip(parts, factors, strict=True)
             )
         return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
 
     def _account(self, table: Table, head: str) -> None:
         """Direct counter and meter, and the time of the hit: for entries only, as in BMv2, never for the default action."""
-        if not (table.counters or table.meter or table.timeouts):
+        if not accounts(table):
             return
         with self._source.block(head):
+            self._source.line("e = x[1]")
             if table.timeouts:
-                self._source.line("x.last_hit = now()")
+                self._source.line("e.last_hit = now()")
             if table.counters:
-                self._source.line("x.packets += 1")
-                self._source.line("x.bytes += size")
+                self._source.line(f"e.tally += {1 << COUNTER_BITS:#x} + size")
             if table.meter:
                 meter = self._scope.program.meters[table.meter]
                 if meter.target is None:
                     raise ArtefactError(f"meter {meter.name}: no field for its result")
                 variable, _ = self._scope.field(*meter.target, f"meter {meter.name}")
                 unit = "1" if meter.unit == "packets" else "size"
-                self._source.line("m = x.meter")
+                self._source.line("m = e.meter")
                 self._source.line(f"{variable} = 0 if m is None else m.execute({unit}, now())")
 
     def _actions(self, table: Table) -> None:
         separate = not _common_next(table) and not _by_hit(table)
         todo = [(i, a) for i, a in enumerate(table.actions) if a.primitives or separate]
         if len(table.actions) > 1 and len(todo) > 1:
-            self._source.line("a = x.action")
+            self._source.line("a = x[0]")
         for position, (index, action) in enumerate(todo):
             if len(table.actions) == 1:
                 self._entry_action(table, action)
             else:
-                what = "a" if len(todo) > 1 else "x.action"
+                what = "a" if len(todo) > 1 else "x[0]"
                 with self._source.block(f"{'elif' if position else 'if'} {what} == {index}:"):
                     self._entry_action(table, action)
 
     def _entry_action(self, table: Table, action: Action) -> None:
         params = tuple(Text(f"q{i}", width) for i, (_, width) in enumerate(action.params))
         if params:
-            self._source.line(f"{', '.join(p.code for p in params)}, = x.args")
+            self._source.line(f"_, _, {', '.join(p.code for p in params)} = x")
         self._action(table, action, params)
         if not _common_next(table) and not _by_hit(table):
             self._unless_ended(table.next.get(action.name), guarded=exits(action))
@@ -269,6 +270,11 @@ class ControlWriter:
                 self._source.line("break")
         else:
             body.write(action.primitives)
+
+
+def accounts(table: Table) -> bool:
+    """Whether packets change the table's entries."""
+    return bool(table.counters or table.meter or table.timeouts)
 
 
 def _by_hit(table: Table) -> bool:

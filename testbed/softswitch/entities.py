@@ -9,7 +9,7 @@ from testbed.softswitch.ageing import Ageing
 from testbed.softswitch.errors import EntityError, invalid, not_found, unimplemented
 from testbed.softswitch.members import ProfileEntries
 from testbed.softswitch.meters import Meter, MeterConfig
-from testbed.softswitch.profiles import Target
+from testbed.softswitch.profiles import Member, Target
 from testbed.softswitch.schema import Schema, TableSchema
 from testbed.softswitch.tables import Args, Entry, Match
 from testbed.softswitch.values import (
@@ -103,7 +103,8 @@ class TableEntries:
             table.table.replace(entry, *_action(message, table))
         else:
             before = entry.target
-            entry.target = self._profiles.take(message.action, table.profile, instead=before)
+            target = self._profiles.take(message.action, table.profile, instead=before)
+            table.table.replace(entry, entry.action, (), target)
             self._release(table, entry, before)
 
     def _release(self, table: TableSchema, entry: Entry, target: Target | None = None) -> None:
@@ -115,7 +116,7 @@ class TableEntries:
         entry.metadata, entry.cookie = message.metadata, message.controller_metadata
         self._ageing.watch(table, entry, message.idle_timeout_ns)
         if message.HasField("counter_data"):
-            entry.packets, entry.bytes = message.counter_data.packet_count, message.counter_data.byte_count
+            entry.count(message.counter_data.packet_count, message.counter_data.byte_count)
         if table.meter:
             self._set_meter(entry, config)
 
@@ -140,6 +141,8 @@ class TableEntries:
             table.table.set_default(table.table.initial)
             return
         entry = Entry(*_action(message, table, default=True), hit=False)
+        if table.profile is not None:
+            entry.target = Member(entry.action, entry.args)
         entry.metadata, entry.cookie = message.metadata, message.controller_metadata
         table.table.set_default(entry)
 
@@ -153,7 +156,7 @@ class TableEntries:
         if table.counter is None:
             raise invalid(f"table {table.name}: it has no direct counter")
         if message.HasField("data"):
-            entry.packets, entry.bytes = message.data.packet_count, message.data.byte_count
+            entry.count(message.data.packet_count, message.data.byte_count)
 
     def write_direct_meter(self, kind: int, message: p4r.DirectMeterEntry) -> None:
         """Configure the meter of an entry; without a configuration it is always green.

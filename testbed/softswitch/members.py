@@ -54,7 +54,7 @@ class ProfileEntries:
                 raise EntityError(errors.FAILED_PRECONDITION, f"{where}: the member {number} is in use by {user}")
             schema.profile.remove(member)
         else:
-            member.action, member.args = _member_action(message, schema)
+            member.set(*_member_action(message, schema))
 
     def read_member(self, message: p4r.ActionProfileMember) -> Iterator[p4r.Entity]:
         """Members that a request asks for; profile 0 is every profile, member 0 every member.

@@ -20,21 +20,27 @@ class Member:
         number: P4Runtime's id; 0 when it came with a table entry.
     """
 
-    __slots__ = ("action", "args", "handles", "id", "users", "weights")
+    __slots__ = ("action", "args", "handles", "id", "row", "users", "weights")
 
     slots: ClassVar[None] = None
     """What tells a member from a group in the generated code."""
 
     def __init__(self, action: int, args: tuple[int, ...], number: int = 0) -> None:
         self.id = number
-        self.action = action
-        self.args = args
+        self.set(action, args)
         self.handles: list[int] = []
         """One for each copy."""
         self.weights: list[int] = []
         """In each group that it is in."""
         self.users = 0
         """Table entries that refer to it."""
+
+    def set(self, action: int, args: tuple[int, ...]) -> None:
+        """Give it another action."""
+        self.action = action
+        self.args = args
+        self.row = (action, True, *args)
+        """What the data plane sees, in the form of a table entry's row."""
 
 
 @dataclass(frozen=True, slots=True)

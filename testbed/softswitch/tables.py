@@ -1,12 +1,16 @@
 """Match-action tables at run time.
 
-The generated code looks a key up with `table.get(key)`: for exact tables that is the dictionary of entries itself; for all others a cache
-of results that any write to the table empties. What is not in the cache is found by tuple space search: entries that mask the same
-bits share a dictionary, so a miss costs one look-up for each combination of masks in use, not one for each entry.
+The generated code looks a key up with `table.get(key)`, and what it gets is a row: a small tuple with all that a packet needs of an entry. For
+exact tables that is the dictionary of rows itself; for all others a cache of results that any write to the table empties. What is not in the
+cache is found by tuple space search: entries that mask the same bits share a dictionary, so a miss costs one look-up for each combination of
+masks in use, not one for each entry.
+
+Full tables do not fit into a processor's caches. So what a packet visits is kept apart from what only the control plane needs, and in few places.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -16,6 +20,10 @@ if TYPE_CHECKING:
 Args: TypeAlias = tuple[int, ...]
 PACKED = 60
 """Bits: a key of several fields that is no wider becomes one number. Two digits of Python's integers."""
+COUNTER_BITS = 64
+"""Bits of a byte count in an entry's tally."""
+SHARED = 1 << 12
+"""Rows that are remembered, lest equal ones be made again."""
 CACHE_SIZE = 1 << 16
 """Results kept for each table; a flood of different keys empties the cache instead of filling the memory."""
 
@@ -28,51 +36,84 @@ class Part(NamedTuple):
 
 
 Match: TypeAlias = tuple[Part, ...]
+Row: TypeAlias = "tuple[int | Entry | Target, ...]"
 LookupKey: TypeAlias = int | tuple[int, ...]
 Identity: TypeAlias = tuple[Match, int]
 
 
-class Entry:
-    """What a look-up gives: the action to run, and the entry's own counters and meter."""
+class _Tally:
+    """What packets change in an entry. Slots of a base class come first: it is one cache line of the entry."""
 
-    __slots__ = (
-        "action",
-        "args",
-        "bytes",
-        "cookie",
-        "hit",
-        "last_hit",
-        "match",
-        "metadata",
-        "meter",
-        "packets",
-        "priority",
-        "target",
-        "timeout_ns",
-        "timer",
-    )
+    __slots__ = ("last_hit", "meter", "tally")
+
+    def __init__(self) -> None:
+        self.tally = 0
+        """Packets above 64 bits, bytes below: one number is one object to fetch and to replace."""
+        self.meter: Meter | None = None
+        self.last_hit = 0.0
+        """Seconds; kept up to date in tables with idle timeouts."""
+
+
+class Entry(_Tally):
+    """An entry as the control plane sees it. The data plane sees its row.
+
+    Args:
+        action: index in the table's actions.
+        args: the action's arguments.
+        match: one part for each key field.
+        priority: 0 in tables that have none.
+        hit: False for the default entry.
+    """
+
+    __slots__ = ("action", "args", "cookie", "hit", "match", "metadata", "priority", "target", "timeout_ns", "timer")
 
     def __init__(self, action: int, args: Args, match: Match = (), priority: int = 0, *, hit: bool = True) -> None:
+        super().__init__()
         self.action = action
-        """Index in the table's actions."""
         self.args = args
         self.match = match
         self.priority = priority
         self.hit = hit
-        """False for the default entry."""
-        self.packets = 0
-        self.bytes = 0
-        self.meter: Meter | None = None
         self.metadata = b""
         self.cookie = 0
         """P4Runtime's controller_metadata."""
-        self.last_hit = 0.0
-        """Seconds; kept up to date in tables with idle timeouts."""
         self.timeout_ns = 0
         """Idle timeout; 0: none."""
         self.timer = 0
         self.target: Target | None = None
         """In a table with an action profile: the member or group that has the action."""
+
+    @property
+    def packets(self) -> int:
+        """Packets that the entry's direct counter has counted."""
+        return self.tally >> COUNTER_BITS
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that it has counted: as P4Runtime has them, with a sign."""
+        half = 1 << COUNTER_BITS - 1
+        return (self.tally & 2 * half - 1 ^ half) - half
+
+    def count(self, packets: int, size: int) -> None:
+        """Set the direct counter."""
+        self.tally = packets << COUNTER_BITS | size & (1 << COUNTER_BITS) - 1
+
+    def row(self, *, accounts: bool) -> Row:
+        """What a look-up gives: the action, whether it is a hit, and the arguments or the target.
+
+        A table that accounts for its packets has the entry itself for a hit. Equal rows are one object: the data plane visits fewer places.
+        """
+        what = self.args if self.target is None else (self.target,)
+        if self.hit and accounts:
+            return (self.action, self, *what)
+        row = (self.action, self.hit, *what)
+        return row if self.target is not None else _shared(row)
+
+
+@lru_cache(maxsize=SHARED)
+def _shared(row: Row) -> Row:
+    """The first of equal rows, as far as it remembers."""
+    return row
 
 
 class Table(ABC):
@@ -83,13 +124,17 @@ class Table(ABC):
         kinds: match kind of each key field: exact, lpm, ternary or range.
         size: how many entries it takes.
         default: the default entry.
+        accounts: whether packets change entries: by a direct counter or meter, or by the time of the last hit.
     """
 
-    def __init__(self, name: str, kinds: tuple[str, ...], size: int, default: Entry) -> None:
+    def __init__(self, name: str, kinds: tuple[str, ...], size: int, default: Entry, *, accounts: bool = False) -> None:
         self.name = name
         self.kinds = kinds
         self.size = size
+        self.accounts = accounts
         self.default = default
+        self.miss = default.row(accounts=accounts)
+        """The default entry's row."""
         self.initial = default
         """The default entry that the program brings; a reset goes back to it."""
         self.constant = False
@@ -101,9 +146,10 @@ class Table(ABC):
         self.entries[entry.match, entry.priority] = entry
         self._added(entry)
 
-    def replace(self, entry: Entry, action: int, args: Args) -> None:
-        """Give an entry another action: one assignment after the other, between two packets, so no packet sees half of it."""
-        entry.action, entry.args = action, args
+    def replace(self, entry: Entry, action: int, args: Args, target: "Target | None" = None) -> None:
+        """Give an entry another action or target: its row is exchanged as a whole, so no packet sees half of it."""
+        entry.action, entry.args, entry.target = action, args, target
+        self._changed(entry)
 
     def remove(self, entry: Entry) -> None:
         """Take an entry out."""
@@ -113,6 +159,10 @@ class Table(ABC):
     def set_default(self, entry: Entry) -> None:
         """Exchange the default entry."""
         self.default = entry
+        self.miss = entry.row(accounts=self.accounts)
+
+    @abstractmethod
+    def _changed(self, entry: Entry) -> None: ...
 
     @abstractmethod
     def _added(self, entry: Entry) -> None: ...
@@ -129,27 +179,37 @@ class ExactTable(Table):
         kinds: as many times exact as there are fields.
         size: how many entries it takes.
         default: the default entry.
-        shifts: how far to the left each field stands in a key that is one number; empty: the key is a tuple, or the only field.
+        accounts: whether packets change entries.
+        factors: how the fields make one number, as `key_factors` says; empty: the key is a tuple, or the only field.
     """
 
     def __init__(
-        self, name: str, kinds: tuple[str, ...], size: int, default: Entry, shifts: tuple[int, ...] = ()
+        self,
+        name: str,
+        kinds: tuple[str, ...],
+        size: int,
+        default: Entry,
+        *,
+        accounts: bool = False,
+        factors: Args = (),
     ) -> None:
-        super().__init__(name, kinds, size, default)
-        self._shifts = shifts
-        self._by_key: dict[LookupKey, Entry] = {}
-        self.get = self._by_key.get
+        super().__init__(name, kinds, size, default, accounts=accounts)
+        self._factors = factors
+        self._rows: dict[LookupKey, Row] = {}
+        self.get = self._rows.get
 
     def _added(self, entry: Entry) -> None:
-        self._by_key[self._key(entry.match)] = entry
+        self._rows[self._key(entry.match)] = entry.row(accounts=self.accounts)
+
+    _changed = _added
 
     def _removed(self, entry: Entry) -> None:
-        del self._by_key[self._key(entry.match)]
+        del self._rows[self._key(entry.match)]
 
     def _key(self, match: Match) -> LookupKey:
         values = tuple(part.value for part in match)
-        if self._shifts:
-            return sum(value << shift for value, shift in zip(values, self._shifts, strict=True))
+        if self._factors:
+            return sum(value * factor for value, factor in zip(values, self._factors, strict=True))
         return values[0] if len(values) == 1 else values
 
 
@@ -171,18 +231,25 @@ class _Group:
 class MaskedTable(Table):
     """At least one field is lpm, ternary or range."""
 
-    def __init__(self, name: str, kinds: tuple[str, ...], size: int, default: Entry) -> None:
-        super().__init__(name, kinds, size, default)
+    def __init__(self, name: str, kinds: tuple[str, ...], size: int, default: Entry, *, accounts: bool = False) -> None:
+        super().__init__(name, kinds, size, default, accounts=accounts)
         self._ranges = tuple(index for index, kind in enumerate(kinds) if kind == "range")
         self._groups: dict[Args, _Group] = {}
         self._order: list[_Group] = []
-        self._cache: dict[LookupKey, Entry] = {}
+        self._cache: dict[LookupKey, Row] = {}
         self.get = self._cache.get
 
-    def find(self, key: LookupKey) -> Entry:
-        """The entry that wins for a key, or the default entry; remembered for the next time."""
-        values = (key,) if isinstance(key, int) else key
-        best, best_rank = self.default, -1
+    def find(self, key: LookupKey) -> Row:
+        """The row of the entry that wins for a key, or the default entry's; remembered for the next time."""
+        best = self._best((key,) if isinstance(key, int) else key)
+        row = self.miss if best is None else best.row(accounts=self.accounts)
+        if len(self._cache) >= CACHE_SIZE:
+            self._cache.clear()
+        self._cache[key] = row
+        return row
+
+    def _best(self, values: tuple[int, ...]) -> Entry | None:
+        best, best_rank = None, -1
         for group in self._order:
             if group.top <= best_rank:
                 break
@@ -194,14 +261,14 @@ class MaskedTable(Table):
                 if all(entry.match[i].value <= values[i] <= entry.match[i].mask for i in self._ranges):
                     best, best_rank = entry, rank
                     break
-        if len(self._cache) >= CACHE_SIZE:
-            self._cache.clear()
-        self._cache[key] = best
         return best
 
     def set_default(self, entry: Entry) -> None:
         """Exchange the default entry."""
         super().set_default(entry)
+        self._cache.clear()
+
+    def _changed(self, _entry: Entry) -> None:
         self._cache.clear()
 
     def _masks(self, match: Match) -> Args:
@@ -278,16 +345,30 @@ class ValueSet:
         )
 
 
-def key_shifts(widths: Iterable[int]) -> tuple[int, ...]:
-    """How a key of several narrow fields is packed into one number, which is quicker to hash and to compare than a tuple."""
+def key_factors(widths: Iterable[int]) -> tuple[int, ...]:
+    """By what each field of a key of several narrow fields is multiplied to make one number of their sum, quicker to hash than a tuple.
+
+    Python's dictionaries begin their search at the low bits of a number. Fields side by side, as bits, would leave there
+    nothing but the last field, which in many tables is nearly always the same. An odd factor that is no round number spreads
+    all of them; it is larger than the fields to its right, so different keys stay different.
+    """
     sizes = list(widths)
-    if len(sizes) < 2 or sum(sizes) > PACKED:
+    if len(sizes) < 2 or sum(sizes) + len(sizes) - 1 > PACKED:
         return ()
-    return tuple(sum(sizes[index + 1 :]) for index in range(len(sizes)))
+    factors = [1]
+    for size in sizes[:0:-1]:
+        factors.append(factors[-1] * ((1 << size) + int(0.618 * (1 << size)) | 1))
+    return tuple(reversed(factors))
 
 
 def make_table(
-    name: str, kinds: tuple[str, ...], size: int, default: Entry, widths: tuple[int, ...] = ()
+    name: str,
+    kinds: tuple[str, ...],
+    size: int,
+    default: Entry,
+    widths: tuple[int, ...] = (),
+    *,
+    accounts: bool = False,
 ) -> ExactTable | MaskedTable:
     """A table of the sort that its key needs.
 
@@ -297,10 +378,11 @@ def make_table(
         size: how many entries it takes.
         default: the default entry.
         widths: bits of each key field; without them no key is packed.
+        accounts: whether packets change entries: by a direct counter or meter, or by the time of the last hit.
     """
     if all(kind == "exact" for kind in kinds):
-        return ExactTable(name, kinds, size, default, key_shifts(widths))
-    return MaskedTable(name, kinds, size, default)
+        return ExactTable(name, kinds, size, default, accounts=accounts, factors=key_factors(widths))
+    return MaskedTable(name, kinds, size, default, accounts=accounts)
 
 
 def _top(group: _Group) -> int:

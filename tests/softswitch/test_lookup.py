@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.softswitch.tables import CACHE_SIZE, Entry, MaskedTable, Part, make_table
+from testbed.softswitch.tables import CACHE_SIZE, PACKED, Entry, MaskedTable, Part, key_factors, make_table
 
 BITS = st.integers(0, 15)
 
@@ -50,7 +50,7 @@ def test_ternary_and_range(
         for key in keys * 2:
             candidates = [e for e in live if matches(kinds, e.match, key)]
             best = max(candidates, key=lambda e: e.priority, default=table.default)
-            assert (table.get(key) or table.find(key)) is best
+            assert (table.get(key) or table.find(key)) == (best.action, best.hit, *best.args)
         if round_ == 0:
             for index in removals:
                 if index < len(live):
@@ -61,13 +61,34 @@ def test_ternary_and_range(
 def test_lpm(prefixes: list[Part], keys: list[int]) -> None:
     table = make_table("t", ("lpm",), 100, Entry(0, (), hit=False))
     assert isinstance(table, MaskedTable)
-    entries = [Entry(1, (), (prefix,)) for prefix in prefixes]
+    entries = [Entry(1, (number,), (prefix,)) for number, prefix in enumerate(prefixes)]
     for entry in entries:
         table.insert(entry)
     for key in keys:
         candidates = [e for e in entries if matches(("lpm",), e.match, (key,))]
         best = max(candidates, key=lambda e: e.match[0].mask, default=table.default)
-        assert table.find(key) is best
+        assert table.find(key) == (best.action, best.hit, *best.args)
+
+
+@given(st.data())
+def test_a_key_of_several_fields_is_one_number(data: st.DataObject) -> None:
+    widths = data.draw(st.lists(st.integers(1, 24), min_size=2, max_size=6))
+    factors = key_factors(widths)
+    if not factors:
+        assert sum(widths) + len(widths) > PACKED
+        return
+    fields = st.tuples(*(st.integers(0, (1 << width) - 1) for width in widths))
+    keys = data.draw(st.lists(fields, max_size=20, unique=True))
+    numbers = {sum(value * factor for value, factor in zip(key, factors, strict=True)) for key in keys}
+    assert len(numbers) == len(keys)
+    assert all(0 <= number < 1 << PACKED for number in numbers)
+
+
+def test_keys_that_differ_in_their_first_field_start_at_different_places() -> None:
+    """A dictionary begins at the low bits: of 2 ** 17 places, 24 bits of a node and 16 of a BID must use many."""
+    factors = key_factors((24, 16))
+    numbers = {node * factors[0] + bid * factors[1] for node in range(1, 20_000) for bid in (1, 2, 3)}
+    assert len({number % (1 << 17) for number in numbers}) > 0.9 * len(numbers)
 
 
 def test_a_flood_of_keys_does_not_fill_the_memory() -> None:
