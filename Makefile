@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: docs screenshots demo test lint bench faults fuzz differential conformance p4 clean setup experiment
+.PHONY: docs screenshots demo test lint bench faults fuzz differential conformance p4 golden clean setup experiment
 
 setup: $(READY)
 
@@ -16,8 +16,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/mcoa demo
 
+# TARGET=bmv2 runs what needs BMv2 (and root) and nothing else, and says so when it is not there; TARGET=embedded the rest.
 test: $(READY)
-	$(BIN)/pytest -n auto --maxprocesses 4
+	$(BIN)/pytest -n auto --maxprocesses 4 $(if $(TARGET),--target $(TARGET))
 
 lint: $(READY)
 	$(BIN)/ruff check
@@ -58,6 +59,10 @@ screenshots: $(READY)
 
 p4: $(READY)
 	$(BIN)/python p4src/compile.py
+
+# Accepts a change of the P4Runtime API: writes tests/pipeline/golden from the committed P4Info.
+golden: $(READY)
+	PYTHONPATH=tests/support $(BIN)/python -m golden_p4info
 
 clean:
 	rm -rf $(VENV) demo-out bench-out experiment-out mininet-out scenario-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
