@@ -5,6 +5,7 @@ southbound. The embedded switch runs in a thread; BMv2 in a network namespace wi
 """
 
 import asyncio
+import os
 import queue
 import shutil
 import socket
@@ -199,8 +200,6 @@ def bmv2_missing() -> str | None:
     if shutil.which("ip") is None:
         return "ip (iproute2) is not on PATH"
     done = subprocess.run(["ip", "netns", "list"], check=False, capture_output=True)
-    import os
-
     return None if done.returncode == 0 and os.geteuid() == 0 else "making network namespaces needs root"
 
 
