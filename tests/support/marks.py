@@ -27,7 +27,7 @@ def marking(marks: set[Any]) -> Iterator[None]:
         parse(self, state, depth)
 
     def actions(self: Any, table: Any) -> None:
-        self._source.line(f"mark(('action', {table.name!r}, x.action))")
+        self._source.line(f"mark(('action', {table.name!r}, x[0]))")
         act(self, table)
 
     def inlined(self: Any, table: Any) -> None:
