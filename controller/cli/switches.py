@@ -6,13 +6,22 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from controller.cli.groups import DefaultGroup
 from controller.cli.options import DEFAULT_URL, JsonOption, UrlOption, WatchOption, connect
-from controller.cli.output import make_table, present
+from controller.cli.output import make_table, present, show_json
 
+_PATIENCE = 30.0
+"""Seconds for paths to change everywhere."""
 _COLUMNS = ("switch", "state", "in sync", "target", "address", "device", "entries", "dropped", "drift", "last error")
 
 
-def switches(
+app = typer.Typer(cls=DefaultGroup, help="Show switches; take one out of service, and put it back.")
+
+SwitchName = Annotated[str, typer.Argument(help="Name of the switch.")]
+
+
+@app.command("show")
+def show_switches(
     name: Annotated[str | None, typer.Argument(help="Only this switch, with its tables and drops.")] = None,
     url: UrlOption = DEFAULT_URL,
     *,
@@ -25,11 +34,33 @@ def switches(
         present(lambda: client.get(*path), _shown, as_json=as_json, watch=watch)
 
 
+@app.command("drain")
+def drain(name: SwitchName, url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False) -> None:
+    """Take a switch out of service, also after a restart: registrations do not wait for it, and paths lead around it."""
+    with connect(url) as client:
+        found = client.put("v1", "switches", name, "drain", body={}, timeout=_PATIENCE)
+    if as_json:
+        show_json(found)
+        return
+    typer.echo(f"{name}: out of service; paths lead around it")
+
+
+@app.command("undrain")
+def undrain(name: SwitchName, url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False) -> None:
+    """Put a switch back into service."""
+    with connect(url) as client:
+        client.delete("v1", "switches", name, "drain")
+    if as_json:
+        show_json({"name": name, "drained": False})
+        return
+    typer.echo(f"{name}: in service")
+
+
 def _shown(found: dict[str, Any]) -> RenderableType:
     rows = [
         (
             item["name"],
-            item["state"],
+            f"{item['state']}, drained" if item["drained"] else item["state"],
             "yes" if item["in_sync"] else "no",
             item["target"],
             item["address"],

@@ -81,7 +81,14 @@ class Client:
         found["next"] = None
         return found
 
-    def put(self, *path: str, body: object, query: Query | None = None, match: str | None = None) -> Item:
+    def put(
+        self,
+        *path: str,
+        body: object,
+        query: Query | None = None,
+        match: str | None = None,
+        timeout: float | None = None,
+    ) -> Item:
         """Put a resource and return what it is now.
 
         Args:
@@ -89,8 +96,9 @@ class Client:
             body: as JSON.
             query: parameters.
             match: entity tag that it must have; None: any.
+            timeout: seconds; None: that of the connection.
         """
-        return self._ask("PUT", path, body, query, {} if match is None else {"If-Match": match})
+        return self._ask("PUT", path, body, query, {} if match is None else {"If-Match": match}, timeout)
 
     def post(self, *path: str, body: object, query: Query | None = None, timeout: float | None = None) -> Item:
         """Ask for something to be done and return what came of it.

@@ -174,6 +174,8 @@ class SwitchView:
     """Entries of somebody else's that are left alone."""
     suspicions: tuple[str, ...] = ()
     """What it said lately that cannot be true, the oldest first."""
+    drained: bool = False
+    """An operator has taken it out of service."""
 
 
 class DriftKind(StrEnum):
@@ -358,6 +360,27 @@ class Control(Protocol):
 
     async def audit(self, name: str) -> AuditView | None:
         """Compare the tables of a switch with what they should hold, and repair nothing; None: there is no such switch."""
+
+    async def drain_switch(self, name: str) -> bool:
+        """Take a switch out of service, durably: no registration waits for it, and paths lead around it when this returns.
+
+        It is kept up to date all the same, so that it may come back at any time.
+
+        Returns:
+            Whether it was in service.
+
+        Raises:
+            NotFoundError: there is no such switch.
+            ConflictError: it is the only anchor in service.
+            UnavailableError: it could not be made durable; nothing was changed.
+        """
+
+    async def undrain_switch(self, name: str) -> bool:
+        """Put a switch back into service; tell whether it was drained.
+
+        Raises:
+            UnavailableError: it could not be made durable; nothing was changed.
+        """
 
     def topology(self, home_addresses: Collection[Address]) -> TopologyView:
         """Return the network, with the paths of some nodes' bindings."""

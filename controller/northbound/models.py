@@ -142,6 +142,7 @@ class SwitchResource(Resource):
     repaired: int = Field(description="Entries that were not as wanted while it was ready, and were put right.")
     adopted: int = Field(description="Entries of somebody else's that are left alone.")
     suspicions: list[str] = Field(description="What it said lately that cannot be true.")
+    drained: bool = Field(description="Out of service, by an operator: nothing waits for it, paths lead around it.")
 
     @classmethod
     def of(cls, view: SwitchView) -> Self:
@@ -161,6 +162,7 @@ class SwitchResource(Resource):
             repaired=view.repaired,
             adopted=view.adopted,
             suspicions=list(view.suspicions),
+            drained=view.drained,
         )
 
 

@@ -89,12 +89,19 @@ class Anchors:
         self._anchors: Final = [
             session for name, session in self.sessions.items() if anchors is None or name in anchors
         ]
+        self.drained: frozenset[str] = frozenset()
+        """Names of switches that an operator has taken out of service: they are written, but nothing waits for them."""
         self._behind: Final[Counter[str]] = Counter()
         self._stragglers: Final[set[asyncio.Task[_Answer]]] = set()
 
     def in_service(self) -> list[SwitchSession]:
-        """Return the sessions whose switch is as it should be and takes updates."""
-        return [session for session in self.sessions.values() if session.state is SessionState.READY]
+        """Return the sessions whose switch is as it should be and takes updates, those that are drained last."""
+        ready = [session for session in self.sessions.values() if session.state is SessionState.READY]
+        return sorted(ready, key=lambda session: session.name in self.drained)
+
+    def _counted(self) -> list[SwitchSession]:
+        """Return the sessions of the anchors that make up the quorum."""
+        return [session for session in self._anchors if session.name not in self.drained]
 
     def capacity(self, static_counts: Callable[[str], Mapping[str, int]]) -> dict[str, int]:
         """Return how many entries of nodes each table has room for on every anchor.
@@ -113,7 +120,7 @@ class Anchors:
 
     def shortfall(self) -> str | None:
         """Return why no quorum can be reached now; None: it can."""
-        there = sum(session.state is SessionState.READY for session in self._anchors)
+        there = sum(session.state is SessionState.READY for session in self._counted())
         return self._short_of(there, "in service")
 
     async def write(self, stage: Stage) -> Outcome:
@@ -121,7 +128,10 @@ class Anchors:
 
         A switch that is lost meanwhile refuses nothing: it is read back and brought up to date when it returns.
         """
-        there = [session for session in self._anchors if session.takes_writes]
+        for session in self._anchors:
+            if session.takes_writes and session.name in self.drained:
+                self._follow(asyncio.create_task(self._write(session, stage)))
+        there = [session for session in self._counted() if session.takes_writes]
         if len(there) == 1:
             return self._judge([await self._write(there[0], stage)])
         waiting = {asyncio.create_task(self._write(session, stage)) for session in there}
@@ -130,10 +140,13 @@ class Anchors:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             answers += [task.result() for task in done]
         for task in waiting:
-            # What it says later decides nothing any more, but a refusal means that it lacks something.
-            self._stragglers.add(task)
-            task.add_done_callback(self._straggled)
+            self._follow(task)
         return self._judge(answers)
+
+    def _follow(self, task: asyncio.Task[_Answer]) -> None:
+        """Hear what an anchor says that decides nothing: a refusal means that it lacks something."""
+        self._stragglers.add(task)
+        task.add_done_callback(self._straggled)
 
     def _enough(self, answers: list[_Answer]) -> bool:
         """Tell whether the others need not be waited for."""
@@ -142,13 +155,13 @@ class Anchors:
         return sum(answer.confirmed for answer in answers) >= self._needed()
 
     def _needed(self) -> int:
-        return len(self._anchors) // 2 + 1 if self.quorum is Quorum.MAJORITY else 1
+        return len(self._counted()) // 2 + 1 if self.quorum is Quorum.MAJORITY else 1
 
     def _short_of(self, count: int, what: str) -> str | None:
         needed = self._needed()
         if count >= needed:
             return None
-        return f"{count} of {len(self._anchors)} anchors {what}, the quorum ({self.quorum}) needs {needed}"
+        return f"{count} of {len(self._counted())} anchors {what}, the quorum ({self.quorum}) needs {needed}"
 
     def _judge(self, answers: list[_Answer]) -> Outcome:
         refused = {key: reason for answer in answers for key, reason in answer.refused.items()}

@@ -1,15 +1,12 @@
 """What the northbound may see and do, answered by the running service."""
 
 import asyncio
-import json
 import logging
-import time
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Final
 
 from controller.config import Settings
@@ -31,11 +28,7 @@ from controller.northbound.control import (
     NotFoundError,
     PolicyView,
     Reloaded,
-    SwitchState,
     SwitchView,
-    TableUsage,
-    Traffic,
-    UnavailableError,
     UnknownNodeError,
 )
 from controller.northbound.events import EventFeed, Kind
@@ -53,9 +46,9 @@ from controller.northbound.views import (
     TopologyView,
 )
 from controller.service.anchors import Anchors
+from controller.service.audit_log import AuditLog
 from controller.service.committer import Committer
 from controller.service.counters import TrafficCounters
-from controller.service.differences import differences
 from controller.service.drains import Drains
 from controller.service.drills import Drills
 from controller.service.keeper import Keeper, StoreThread
@@ -63,27 +56,18 @@ from controller.service.network_view import NetworkView
 from controller.service.policies import PolicyBook
 from controller.service.provisioning import Provisioning
 from controller.service.reload import Reloader
+from controller.service.rerouting import Rerouter
 from controller.service.revoker import Revoker
 from controller.service.stages import Stopwatch
-from controller.southbound.errors import SouthboundError
+from controller.service.switches import STATES, Switches
 from controller.southbound.session import SwitchSession
 from controller.southbound.states import SessionState
-from controller.store import AuditEntry, Store, StoredState
+from controller.store import Store, StoredState
 
 LOG: Final = logging.getLogger(__name__)
 
-MAX_SHOWN: Final = 1000
-"""Differences that an audit lists; it counts all."""
 _MANY: Final = 5000
 """Nodes that are counted anew for whoever asks: that takes a few milliseconds."""
-
-_STATES: Final = {
-    SessionState.STOPPED: SwitchState.CONNECTING,
-    SessionState.CONNECTING: SwitchState.CONNECTING,
-    SessionState.STANDBY: SwitchState.STANDBY,
-    SessionState.SYNCING: SwitchState.SYNCING,
-    SessionState.READY: SwitchState.READY,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +78,7 @@ class Machinery:
     desired: DesiredState
     anchors: Anchors
     committer: Committer
+    rerouter: Rerouter
     store: Store
     in_store_thread: StoreThread
     revoker: Revoker
@@ -114,20 +99,20 @@ class ServiceControl:
         self._desired = desired
         self._anchors = anchors
         self._committer = committer
-        self._store = store
         self._revoker = machinery.revoker
         self._stopwatch = machinery.stopwatch
         self._feed = machinery.feed
-        keep = self._keep = Keeper(machinery.in_store_thread)
+        keep = Keeper(machinery.in_store_thread)
         self._policies = PolicyBook(engine, desired, anchors, committer, store, keep)
         self._provisioning = Provisioning(settings, engine, store, keep, self._revoker.pump)
         self._drains = Drains(engine, self._revoker.pump, store, keep)
         self._drills = Drills(engine, committer, self._feed)
         self._counters = TrafficCounters(anchors, desired)
         self._network = NetworkView(settings.topology)
+        self._switches = Switches(settings, desired, anchors, machinery.rerouter, store, keep)
+        self._audit_log = AuditLog(store, keep)
         self._addresses: list[Address] = []
         self._started = asyncio.get_running_loop().time()
-        self._audit_failure: str | None = None
         self._census: Census | None = None
         self._census_until = 0.0
 
@@ -165,6 +150,7 @@ class ServiceControl:
         known = {record.home_address for record in self._engine.records()}
         self._addresses = sorted(known.union(self._provisioning))
         self._drains.restore(state.documents)
+        self._switches.restore(state.documents)
 
     def committed(self, transaction: Transaction) -> None:
         """Take note of a change that is in force: the list of known home addresses may be another one."""
@@ -296,68 +282,38 @@ class ServiceControl:
 
     async def switches(self) -> Sequence[SwitchView]:
         """Return every switch, in the order of the configuration."""
-        return await asyncio.gather(*(self._switch_view(session) for session in self._anchors.sessions.values()))
+        return await self._switches.all()
 
     async def switch(self, name: str) -> SwitchView | None:
         """Return one switch, None when there is none of that name."""
-        session = self._anchors.sessions.get(name)
-        return None if session is None else await self._switch_view(session)
-
-    async def _switch_view(self, session: SwitchSession) -> SwitchView:
-        settings = next(switch for switch in self._settings.switches if switch.name == session.name)
-        ready = session.state is SessionState.READY
-        drops: dict[str, Traffic] = {}
-        tables: tuple[TableUsage, ...] = ()
-        if ready:
-            static = self._desired.static_counts(session.name)
-            anchor = session.name in self._settings.topology.anchors
-            tables = tuple(
-                TableUsage(name, static[name] + (self._desired.used(name) if anchor else 0), size)
-                for name, size in session.table_sizes.items()
-            )
-            try:
-                read = await session.read_drops()
-                drops = {reason.name.lower(): Traffic(*count) for reason, count in read.items()}
-            except SouthboundError as error:
-                LOG.warning("drops cannot be read: %s", error)
-        return SwitchView(
-            session.name,
-            str(settings.address),
-            settings.device_id,
-            settings.target,
-            _STATES[session.state],
-            ready,
-            tables,
-            drops,
-            session.last_error,
-            len(session.drift),
-            session.packets_dropped,
-            session.repaired,
-            len(session.drift.adopted),
-            tuple(session.suspicions),
-        )
+        return await self._switches.one(name)
 
     async def audit(self, name: str) -> AuditView | None:
         """Compare the tables of a switch with what they should hold; None when there is none of that name."""
-        session = self._anchors.sessions.get(name)
-        if session is None:
-            return None
-        try:
-            drift = await session.audit(repair=False)
-        except SouthboundError as error:
-            return AuditView(name, str(error))
-        shown = tuple(islice(differences(drift), MAX_SHOWN))
-        return AuditView(name, None, drift.entries, len(drift), len(drift.adopted), shown)
+        return await self._switches.audit(name)
+
+    async def drain_switch(self, name: str) -> bool:
+        """Take a switch out of service; tell whether it was in service."""
+        was = await self._switches.drain(name)
+        if was:
+            self._publish(Kind.DRAIN, state="begun", switch=name)
+        return was
+
+    async def undrain_switch(self, name: str) -> bool:
+        """Put a switch back into service; tell whether it was drained."""
+        was = await self._switches.undrain(name)
+        if was:
+            self._publish(Kind.DRAIN, state="ended", switch=name)
+        return was
 
     def switch_changed(self, session: SwitchSession, state: SessionState) -> None:
         """Take note that the session with a switch is in another state."""
-        self._publish(Kind.SWITCH, switch=session.name, state=_STATES[state].value, error=session.last_error)
+        self._publish(Kind.SWITCH, switch=session.name, state=STATES[state].value, error=session.last_error)
 
     def topology(self, home_addresses: Collection[Address]) -> TopologyView:
         """Return the network, with the paths of some nodes' bindings."""
         found = (self._engine.record(address) for address in home_addresses)
-        states = {name: _STATES[session.state] for name, session in self._anchors.sessions.items()}
-        return self._network.view(states, (record for record in found if record is not None))
+        return self._network.view(self._switches.states(), (record for record in found if record is not None))
 
     def home_networks(self) -> Sequence[HomeNetworkView]:
         """Return the home networks, in the order of the configuration."""
@@ -416,39 +372,11 @@ class ServiceControl:
 
     async def record_change(self, change: Change) -> None:
         """Write to the audit log; when that fails, health says so."""
-        entry = AuditEntry(
-            round(time.time(), 3),
-            change.actor,
-            change.role,
-            change.action,
-            change.resource,
-            None if change.before is None else json.dumps(change.before),
-            None if change.after is None else json.dumps(change.after),
-        )
-        LOG.info("%s (%s): %s %s", change.actor, change.role, change.action, change.resource)
-        try:
-            await self._keep(lambda: self._store.append_audit(entry))
-            self._audit_failure = None
-        except UnavailableError as error:
-            self._audit_failure = f"the audit log cannot be written: {error}"
-            LOG.error("%s", self._audit_failure)  # noqa: TRY400  the text says it all
+        await self._audit_log.record(change)
 
     async def changes(self, limit: int, before: int | None = None) -> Sequence[Change]:
         """Return changes from the audit log, newest first."""
-        entries = await self._keep(lambda: self._store.audit(limit, before))
-        return [
-            Change(
-                entry.actor,
-                entry.role,
-                entry.action,
-                entry.resource,
-                None if entry.before is None else json.loads(entry.before),
-                None if entry.after is None else json.loads(entry.after),
-                entry.time,
-                entry.number,
-            )
-            for entry in entries
-        ]
+        return await self._audit_log.changes(limit, before)
 
     def signalling(self) -> Mapping[str, int]:
         """Return what became of signalling since the start, as the engine counts it."""
@@ -465,11 +393,14 @@ class ServiceControl:
     def health(self) -> Health:
         """Return the controller's state in brief."""
         uptime = asyncio.get_running_loop().time() - self._started
-        states = {name: _STATES[session.state] for name, session in self._anchors.sessions.items()}
-        problems = [] if self._audit_failure is None else [self._audit_failure]
+        problems = [] if self._audit_log.failure is None else [self._audit_log.failure]
+        problems += [
+            f"{name} is out of service: DELETE /v1/switches/{name}/drain puts it back"
+            for name in sorted(self._switches.drained)
+        ]
         if self._drains.active:
             problems.append("all nodes are being sent to other home agents: DELETE /v1/drain ends that")
-        return Health(uptime, states, tuple(problems))
+        return Health(uptime, self._switches.states(), tuple(problems))
 
     def _publish(self, kind: Kind, **details: object) -> None:
         self._feed.publish(kind, partial(dict, details))

@@ -50,6 +50,8 @@ class Rerouter:
         self._outage = Outage()
         self._lost_links: frozenset[int] = frozenset()
         self._lost_nodes: frozenset[str] = frozenset()
+        self._drained: frozenset[str] = frozenset()
+        self._settled: Final = asyncio.Event()
         self._listeners: Final[list[Callable[[Outage], None]]] = []
         self._deadlines: Final[dict[str, float]] = {}
         self._lost: Final[set[str]] = set()
@@ -86,6 +88,16 @@ class Rerouter:
         self._lost_nodes = nodes
         self._look.set()
 
+    def lead_around(self, switches: frozenset[str]) -> None:
+        """Hear which switches are to carry nothing although they work."""
+        self._drained = switches
+        self._settled.clear()
+        self._look.set()
+
+    async def settled(self) -> None:
+        """Wait until paths are as they should be after all that was heard. `run` has to run."""
+        await self._settled.wait()
+
     def tell(self, listener: Callable[[Outage], None]) -> None:
         """Have `listener` called with each outage that paths lead around from then on."""
         self._listeners.append(listener)
@@ -100,10 +112,12 @@ class Rerouter:
                     del self._deadlines[name]
                     self._lost.add(name)
                     LOG.warning("%s is lost: paths lead around it", name)
-            outage = Outage(self._lost_nodes | self._lost, self._lost_links)
+            outage = Outage(self._lost_nodes | self._lost | self._drained, self._lost_links)
             if outage != self._outage:
                 self._outage = outage
                 await self._reroute()
+            if not self._look.is_set():
+                self._settled.set()
             next_look = min(self._deadlines.values(), default=None)
             try:
                 # A deadline of a session that only synchronises meanwhile is looked at again in a while.

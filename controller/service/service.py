@@ -150,6 +150,7 @@ class Service:
                 self._desired,
                 self._anchors,
                 self._committer,
+                self._rerouter,
                 store,
                 self._in_store_thread,
                 self._revoker,

@@ -111,6 +111,14 @@ def test_draining(mcoa: Callable[..., Any], url: str) -> None:
     assert ok(mcoa("drain", "end", "--url", url)) == "nodes may stay\n"
 
 
+def test_a_switch_is_drained_and_put_back(mcoa: Callable[..., Any], url: str) -> None:
+    assert ok(mcoa("switches", "drain", "s1", "--url", url)) == "s1: out of service; paths lead around it\n"
+    assert "ready, drained" in ok(mcoa("switches", "--url", url))
+    assert json.loads(ok(mcoa("switches", "s1", "--json", "--url", url)))["drained"]
+    assert ok(mcoa("switches", "undrain", "s1", "--url", url)) == "s1: in service\n"
+    assert mcoa("switches", "undrain", "s1", "--url", url).exit_code == 5
+
+
 def test_the_audit_log_and_the_topology(mcoa: Callable[..., Any], url: str) -> None:
     for bid in ("1", "2"):
         ok(mcoa("policies", "set", NODE, "x", "--priority", "1", "--bid", bid, "--url", url))

@@ -8,6 +8,7 @@ import pytest
 from controller.mobility.flows import Balance, Discard, FlowEntry, FlowSelector, Replicate, Share, Span
 from controller.mobility.security.keys import Key
 from controller.mobility.security.policy import AuthPolicy
+from controller.northbound.control import ConflictError
 from controller.northbound.views import FlowView
 from fake_control import NODE as ADDRESS
 from fake_control import ROUTER as ROUTER_ADDRESS
@@ -213,6 +214,20 @@ async def test_draining_begins_and_ends(client: httpx.AsyncClient, control: Fake
     ):
         assert (await client.put("/v1/drain", json=wrong)).status_code == 422
     assert [one.action for one in control.log] == ["drain", "delete"]
+
+
+async def test_a_switch_is_drained_and_put_back(client: httpx.AsyncClient, control: FakeControl) -> None:
+    path = "/v1/switches/s1/drain"
+    for _ in range(2):
+        answer = await client.put(path)
+        assert (answer.status_code, answer.json()["drained"]) == (200, True)
+    assert (await client.get("/v1/switches/s1")).json()["drained"]
+    assert (await client.delete(path)).status_code == 204
+    assert (await client.delete(path)).status_code == 404
+    assert (await client.put("/v1/switches/s9/drain")).status_code == 404
+    assert [one.action for one in control.log] == ["drain", "delete"], "what changed nothing is not in the log"
+    control.failure = ConflictError("s1 is the only anchor in service")
+    assert (await client.put(path)).status_code == 409
 
 
 async def test_all_bindings_of_all_nodes_are_revoked(client: httpx.AsyncClient) -> None:

@@ -133,3 +133,24 @@ async def test_a_transit_switch_gets_no_tunnels() -> None:
         anchors = Anchors(several.sessions, anchors={"s0"})
         assert await anchors.write((insert(1),)) == module.Outcome()
         assert [len(fake.entries) for fake in several.fakes] == [1, 0]
+
+
+async def test_nothing_waits_for_a_drained_anchor_and_it_follows() -> None:
+    async with running(Quorum.ALL) as several:
+        several.anchors.drained = frozenset({"s0"})
+        away = several.fakes[0]
+        away.write_gate.clear()
+        assert await several.write(1) == module.Outcome()
+        assert [len(fake.entries) for fake in several.fakes] == [0, 1, 1]
+        assert [session.name for session in several.anchors.in_service()] == ["s1", "s2", "s0"]
+        away.write_gate.set()
+        await eventually(lambda: len(away.entries) == 1)
+
+
+async def test_a_drained_anchor_counts_for_no_quorum() -> None:
+    async with running(Quorum.MAJORITY) as several:
+        several.anchors.drained = frozenset({"s0", "s1"})
+        assert several.anchors.shortfall() is None
+        await several.fakes[2].stop()
+        await eventually(lambda: several.sessions[2].state is SessionState.CONNECTING)
+        assert several.anchors.shortfall() == "0 of 1 anchors in service, the quorum (majority) needs 1"

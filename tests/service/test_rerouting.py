@@ -129,3 +129,15 @@ async def test_a_switch_that_refuses_a_route_starts_over(monkeypatch: pytest.Mon
         monkeypatch.setattr(Session, "write", refuse)
         world.rerouter.set_lost_links(frozenset({0}))
         await world.until(lambda: bool(world.sessions["t1"].restarts))
+
+
+async def test_a_drained_switch_is_led_around_and_keeps_its_own_routes() -> None:
+    async with running() as world:
+        before = {name: world.desired.desired(name) for name in world.sessions}
+        world.rerouter.lead_around(frozenset({"a1"}))
+        await world.rerouter.settled()
+        assert {update.entry.table for update in world.sessions["t1"].written} == {p.ROUTES}
+        assert not world.sessions["a1"].written, "what comes there all the same goes on as before"
+        world.rerouter.lead_around(frozenset())
+        await world.rerouter.settled()
+        assert all(world.desired.desired(name) == before[name] for name in world.sessions)

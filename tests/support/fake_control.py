@@ -240,6 +240,21 @@ class FakeControl:
     async def audit(self, name: str) -> AuditView | None:
         return self.audits.get(name)
 
+    async def drain_switch(self, name: str) -> bool:
+        return self._set_drained(name, drained=True)
+
+    async def undrain_switch(self, name: str) -> bool:
+        return self._set_drained(name, drained=False)
+
+    def _set_drained(self, name: str, *, drained: bool) -> bool:
+        if self.failure is not None:
+            raise self.failure
+        for position, switch in enumerate(self.known_switches):
+            if switch.name == name:
+                self.known_switches[position] = replace(switch, drained=drained)
+                return switch.drained is not drained
+        raise NotFoundError("no such switch")
+
     async def switch(self, name: str) -> SwitchView | None:
         return next((switch for switch in self.known_switches if switch.name == name), None)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from controller.fabric.loader import load_topology, sample_topologies
@@ -16,6 +17,7 @@ from testbed.process import ControllerError, ControllerProcess
 from testbed.rest import RestError
 from testbed.settings import ControllerSettings, free_port
 from testbed.tables import BINDING_TABLES
+from testbed.traffic import Flow, Sender, Sink, measure
 
 _HOME = parse_address("2001:db8:0:1::100")
 
@@ -150,3 +152,64 @@ async def test_a_topology_without_an_anchor_is_refused(topology: Topology, tmp_p
     document["nodes"]["s1"]["role"] = "transit"
     with pytest.raises(NetworkError, match="anchor"):
         Lab(Topology.model_validate(document), tmp_path)
+
+
+async def ask(lab: Lab, method: str, path: str) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {lab.token}"}
+    async with httpx.AsyncClient(base_url=lab.controller.url, headers=headers, timeout=30, trust_env=False) as client:
+        return await client.request(method, path)
+
+
+@pytest.mark.timeout(120)
+async def test_an_anchor_is_drained_stopped_and_put_back_without_loss(tmp_path: Path) -> None:
+    two = load_topology(sample_topologies() / "dual-anchor.yaml")
+    async with Lab(two, tmp_path, ControllerSettings(grace_period=0.2)) as lab:
+        node, correspondent, sink = lab.network.mobile_nodes["mn"], lab.network.hosts["cn"], Sink()
+        node.on_datagram(lambda datagram, bid: sink.take(datagram, lab.clock.time(), bid))
+        flow = Flow(1, "to the node", min(correspondent.addresses), node.home_address, 40_000, 5000, rate=100.0)
+        sender = Sender(flow, correspondent.send, lab.clock)
+
+        def through(switch: str) -> int:
+            return sum(port.packets_in for port in lab.switches[switch].counters.values())
+
+        async def is_state(switch: str, state: str) -> bool:
+            return bool((await ask(lab, "GET", f"/v1/switches/{switch}")).json()["state"] == state)
+
+        assert (await node.register(within=10)).status == 0
+        began = lab.clock.time()
+        sender.start()
+        await until(lambda: through("a1") > 20)
+        drained = await ask(lab, "PUT", "/v1/switches/a1/drain")
+        assert (drained.status_code, drained.json()["drained"]) == (200, True)
+        refused = await ask(lab, "PUT", "/v1/switches/a2/drain")
+        assert (refused.status_code, refused.json()["title"]) == (409, "The request contradicts something that exists")
+        # What was on its way when the answer came has arrived by now.
+        await asyncio.sleep(0.2)
+        before, other = through("a1"), through("a2")
+        await until(lambda: through("a2") > other + 20)
+        assert through("a1") == before, "no packet comes by a drained switch"
+
+        await lab.switches["a1"].stop()
+        await until(lambda: is_state("a1", "connecting"))
+        assert (await node.move(2, parse_address("2001:db8:a2::200"), within=10)).status == 0
+        await lab.controller.kill()
+        await lab.controller.start()
+        await until(lambda: answers(lab))
+        await until(lambda: is_state("a2", "ready"))
+        shown = (await ask(lab, "GET", "/v1/switches/a1")).json()
+        assert (shown["state"], shown["drained"]) == ("connecting", True), "it is durable"
+        await until(lambda: through("a2") > other + 60)
+        sender.stop()
+        ended = lab.clock.time()
+        await asyncio.sleep(0.3)
+        found = measure(sender, sink.of(flow), began, ended)
+        assert (found.lost, found.duplicates) == (0, 0)
+        assert (await ask(lab, "DELETE", "/v1/switches/a1/drain")).status_code == 204
+        assert (await ask(lab, "DELETE", "/v1/switches/a1/drain")).status_code == 404
+
+
+async def answers(lab: Lab) -> bool:
+    try:
+        return (await ask(lab, "GET", "/health")).is_success
+    except httpx.TransportError:
+        return False

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Request, Response
 
 from controller.northbound import paging
-from controller.northbound.control import NotFoundError, SwitchState
+from controller.northbound.control import Control, NotFoundError, SwitchState
 from controller.northbound.fields import SwitchNamePath
+from controller.northbound.guard import IdentityDependency
 from controller.northbound.models import AuditResource, Items, SwitchResource
-from controller.northbound.routes.common import ControlDependency, fails, make_router
+from controller.northbound.routes.common import OPERATOR, ControlDependency, LockDependency, fails, make_router, record
 from controller.northbound.system_models import HomeNetworkResource, TopologyResource
 
 router = make_router("network")
@@ -27,10 +28,43 @@ async def list_switches(
 @router.get("/v1/switches/{name}", responses=fails(404))
 async def get_switch(control: ControlDependency, name: SwitchNamePath) -> SwitchResource:
     """Show one switch."""
-    view = await control.switch(name)
-    if view is None:
-        raise NotFoundError(f"no switch is named {name!r}: GET /v1/switches lists those there are")
-    return SwitchResource.of(view)
+    return await _known_switch(control, name)
+
+
+@router.put("/v1/switches/{name}/drain", responses=fails(403, 404, 409, 503), dependencies=OPERATOR)
+async def drain_switch(
+    request: Request,
+    control: ControlDependency,
+    identity: IdentityDependency,
+    changing: LockDependency,
+    name: SwitchNamePath,
+) -> SwitchResource:
+    """Take a switch out of service, durably: no registration waits for it, and paths lead around it.
+
+    When the answer comes they do, as far as there are other ways. It is kept up to date meanwhile. The only anchor in service
+    stays in service (409).
+    """
+    async with changing:
+        if await control.drain_switch(name):
+            await record(control, identity, "drain", request.url.path)
+        return await _known_switch(control, name)
+
+
+@router.delete("/v1/switches/{name}/drain", status_code=204, responses=fails(403, 404, 503), dependencies=OPERATOR)
+async def undrain_switch(
+    request: Request,
+    control: ControlDependency,
+    identity: IdentityDependency,
+    changing: LockDependency,
+    name: SwitchNamePath,
+) -> Response:
+    """Put a switch back into service."""
+    async with changing:
+        await _known_switch(control, name)
+        if not await control.undrain_switch(name):
+            raise NotFoundError(f"{name} is in service")
+        await record(control, identity, "delete", request.url.path)
+    return Response(status_code=204)
 
 
 @router.get("/v1/switches/{name}/audit", responses=fails(404))
@@ -40,6 +74,13 @@ async def audit_switch(control: ControlDependency, name: SwitchNamePath) -> Audi
     if view is None:
         raise NotFoundError(f"no switch is named {name!r}: GET /v1/switches lists those there are")
     return AuditResource.of(view)
+
+
+async def _known_switch(control: Control, name: str) -> SwitchResource:
+    view = await control.switch(name)
+    if view is None:
+        raise NotFoundError(f"no switch is named {name!r}: GET /v1/switches lists those there are")
+    return SwitchResource.of(view)
 
 
 @router.get("/v1/home-networks")
