@@ -207,7 +207,7 @@ class DesiredState:
                 if not binding.at_home and (number := path_ids.get(binding.bid)) is not None:
                     self.ids.paths.restore(Path(binding.care_of, record.home_agent), number, home_address)
         except ValueError:
-            self._drop_holds(home_address, to, NOBODY)
+            self._drop_holds(home_address, to, to.shared(), NOBODY, ())
             raise
         self.confirm(self._move(home_address, to, grace=False))
 
@@ -411,40 +411,48 @@ class DesiredState:
                 self.ids.hold(thing, home_address)
             new = to.entries(self.ids)
             others = wanted_by_others({*old_shared, *new_shared}, home_address, self.ids)
-            self._claims.refuse(home_address, new)
-            self._refuse_what_may_come_back(home_address, new)
+            fresh = [key for key in new if key not in old]
+            self._refuse_conflicts(home_address, fresh)
             if grace:  # What goes back to how it was has had the room.
-                new_to_all = (key for key in new if key not in old and key not in others)
-                self._occupancy.refuse_overflow(key for key in new_to_all if key not in self._lingering)
+                self._occupancy.refuse_overflow(
+                    key for key in fresh if key not in others and key not in self._lingering
+                )
         except ValueError:
-            self._drop_holds(home_address, to, left)
+            self._drop_holds(home_address, to, new_shared, left, old_shared)
             raise
         if home_address in self.ids.nodes:
             self.ids.nodes.hold(home_address, number)
         for thing in old_shared:
             self.ids.hold(thing, number)
-        before, after = self._compare(old, new, others)
+        before, after = self._compare(old, new, fresh, others)
         change = plan(before, after, grace=grace)
         change = Plan(change.now, change.later, (number,))
-        self._keep_book(home_address, old, new, others)
+        self._keep_book(home_address, [key for key in old if key not in new], fresh, others)
+        self._note(old, new)
         for stage in change.later:
             for update in stage:
                 self._linger(update.entry, number)
         self._nodes[home_address] = to
         if to.record is None and not to.policies:
             del self._nodes[home_address]
-        self._drop_holds(home_address, left, to)
+        self._drop_holds(home_address, left, old_shared, to, new_shared)
         self._occupancy.leave(change)
         shared_after = tuple(filter(is_shared, new))
         self._pending[number] = _Change(home_address, left, old, shared_after, change, old_shared)
         self._busy.add(home_address)
         return change
 
-    def _drop_holds(self, home_address: Address, left: NodeState, entered: NodeState) -> None:
+    def _drop_holds(
+        self,
+        home_address: Address,
+        left: NodeState,
+        left_things: Iterable[Shared],
+        entered: NodeState,
+        entered_things: Collection[Shared],
+    ) -> None:
         """End a node's holds on what it has in the state `left` but not in the state `entered`."""
-        kept = entered.shared()
-        for thing in left.shared():
-            if thing not in kept:
+        for thing in left_things:
+            if thing not in entered_things:
                 self.ids.drop(thing, home_address)
         if left.record is not None and entered.record is None:
             self.ids.nodes.drop(home_address, home_address)
@@ -454,8 +462,10 @@ class DesiredState:
             self.ids.drop(thing, number)
         self.ids.nodes.drop(change.home_address, number)
 
-    def _refuse_what_may_come_back(self, home_address: Address, entries: Iterable[EntryKey]) -> None:
-        for key in entries:
+    def _refuse_conflicts(self, home_address: Address, keys: Iterable[EntryKey]) -> None:
+        """Refuse new entries that are another node's, or that another node may yet get back."""
+        self._claims.refuse(home_address, keys)
+        for key in keys:
             if key[0] in _PREFIX_TABLES and any(
                 key in change.entries_before and change.home_address != home_address
                 for change in self._pending.values()
@@ -464,39 +474,40 @@ class DesiredState:
                 raise ConflictError(f"{who} wants {key[0]} {key[1]}, which another node may yet get back")
 
     def _compare(
-        self, old: Mapping[EntryKey, Entry], new: Mapping[EntryKey, Entry], others: Collection[EntryKey]
+        self,
+        old: Mapping[EntryKey, Entry],
+        new: Mapping[EntryKey, Entry],
+        fresh: Iterable[EntryKey],
+        others: Collection[EntryKey],
     ) -> tuple[dict[EntryKey, Entry], dict[EntryKey, Entry]]:
         """Return what is there and what is wanted, of all that a node's change may write.
 
         Args:
             old: its entries before.
             new: its entries after.
-            others: what other nodes want too.
+            fresh: keys of those that it did not have before.
+            others: keys of those that other nodes want too.
         """
         before, after = dict(old), dict(new)
         for key in others:
             if key not in new:
                 before.pop(key, None)
-        for key in new:
+        for key in fresh:
             if self._lingering and (kept := self._stop_lingering(key)) is not None:
                 before[key] = kept.entry
-            elif key in others and key not in old and key not in self._unconfirmed:
+            elif key in others and key not in self._unconfirmed:
                 del after[key]
-            elif is_shared(key) and key not in old:
+            elif is_shared(key):
                 self._unconfirmed.add(key)
         return before, after
 
     def _keep_book(
-        self,
-        home_address: Address,
-        old: Mapping[EntryKey, Entry],
-        new: Mapping[EntryKey, Entry],
-        others: Collection[EntryKey],
+        self, home_address: Address, gone: list[EntryKey], fresh: list[EntryKey], others: Collection[EntryKey]
     ) -> None:
         """Take note of what the node wants now and of what nobody wants any more."""
-        gone = [key for key in old if key not in new and key not in others]
+        self._claims.move(home_address, gone, fresh)
+        if others:
+            gone, fresh = ([key for key in keys if key not in others] for keys in (gone, fresh))
         self._unconfirmed.difference_update(gone)
         self._occupancy.unwant(gone)
-        self._occupancy.want(key for key in new if key not in old and key not in others)
-        self._claims.move(home_address, old, new)
-        self._note(old, new)
+        self._occupancy.want(fresh)

@@ -4,7 +4,7 @@ A node's entries are not kept: they are made from its record whenever they are l
 With a million bindings that is the difference between a few hundred megabytes and several thousand.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,14 +12,14 @@ from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey
 from controller.dataplane.ids import Copies, Ids, Path, Shared, Spread
 from controller.dataplane.planner import NO_FACTS, NodeFacts, address_number, node_entries, shared
+from controller.dataplane.plans import SHARED_TABLES
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import NodeRecord
 
-_SHARED_TABLES: Final = frozenset({p.TUNNEL_TERMINATION, p.BALANCERS, p.MULTICAST_GROUPS})
 _HOME_TABLES: Final = frozenset({p.HOME_SOURCES, p.HOME_ADDRESSES})
 _OWN_TABLES: Final = frozenset(
-    {p.SOURCE_BINDINGS, p.TUNNELS, p.TUNNEL_RATES, p.DEFAULT_BINDING, p.FLOW_BINDINGS, *_SHARED_TABLES}
+    {p.SOURCE_BINDINGS, p.TUNNELS, p.TUNNEL_RATES, p.DEFAULT_BINDING, p.FLOW_BINDINGS, *SHARED_TABLES}
 )
 """Tables in whose keys a node has its own number, or what it shares with others by right."""
 
@@ -49,8 +49,8 @@ NOBODY: Final = NodeState()
 
 
 def is_shared(key: EntryKey) -> bool:
-    """Tell whether nodes may share an entry: that of a path, which nodes with one care-of address have in common, say."""
-    return key[0] in _SHARED_TABLES
+    """Tell whether nodes may share an entry."""
+    return key[0] in SHARED_TABLES
 
 
 def keys_of(thing: Shared, ids: Ids) -> list[EntryKey]:
@@ -90,11 +90,12 @@ class Claims:
                 who = format_address(home_address)
                 raise ConflictError(f"{who} wants {key[0]} {key[1]}, which belongs to another node")
 
-    def move(self, home_address: Address, old: Mapping[EntryKey, Entry], new: Mapping[EntryKey, Entry]) -> None:
-        """Take note of what a node has from now on."""
-        for key in self._contested(home_address, old):
+    def move(self, home_address: Address, gone: Iterable[EntryKey], fresh: Iterable[EntryKey]) -> None:
+        """Take note of what a node has no more, and of what it has from now on."""
+        for key in self._contested(home_address, gone):
             self._owners.pop(key, None)
-        self._owners.update(dict.fromkeys(self._contested(home_address, new), home_address))
+        for key in self._contested(home_address, fresh):
+            self._owners[key] = home_address
 
     @staticmethod
     def _contested(home_address: Address, keys: Iterable[EntryKey]) -> list[EntryKey]:

@@ -45,11 +45,13 @@ class Occupancy:
 
     def leave(self, plan: Plan) -> None:
         """Count what a plan is about to delete at once."""
-        self._leaving.update(plan.deletions())
+        for table, gone in plan.deletions().items():
+            self._leaving[table] += gone
 
     def left(self, plan: Plan) -> None:
         """Count what a plan has deleted as gone."""
-        self._leaving.subtract(plan.deletions())
+        for table, gone in plan.deletions().items():
+            self._leaving[table] -= gone
 
     def refuse_overflow(self, new: Iterable[EntryKey]) -> None:
         """Refuse new entries that would not fit: they come before old ones go.
@@ -59,7 +61,10 @@ class Occupancy:
         """
         if not self._capacity:
             return
-        for table, count in Counter([key[0] for key in new]).items():
+        counts: dict[str, int] = {}
+        for key in new:
+            counts[key[0]] = counts.get(key[0], 0) + 1
+        for table, count in counts.items():
             room = self._capacity.get(table)
             if room is not None and self.used(table) + count > room:
                 raise CapacityError(f"table {table} is full: {self.used(table)} of {room} entries are taken")

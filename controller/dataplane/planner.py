@@ -81,11 +81,10 @@ def paths(record: NodeRecord | None) -> dict[Path, int]:
     A binding at home has none: what the node sends there is no tunnel (RFC 5648 section 5.6).
     """
     found: dict[Path, int] = {}
-    for binding in record.bindings if record is not None else ():
-        assert record is not None
-        if not binding.at_home:
-            path = Path(binding.care_of, record.home_agent)
-            found[path] = min(binding.bid, found.get(path, binding.bid))
+    if record is not None:
+        for binding in record.bindings:  # the lowest BID comes first
+            if not binding.at_home:
+                found.setdefault(Path(binding.care_of, record.home_agent), binding.bid)
     return found
 
 
@@ -110,11 +109,13 @@ def ways(
     return [one for one in active if not one[0].fallback], signalled, default
 
 
-def shared(record: NodeRecord | None, policies: Iterable[FlowPolicy] = ()) -> tuple[Shared, ...]:
+def shared(record: NodeRecord | None, policies: Collection[FlowPolicy] = ()) -> tuple[Shared, ...]:
     """Return everything of a node's that has a number and may be another's too, each once."""
     if record is None or not record.bindings:
         return ()
     found: list[Shared] = list(paths(record))
+    if not record.flows and not policies:
+        return tuple(found)
     by_policy, signalled, default = ways(record, policies)
     targets = [default, *(target for _, target in by_policy), *(target for _, target in signalled)]
     found += (target for target in targets if isinstance(target, Spread | Copies))
@@ -122,7 +123,7 @@ def shared(record: NodeRecord | None, policies: Iterable[FlowPolicy] = ()) -> tu
 
 
 def node_entries(
-    record: NodeRecord | None, ids: Numbers, policies: Iterable[FlowPolicy] = (), facts: NodeFacts = NO_FACTS
+    record: NodeRecord | None, ids: Numbers, policies: Collection[FlowPolicy] = (), facts: NodeFacts = NO_FACTS
 ) -> dict[EntryKey, Entry]:
     """Return every entry that one node's bindings call for; none without a binding.
 
@@ -138,46 +139,50 @@ def node_entries(
     """
     if record is None or not record.bindings:
         return {}
-    node_id = ids.node(record.home_address)
+    node_id, home_agent = ids.node(record.home_address), ids.home_agent(record.home_agent)
     addresses = [address_number(record.home_address)]
     if facts.home_ipv4 is not None:
         addresses.append(_MAPPED | int.from_bytes(facts.home_ipv4))
-    entries = [*_sources(record, ids, node_id, addresses)]
+    entries = _sources(record, ids, node_id, home_agent, addresses)
     for binding in record.bindings:
-        entries.append(_tunnel(record, ids, node_id, binding, facts))
-        if (rate := facts.rates.get(binding.bid)) is not None:
+        entries.append(_tunnel(record, node_id, home_agent, binding, facts))
+        if facts.rates and (rate := facts.rates.get(binding.bid)) is not None:
             entries.append(Entry(p.TUNNEL_RATES, (node_id, binding.bid), p.LIMIT, rate=rate))
-    entries += _flows(record, ids, node_id, policies)
+    if policies or record.flows:
+        entries += _flows(record, ids, node_id, policies)
+    else:
+        preferred = record.preferred
+        assert preferred is not None
+        entries.append(Entry(p.DEFAULT_BINDING, (node_id,), p.STEER, (preferred.bid,)))
     entries += [Entry(p.HOME_ADDRESSES, (address,), p.MOBILE_NODE, (node_id,)) for address in addresses]
     entries += [Entry(p.MOBILE_NETWORKS, (lpm(prefix),), p.MOBILE_NODE, (node_id,)) for prefix in record.prefixes]
-    answer = (ids.home_agent(record.home_agent), int(record.mobile_router))
+    answer = (home_agent, int(record.mobile_router))
     entries += [
         Entry(p.NEIGHBOUR_PROXY, (address_number(target),), p.ANSWER_FOR_NODE, answer) for target in facts.proxied
     ]
-    return {entry.key: entry for entry in entries}
+    return {(entry.table, entry.match, entry.priority): entry for entry in entries}
 
 
-def _sources(record: NodeRecord, ids: Numbers, node_id: int, addresses: Iterable[int]) -> Iterator[Entry]:
-    """Yield what lets the node's own packets out of its tunnels."""
-    home_agent = ids.home_agent(record.home_agent)
-    for path, bid in paths(record).items():
-        path_id = ids.path(*path)
-        yield Entry(p.TUNNEL_TERMINATION, (home_agent, address_number(path.care_of)), p.TERMINATE, (path_id,))
-        yield Entry(p.SOURCE_BINDINGS, (path_id, node_id), p.ALLOW, (bid,))
-    for address in addresses:
-        yield Entry(p.HOME_SOURCES, (address,), p.SENDER, (node_id,))
-    for prefix in record.prefixes:
-        yield Entry(p.NETWORK_SOURCES, (lpm(prefix),), p.SENDER, (node_id,))
+def _sources(record: NodeRecord, ids: Numbers, node_id: int, home_agent: int, addresses: Iterable[int]) -> list[Entry]:
+    """Return what lets the node's own packets out of its tunnels."""
+    found: list[Entry] = []
+    for (care_of, agent), bid in paths(record).items():
+        path_id = ids.path(care_of, agent)
+        found.append(Entry(p.TUNNEL_TERMINATION, (home_agent, address_number(care_of)), p.TERMINATE, (path_id,)))
+        found.append(Entry(p.SOURCE_BINDINGS, (path_id, node_id), p.ALLOW, (bid,)))
+    found += [Entry(p.HOME_SOURCES, (address,), p.SENDER, (node_id,)) for address in addresses]
+    found += [Entry(p.NETWORK_SOURCES, (lpm(prefix),), p.SENDER, (node_id,)) for prefix in record.prefixes]
+    return found
 
 
-def _tunnel(record: NodeRecord, ids: Numbers, node_id: int, binding: Binding, facts: NodeFacts) -> Entry:
+def _tunnel(record: NodeRecord, node_id: int, home_agent: int, binding: Binding, facts: NodeFacts) -> Entry:
     """Return the entry that carries a binding's packets to the node.
 
     Raises:
         ValueError: the binding is at home and nobody said where.
     """
     if not binding.at_home:
-        params = (ids.home_agent(record.home_agent), address_number(binding.care_of), facts.tunnel_mtu)
+        params = (home_agent, address_number(binding.care_of), facts.tunnel_mtu)
         return Entry(p.TUNNELS, (node_id, binding.bid), p.ENCAP_IPV6, params)
     if binding.link_layer is None:
         raise ValueError(

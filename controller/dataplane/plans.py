@@ -68,6 +68,7 @@ _LEVELS: Final = {
     p.SIGNALLING: _ENTRANCE,
     p.MY_STATION: _ENTRANCE,
 }
+_ENTRANCES: Final = frozenset(table for table, level in _LEVELS.items() if level == _ENTRANCE)
 _INSERT_STEPS: Final = {table: (Step.MAKE, Step.STEER, Step.ATTACH)[level] for table, level in _LEVELS.items()}
 _UNSEEN_STEPS: Final = _INSERT_STEPS | {p.FLOW_BINDINGS: Step.MAKE, p.DEFAULT_BINDING: Step.MAKE}
 """Where there is no entrance yet."""
@@ -81,6 +82,9 @@ DELETE_STEPS: Final = {table: (Step.UNMAKE, Step.UNSTEER, Step.DETACH)[level] fo
     p.MULTICAST_GROUPS: Step.BREAK_TERMINATION,
 }
 """The step in which an entry of a table is deleted."""
+
+SHARED_TABLES: Final = frozenset({p.TUNNEL_TERMINATION, p.BALANCERS, p.MULTICAST_GROUPS})
+"""Tables in which nodes may share an entry: that of a path, which nodes with one care-of address have in common, say."""
 
 _NOTHING: Final[Stages] = ((),) * len(Step)
 
@@ -159,7 +163,7 @@ def plan(before: Entries, after: Entries, *, grace: bool = True) -> Plan:
 
 
 def _has_entrance(entries: Entries) -> bool:
-    return any(_LEVELS[table] == _ENTRANCE for table, _, _ in entries)
+    return any(key[0] in _ENTRANCES for key in entries)
 
 
 def diff(actual: Entries, desired: Entries) -> Stages:
@@ -167,21 +171,33 @@ def diff(actual: Entries, desired: Entries) -> Stages:
     return plan(actual, desired, grace=False).stages
 
 
-def merge(plans: Iterable[Plan]) -> Plan:
-    """Join plans of different nodes: one Write for each step instead of one for each step and plan.
+def joined(stages: Iterable[Stage]) -> Stage:
+    """Join stages of one step of different nodes' plans to one Write.
 
-    An update that several plans contain (the insertion of a shared entry) is written once.
+    An update that several of them contain (the insertion of a shared entry) is written once.
     """
+    several = [stage for stage in stages if stage]
+    if len(several) == 1:
+        return several[0]
+    # By key: to hash whole updates costs several times as much, and no two nodes want different entries of one key.
+    common: dict[tuple[Op, EntryKey], Update] = {}
+    own: list[Update] = []
+    for stage in several:
+        for update in stage:
+            if update.entry.table in SHARED_TABLES:
+                common[update.op, update.entry.key] = update
+            else:
+                own.append(update)
+    return (*common.values(), *own)
+
+
+def merge(plans: Iterable[Plan]) -> Plan:
+    """Join plans of different nodes: one Write for each step instead of one for each step and plan."""
     several = tuple(plans)
     if len(several) == 1:
         return several[0]
-
-    def join(stages: Iterable[Stage]) -> Stage:
-        # By key: to hash whole updates costs several times as much, and no two nodes want different entries of one key.
-        return tuple({(update.op, update.entry.key): update for stage in stages for update in stage}.values())
-
     return Plan(
-        tuple(join(one.now[step] for one in several) for step in Step),
-        tuple(join(one.later[step] for one in several) for step in Step),
+        tuple(joined(one.now[step] for one in several) for step in Step),
+        tuple(joined(one.later[step] for one in several) for step in Step),
         tuple(number for one in several for number in one.numbers),
     )

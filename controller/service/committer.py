@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from controller.dataplane.desired import DesiredState
-from controller.dataplane.plans import Plan, Stage, Stages, Step, merge
+from controller.dataplane.plans import Plan, Stage, Stages, Step, joined, merge
 from controller.mobility.address import Address, format_address
 from controller.service.anchors import Outcome
 from controller.store import Change, StoreError
@@ -230,14 +230,15 @@ class Committer:
         """Write every step of the jobs' plans; a job that a switch refused takes no further part."""
         for step in Step:
             going = [flight for flight in flights if flight.refusal is None]
-            for flight in going:
-                flight.reached = step
-            stage = merge([flight.plan for flight in going]).now[step] if going else ()
+            stage = joined(flight.plan.now[step] for flight in going)
             if not stage:
                 continue
-            outcome = await self._writer.write(stage)
             for flight in going:
-                flight.refusal = self._refusal(flight, step, outcome)
+                flight.reached = step
+            outcome = await self._writer.write(stage)
+            if outcome.refused or outcome.shortfall is not None:
+                for flight in going:
+                    flight.refusal = self._refusal(flight, step, outcome)
 
     @staticmethod
     def _refusal(flight: _Flight, step: Step, outcome: Outcome) -> str | None:

@@ -17,6 +17,9 @@ PERIOD: Final = 60.0
 CAPACITY: Final = 256
 """Different things that are logged in a period; a flood of made-up home addresses gets no further."""
 
+CHANGES: Final = 100
+"""Changes that are logged one by one in a second: of what is beyond, their number is. The event stream has them all."""
+
 
 class LogLimiter:
     """Lets each thing be logged once in a period, and remembers how often it was not.
@@ -66,11 +69,13 @@ class EventLog:
 
     def __init__(self, limiter: LogLimiter | None = None) -> None:
         self._limiter: Final = limiter or LogLimiter()
+        self._second = float("-inf")
+        self._changes = 0
 
     def write(self, event: Event, now: float) -> None:
         """Log an event that happened at `now`, in seconds of a clock that does not run backwards."""
         match event:
-            case Committed(transaction):
+            case Committed(transaction) if self._admit_change(now):
                 bindings = "none" if transaction.after is None else _bindings(transaction)
                 LOG.info("%s of %s: bindings %s", transaction.cause, format_address(transaction.home_address), bindings)
             case Aborted(transaction, status):
@@ -86,6 +91,14 @@ class EventLog:
             case Revoked(home_address, bids, status):
                 answer = "no answer" if status is None else f"answer {status}"
                 LOG.info("revoked %s: bindings %s, %s", format_address(home_address), list(bids), answer)
+
+    def _admit_change(self, now: float) -> bool:
+        if now >= self._second + 1.0:
+            if self._changes > CHANGES:
+                LOG.info("%d changes more in the last second", self._changes - CHANGES)
+            self._second, self._changes = now, 0
+        self._changes += 1
+        return self._changes <= CHANGES
 
     def _dropped(self, reason: DropReason, source: str, detail: str, now: float) -> None:
         if reason not in SECURITY:

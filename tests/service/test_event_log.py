@@ -53,6 +53,16 @@ def test_changes_are_always_logged(caplog: pytest.LogCaptureFixture) -> None:
         assert caplog.messages[-1] == f"registration of 2001:db8:0:1::100: bindings {text}"
 
 
+def test_of_a_storm_of_changes_the_number_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    log = EventLog()
+    for number in range(6001):
+        log.write(Committed(Transaction(number, HOA, None, None, Cause.EXPIRY)), number / 3000)
+    storm = [message for message in caplog.messages if "more in the last second" in message]
+    assert storm == ["2900 changes more in the last second"] * 2
+    assert len(caplog.messages) == 2 + 100 + 100 + 1
+
+
 def test_made_up_home_addresses_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     log = EventLog(LogLimiter(60.0, 8))

@@ -1,6 +1,6 @@
 """Where a switch steers a packet, read off the entries that the planner wants: the highest priority that matches."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from controller.dataplane import pipeline as p
@@ -45,7 +45,7 @@ def takes(entry: Entry, packet: Seen) -> bool:
     return all(fits(match, value) for match, value in zip(entry.match[1:], values, strict=True))
 
 
-def numbered(record: NodeRecord, policies: Iterable[FlowPolicy] = ()) -> Ids:
+def numbered(record: NodeRecord, policies: Collection[FlowPolicy] = ()) -> Ids:
     ids = Ids()
     ids.nodes.hold(record.home_address, record.home_address)
     for thing in shared(record, policies):
