@@ -1,6 +1,7 @@
 """The composition root: wires the layers and runs them in one event loop."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -71,6 +72,8 @@ _FAULTS: Final = {
 
 REVIEW_INTERVAL: Final = 0.1
 """Seconds between two looks whether a switch is in service."""
+GARBAGE_THRESHOLDS: Final = (20_000, 20, 50)
+"""How many new objects there are between two searches for garbage: a registration makes hundreds, none of them in a circle."""
 _STARTS: Final = ("counter", "starts")
 """Kind and key of the store's document that counts the controller's starts."""
 
@@ -469,6 +472,10 @@ async def run(settings: Settings) -> None:
             restarts = await loop.run_in_executor(thread, _count_start, store, state)
             service = Service(settings, artefacts, thread, store, state, restarts, journal=journal)
             loop.add_signal_handler(signal.SIGHUP, service.reload)
+            # What there is now stays: to look through a million bindings for garbage again and again would stop all else for seconds.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*GARBAGE_THRESHOLDS)
             await service.run(stop)
         except (StoreError, ServerError) as error:
             raise ServiceError(str(error)) from error

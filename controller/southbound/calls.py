@@ -29,6 +29,7 @@ from controller.southbound.readback import Readback
 from controller.southbound.targets import Target
 
 _OK: Final = 0
+_STREAM: Final = "/p4.v1.P4Runtime/StreamChannel"
 _WRITE: Final = "/p4.v1.P4Runtime/Write"
 _READ: Final = "/p4.v1.P4Runtime/Read"
 _NOT_FOUND: Final = int(grpc.StatusCode.NOT_FOUND.value[0])
@@ -85,6 +86,7 @@ class Calls:
     ) -> None:
         self.stub = p4r_grpc.P4RuntimeStub(channel)
         # What is written and what is read back is bytes already: see `encoding` and `readback`.
+        self._stream_call: Any = channel.stream_stream(_STREAM, None, p4r.StreamMessageResponse.FromString)
         self._write_call = channel.unary_unary(_WRITE, None, p4r.WriteResponse.FromString)
         self._read_call = channel.unary_stream(_READ, p4r.ReadRequest.SerializeToString, None)
         self.sent = 0
@@ -113,6 +115,10 @@ class Calls:
     def writes(self) -> bool:
         """Whether this session may write."""
         return self._head is not None
+
+    def stream(self) -> Any:  # noqa: ANN401  grpc's calls are untyped
+        """Open a `StreamChannel` that takes serialised messages."""
+        return self._stream_call()
 
     # The pipeline.
 

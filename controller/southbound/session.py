@@ -200,9 +200,7 @@ class SwitchSession:
             timeouts=options.timeouts,
             journal=options.journal,
         )
-        stream = Stream(
-            calls.stub.StreamChannel(), options.device_id, options.role, options.packet_backlog, self._arbitrated
-        )
+        stream = Stream(calls.stream(), options.device_id, options.role, options.packet_backlog, self._arbitrated)
         self._calls, self._stream = calls, stream
         # Not a TaskGroup: in Python 3.11 it swallows a cancellation that comes together with a failure.
         tasks = [

@@ -12,12 +12,16 @@ from finsy.proto import U128, p4r
 
 from controller.dataplane.entries import EntryKey
 from controller.southbound.codec import Codec, Message, octets
+from controller.southbound.encoding import LENGTH_DELIMITED, framed
 from controller.southbound.errors import ConnectionLostError, code_name
 from controller.southbound.queues import CountingQueue
 
 _LOG = logging.getLogger(__name__)
 
 _OK: Final = 0
+_PACKET: Final = bytes((2 << 3 | LENGTH_DELIMITED,))
+"""The tag of a packet in a `StreamMessageRequest`."""
+_PAYLOAD: Final = bytes((1 << 3 | LENGTH_DELIMITED,))
 _NOT_FOUND: Final = int(grpc.StatusCode.NOT_FOUND.value[0])
 
 
@@ -81,6 +85,7 @@ class StreamCodec:
         self._mtu = fields["packet_in"]["mtu"]
         self._egress_port = fields["packet_out"]["egress_port"]
         self._routed = fields["packet_out"]["routed"]
+        self._metadata: dict[tuple[bool, int], bytes] = {}
 
     def packet_in(self, message: Message) -> PacketIn:
         """Return the packet of a `p4.v1.PacketIn`; metadata that it lacks are 0."""
@@ -99,21 +104,22 @@ class StreamCodec:
             return Digest(digest.digest_id, digest.list_id, tuple(data.SerializeToString() for data in digest.data))
         return Idle(tuple(map(self._codec.decode_key, message.idle_timeout_notification.table_entry)))
 
-    def packet_out(self, frame: bytes, *, routed: bool, egress_port: int) -> Message:
-        """Return a `p4.v1.StreamMessageRequest` that sends a frame."""
-        message = p4r.StreamMessageRequest()
-        packet = message.packet
-        packet.payload = frame
-        packet.metadata.add(metadata_id=self._egress_port, value=octets(egress_port))
-        packet.metadata.add(metadata_id=self._routed, value=octets(int(routed)))
-        return message
+    def packet_out(self, frame: bytes, *, routed: bool, egress_port: int) -> bytes:
+        """Return a serialised `p4.v1.StreamMessageRequest` that sends a frame: joined from what never changes, and the frame."""
+        metadata = self._metadata.get((routed, egress_port))
+        if metadata is None:
+            packet = p4r.PacketOut()
+            packet.metadata.add(metadata_id=self._egress_port, value=octets(egress_port))
+            packet.metadata.add(metadata_id=self._routed, value=octets(int(routed)))
+            metadata = self._metadata[routed, egress_port] = packet.SerializeToString()
+        return framed(_PACKET, framed(_PAYLOAD, frame) + metadata)
 
 
 class Stream:
     """One open stream. Its `run` must be held in a task; all else waits for what that task brings.
 
     Args:
-        call: an open `StreamChannel`.
+        call: an open `StreamChannel` that takes serialised messages (`Calls.stream`).
         device_id: of the switch.
         role: the arbitration role.
         backlog: packets that may wait in each direction, and other messages of the switch.
@@ -132,8 +138,8 @@ class Stream:
         """Each a `p4.v1.PacketIn`."""
         self.notices: CountingQueue[Message] = CountingQueue(backlog)
         """Each a `p4.v1.StreamMessageResponse` with a digest or an idle timeout."""
-        self.outgoing: CountingQueue[Message] = CountingQueue(backlog)
-        """Each a `p4.v1.StreamMessageRequest`: packets and acknowledged digests."""
+        self.outgoing: CountingQueue[bytes] = CountingQueue(backlog)
+        """Each a serialised `p4.v1.StreamMessageRequest`: packets and acknowledged digests."""
         self.errors = 0
         """Messages of ours that the switch could not carry out."""
         self.latest = Arbitration(primary=False, vacant=True, election_id=0)
@@ -142,7 +148,7 @@ class Stream:
         self._device_id = device_id
         self._role = role
         self._on_arbitration = on_arbitration
-        self._bids: asyncio.Queue[Message] = asyncio.Queue()
+        self._bids: asyncio.Queue[bytes] = asyncio.Queue()
         self._one_at_a_time = asyncio.Lock()
         self._news = asyncio.Event()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -193,7 +199,7 @@ class Stream:
             message.arbitration.role.name = self._role
         if election_id is not None:
             message.arbitration.election_id.CopyFrom(U128.encode(election_id))
-        await self._bids.put(message)
+        await self._bids.put(message.SerializeToString())
 
     async def news(self) -> Arbitration:
         """Wait until the switch says who is primary; of several messages that came meanwhile the last counts."""
@@ -205,9 +211,9 @@ class Stream:
         """Tell the switch that a list of digests has arrived: it may send those again that it held back."""
         message = p4r.StreamMessageRequest()
         message.digest_ack.digest_id, message.digest_ack.list_id = digest.digest_id, digest.list_id
-        self.outgoing.offer(message)
+        self.outgoing.offer(message.SerializeToString())
 
-    async def _write(self, source: Callable[[], Awaitable[Message]]) -> None:
+    async def _write(self, source: Callable[[], Awaitable[bytes]]) -> None:
         while True:
             message = await source()
             async with self._one_at_a_time:
