@@ -1,8 +1,8 @@
 """Carrying changes out: store, switches, acknowledgement, and undoing what a switch refused.
 
-Changes that wait together travel together: one commit of the store, one Write for each step of their merged plans. While a
-batch is under way the next one gathers. A change is done when the store has written it and every anchor in service has
-confirmed it; only then does its owner hear of it.
+Changes that wait together travel together: one commit of the store, one Write for each step of their merged plans. Writes go
+one after the other, so do commits; but while a batch waits for the disk, the next one is written to the switches. A change is
+done when the store has written it and every anchor in service has confirmed it; only then does its owner hear of it.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ MAX_WAITING: Final = 10_000
 """Changes that may wait for store and switches: more get status 130 at once."""
 MAX_DELAY: Final = 5.0
 """Seconds that the first of them may have waited: a node that is answered later has asked again meanwhile."""
+MAX_AHEAD: Final = 4
+"""Batches that the switches may have and the store not yet."""
 MAX_OVERDUE: Final = 1.0
 """Seconds for which the end of a grace period may wait for a quiet moment."""
 
@@ -92,6 +94,15 @@ class _Flight:
     reached: Step = Step.MAKE
 
 
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """What is written to the switches, and on its way into the store."""
+
+    flights: Sequence[_Flight]
+    storing: asyncio.Task[str | None]
+    """Ends with why it could not be stored; None: it is."""
+
+
 class Committer:
     """Takes changes and carries them out, batch by batch, in the order they came.
 
@@ -125,6 +136,9 @@ class Committer:
         """Changes that were refused because store or switches do not keep up."""
         self._wake = asyncio.Event()
         self._breaks: deque[tuple[float, Plan]] = deque()
+        self._ahead: deque[_Batch] = deque()
+        # What the store should have forgotten with a change that was undone, and could not.
+        self._owed: dict[Address, Change] = {}
         self._stopping = False
 
     def __len__(self) -> int:
@@ -153,6 +167,8 @@ class Committer:
             if self._batch_window:
                 await asyncio.sleep(self._batch_window)
             await self._work()
+        while self._ahead:
+            await self._end_batch(self._ahead.popleft())
 
     def stop(self) -> None:
         """Let `run` end after the batch under way: no half-written change stays behind."""
@@ -161,12 +177,18 @@ class Committer:
 
     async def _work(self) -> None:
         self._wake.clear()
+        moved = False
         if batch := self._take_batch():
-            await self._carry_out(batch)
+            await self._begin_batch(batch)
+            moved = True
+        while self._ahead and (self._ahead[0].storing.done() or len(self._ahead) > MAX_AHEAD):
+            await self._end_batch(self._ahead.popleft())
+            moved = True
         # Clearing up waits for a quiet moment, but not for ever: somebody waits for an acknowledgement.
         if self._breaks and (not self._waiting or self._overdue() > MAX_OVERDUE):
             await self._end_grace_periods()
-        if self._waiting:
+        # What still waits may be of nodes whose change is on its way into the store: that wakes us when it is there.
+        if self._waiting and moved:
             self._wake.set()
 
     def _overdue(self) -> float:
@@ -187,14 +209,24 @@ class Committer:
         self._waiting.extendleft(reversed(later))
         return batch
 
-    async def _carry_out(self, batch: Sequence[Job]) -> None:
-        flights = [flight for job in batch if (flight := self._enter(job)) is not None]
+    async def _begin_batch(self, jobs: Sequence[Job]) -> None:
+        """Enter changes, have them stored, and write them to the switches."""
+        flights = [flight for job in jobs if (flight := self._enter(job)) is not None]
+        if not flights:
+            return
         changes = [flight.stored[0] for flight in flights if flight.stored]
-        _, fault = await asyncio.gather(self._write(flights), self._make_durable(changes))
-        for flight in flights:
+        storing = asyncio.create_task(self._make_durable(changes), name="store")
+        storing.add_done_callback(lambda _: self._wake.set())
+        self._ahead.append(_Batch(flights, storing))
+        await self._write(flights)
+
+    async def _end_batch(self, batch: _Batch) -> None:
+        """Bring changes that are stored and written into force, and undo the others."""
+        fault = await batch.storing
+        for flight in batch.flights:
             flight.refusal = flight.refusal or fault
-        good = [flight for flight in flights if flight.refusal is None]
-        bad = [flight for flight in flights if flight.refusal is not None]
+        good = [flight for flight in batch.flights if flight.refusal is None]
+        bad = [flight for flight in batch.flights if flight.refusal is not None]
         if good:
             done = merge([flight.plan for flight in good])
             self._desired.confirm(done)
@@ -219,9 +251,11 @@ class Committer:
 
     async def _make_durable(self, changes: Sequence[Change]) -> str | None:
         """Store changes together; return why that failed, None if it did not."""
+        owed, self._owed = self._owed, {}
         try:
-            await self._store(changes)
+            await self._store([*owed.values(), *changes])
         except StoreError as error:
+            self._owed = owed | self._owed
             LOG.error("store: %s", error)  # noqa: TRY400 - the text says it all, a traceback adds nothing
             return str(error)
         return None
@@ -254,7 +288,10 @@ class Committer:
             await self._write_all((*reverse.stages, *reverse.break_), "an undo was refused")
             self._desired.confirm(reverse)
         if stored:
-            await self._make_durable([flight.stored[1] for flight in flights if flight.stored])
+            back = [flight.stored[1] for flight in flights if flight.stored]
+            if await self._make_durable(back) is not None:
+                # A row that is left behind would hold a number that is another node's by then.
+                self._owed.update((change.home_address, change) for change in back)
         for flight in flights:
             flight.job.failed(flight.refusal or "")
 

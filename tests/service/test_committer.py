@@ -44,6 +44,11 @@ class Bench:
     failures: list[str] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     """While it is clear, the switch does not answer."""
+    disk: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is clear, nothing is stored."""
+    spindle: asyncio.Lock = field(default_factory=asyncio.Lock)
+    store_fault_after: int | None = None
+    """How many commits succeed before all others fail."""
     numbers: int = 0
     refuse_deletions: bool = False
     resyncs: list[str] = field(default_factory=list)
@@ -77,6 +82,15 @@ class Bench:
 
     async def store(self, changes: Sequence[Change]) -> None:
         await asyncio.sleep(0)
+        async with self.spindle:  # one at a time, as in the store's thread
+            await self.disk.wait()
+            self.note(changes)
+
+    def note(self, changes: Sequence[Change]) -> None:
+        if self.store_fault_after is not None:
+            if self.store_fault_after == 0:
+                raise StoreError("disk full")
+            self.store_fault_after -= 1
         if self.store_fault is not None:
             raise StoreError(self.store_fault)
         for change in changes:
@@ -112,6 +126,7 @@ class Bench:
 async def running() -> AsyncIterator[Bench]:
     bench = Bench()
     bench.gate.set()
+    bench.disk.set()
     bench.committer = Committer(bench.desired, bench, bench.store, grace_period=GRACE, batch_limit=10)
     task = asyncio.create_task(bench.committer.run())
     try:
@@ -196,6 +211,56 @@ async def test_what_cannot_be_stored_is_undone() -> None:
         await bench.settle()
         assert bench.failures == ["1: disk full"]
         assert bench.tables == {}
+
+
+async def test_what_the_store_could_not_take_back_is_taken_back_with_the_next_change() -> None:
+    async with running() as bench:
+        bench.refuse = {p.HOME_ADDRESSES}
+        bench.store_fault_after = 1
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI)))
+        await bench.settle()
+        assert bench.failures == ["1: RESOURCE_EXHAUSTED table is full"]
+        assert bench.stored[NODE].node is not None
+        bench.refuse, bench.store_fault_after = set(), None
+        bench.committer.submit(bench.change(None, record(OTHER, 1, b1=CELL)))
+        await bench.settle()
+        assert bench.stored[NODE].node is None
+        assert bench.stored[OTHER].node is not None
+
+
+async def test_while_one_batch_waits_for_the_disk_the_next_is_written() -> None:
+    async with running() as bench:
+        bench.disk.clear()
+        for node, care_of in ((NODE, WIFI), (OTHER, CELL)):
+            bench.committer.submit(bench.change(None, record(node, 1, b1=care_of)))
+            await bench.settle()
+        assert len(bench.of(p.TUNNELS)) == 2
+        assert not [line for line in bench.log if line.startswith("done")]
+        # A node whose change is not stored yet has to wait with the next one.
+        bench.committer.submit(bench.change(record(NODE, 1, b1=WIFI), record(NODE, 2, b1=CELL)))
+        await bench.settle()
+        assert len(bench.of(p.TUNNELS)) == 2
+        bench.disk.set()
+        await bench.settle()
+        assert [line for line in bench.log if line.startswith("done")] == ["done 1", "done 2", "done 3"]
+        assert bench.agree()
+
+
+async def test_a_batch_that_the_disk_refuses_is_undone_under_the_next_one() -> None:
+    async with running() as bench:
+        bench.disk.clear()
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI)))
+        await bench.settle()
+        bench.store_fault_after = 0
+        bench.committer.submit(bench.change(None, record(OTHER, 1, b1=WIFI)))
+        await bench.settle()
+        bench.store_fault_after = 1
+        bench.disk.set()
+        await bench.settle()
+        assert [line for line in bench.log if line.startswith("done")] == ["done 1"]
+        assert bench.failures == ["2: disk full"]
+        assert bench.agree()
+        assert len(bench.of(p.TUNNELS)) == len(bench.of(p.TUNNEL_TERMINATION)) == 1
 
 
 async def test_what_the_data_plane_cannot_carry_reaches_no_switch() -> None:
