@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 from controller.config.endpoint import Endpoint, parse_endpoint
 from controller.dataplane.pipeline import MAX_TUNNEL_MTU
 from controller.dataplane.planner import DEFAULT_TUNNEL_MTU
+from controller.fabric import hellos
 from controller.fabric.fields import AddressField, Ipv4Field, PrefixField
 from controller.fabric.paths import REPORT_RATE, SIGNALLING_RATE
 from controller.fabric.topology import Name
@@ -70,6 +71,13 @@ class ControllerSection(_Section):
     """Path of a ring file, relative to this file, that keeps the updates sent to switches, for `mcoa replay`. None: kept nowhere."""
     journal_mib: Annotated[int, Field(ge=1, le=65_536)] = 64
     """Size of that file in MiB; the oldest updates make room for new ones."""
+    hello_interval_s: Annotated[float, Field(ge=0, le=60)] = hellos.INTERVAL
+    """Seconds between two hellos (LLDP frames) on each link between two P4 switches; 0: none, and a link that carries nothing is not
+    noticed as long as its switches answer."""
+    hello_misses: Annotated[int, Field(ge=2, le=100)] = hellos.MISSES
+    """Hellos in a row that did not come, either way, when paths lead around a link."""
+    hello_hold_s: Annotated[float, Field(ge=0, le=3600)] = hellos.HOLD
+    """Seconds for which every hello has to come before paths take such a link again."""
 
 
 class NetworkSection(_Section):

@@ -16,6 +16,7 @@ DROP_PORT: Final = 511
 
 MY_STATION: Final = "my_station"
 HOME_AGENTS: Final = "home_agents"
+LINK_PORTS: Final = "link_ports"
 INTERFACES: Final = "interfaces"
 NEIGHBOUR_PROXY: Final = "neighbour_proxy"
 SIGNALLING: Final = "signalling"
@@ -38,6 +39,7 @@ PUNT_POLICERS: Final = "punt_policers"
 MULTICAST_GROUPS: Final = "multicast_groups"
 """No table: the groups of the packet replication engine, as entries. Key: the group's number; parameters: the BIDs that get copies."""
 
+EXPECT: Final = "expect"
 L3: Final = "l3"
 OWN_ADDRESS: Final = "own_address"
 PUNT: Final = "punt"
@@ -119,6 +121,8 @@ class PuntReason(IntEnum):
     UNREACHABLE = 6
     HOME_ADDRESS = 7
     """A Home Address option for a home agent address: the engine knows whether to believe it."""
+    LINK_DISCOVERY = 8
+    """An LLDP frame that came by a port with a switch behind it."""
 
 
 class Kind(Enum):
@@ -185,6 +189,7 @@ _BALANCE = Param("balance_id", 16)
 _GROUP = Param("group_id", 16)
 
 _TABLES = (
+    Table(LINK_PORTS, (Field("port", 9),), (Action(EXPECT),)),
     Table(MY_STATION, (Field("dst_mac", 48),), (Action(L3),)),
     Table(HOME_AGENTS, (Field("destination", 128),), (Action(OWN_ADDRESS, (_HOME_AGENT,)),)),
     Table(

@@ -31,6 +31,8 @@ SIGNALLING_RATE: Final = Rate(10_000, 2_000)
 """Packets a second, and at once, of each kind of signalling that a switch hands to the controller, if nothing else is said."""
 REPORT_RATE: Final = Rate(100, 50)
 """Packets a second, and at once, of each kind that a switch hands up so that their source may hear why they were dropped."""
+LINK_RATE: Final = Rate(6_000, 600)
+"""Frames of link discovery a second, and at once, that a switch hands up, all its ports together."""
 
 _ICMPV6: Final = 58
 _PUNTED: Final = {
@@ -259,6 +261,14 @@ def switch_entries(
     ways = routes(topology, switch, outage)
     numbers = {hop: hop.port for hop in _neighbours_of(topology, switch)}
     entries = [Entry(p.MY_STATION, (interface.mac,), p.L3) for interface in topology.interfaces_of(switch)]
+    watched = [
+        one.port
+        for one in topology.interfaces_of(switch)
+        if one.port is not None and one.peer.node in topology.switches
+    ]
+    if watched:
+        entries += [Entry(p.LINK_PORTS, (port,), p.EXPECT) for port in watched]
+        entries.append(Entry(p.PUNT_POLICERS, (int(p.PuntReason.LINK_DISCOVERY),), p.POLICE, rate=LINK_RATE))
     if switch in topology.anchors:
         entries += _home_agents(topology, signalling_rate)
         entries += _neighbours(topology, switch)

@@ -48,7 +48,7 @@ class Rerouter:
         self._static: Final = static
         self._sessions: dict[str, SwitchSession] = {}
         self._outage = Outage()
-        self._lost_links: frozenset[int] = frozenset()
+        self._lost_links: dict[str, frozenset[int]] = {}
         self._lost_nodes: frozenset[str] = frozenset()
         self._drained: frozenset[str] = frozenset()
         self._settled: Final = asyncio.Event()
@@ -82,9 +82,13 @@ class Rerouter:
             self._deadlines[name] = asyncio.get_running_loop().time() + PATIENCE
         self._look.set()
 
-    def set_lost_links(self, links: frozenset[int], nodes: frozenset[str] = frozenset()) -> None:
-        """Hear which links carry nothing, by their positions in the topology file, and which nodes without a session are lost."""
-        self._lost_links = links
+    def set_lost_links(self, observer: str, links: frozenset[int]) -> None:
+        """Hear of one of those that watch links which ones carry nothing, by their positions in the topology file."""
+        self._lost_links[observer] = links
+        self._look.set()
+
+    def set_lost_nodes(self, nodes: frozenset[str]) -> None:
+        """Hear which nodes without a session are lost."""
         self._lost_nodes = nodes
         self._look.set()
 
@@ -112,7 +116,8 @@ class Rerouter:
                     del self._deadlines[name]
                     self._lost.add(name)
                     LOG.warning("%s is lost: paths lead around it", name)
-            outage = Outage(self._lost_nodes | self._lost | self._drained, self._lost_links)
+            links: frozenset[int] = frozenset().union(*self._lost_links.values())
+            outage = Outage(self._lost_nodes | self._lost | self._drained, links)
             if outage != self._outage:
                 self._outage = outage
                 await self._reroute()

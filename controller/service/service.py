@@ -47,6 +47,7 @@ from controller.service.facts import node_facts
 from controller.service.feed import publish
 from controller.service.home_links import HomeLinks, network_layer
 from controller.service.jobs import TransactionJob
+from controller.service.links import LinkKeeper, link_watch
 from controller.service.reload import Reloader
 from controller.service.rerouting import Rerouter, Static
 from controller.service.revoker import Revoker
@@ -144,6 +145,12 @@ class Service:
         )
         self._home_links = HomeLinks(settings.topology, self._anchors.sessions, self._anchors)
         self._advertiser = self._make_advertiser(settings)
+        self._links = LinkKeeper(
+            link_watch(settings.topology, settings.controller),
+            self._anchors,
+            self._home_links.send_frames,
+            partial(self._rerouter.set_lost_links, "hellos"),
+        )
         self._revoker = Revoker(self._engine, self._pump)
         self._reloader = Reloader(settings, self._engine, engine_config, self._pump)
         self._control = ServiceControl(
@@ -198,11 +205,12 @@ class Service:
         except TransitError as error:
             raise ServiceError(f"{settings.topology_file}: {error}") from error
         rerouter = self._rerouter
-        transit = Transit(
-            settings.topology,
-            str(settings.openflow.listen),
-            lambda nodes, links: rerouter.set_lost_links(links, nodes),
-        )
+
+        def changed(nodes: frozenset[str], links: frozenset[int]) -> None:
+            rerouter.set_lost_nodes(nodes)
+            rerouter.set_lost_links("ports", links)
+
+        transit = Transit(settings.topology, str(settings.openflow.listen), changed)
         rerouter.tell(transit.lead_around)
         return transit
 
@@ -314,6 +322,7 @@ class Service:
         transit = [] if self._transit is None else [asyncio.create_task(self._transit.run(), name="openflow")]
         self._pump()
         advertising = asyncio.create_task(self._advertise(), name="advertise")
+        watching = asyncio.create_task(self._links.run(), name="links")
         reviewing = asyncio.create_task(self._review_suspects(), name="review")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         tasks = [*sessions, committing, rerouting, *transit]
@@ -323,7 +332,7 @@ class Service:
         self._feed.close()
         self._committer.stop()
         await asyncio.wait([committing])
-        for task in (*sessions, rerouting, *transit, advertising, stopping, reviewing, *self._reloading):
+        for task in (*sessions, rerouting, *transit, advertising, watching, stopping, reviewing, *self._reloading):
             task.cancel()
         await asyncio.gather(
             *sessions, rerouting, *transit, stopping, reviewing, *self._reloading, return_exceptions=True
@@ -355,6 +364,9 @@ class Service:
 
     def _packet_in(self, switch: str, packet: PacketIn) -> None:
         began = self._decoded = self._loop.time()
+        if packet.reason == PuntReason.LINK_DISCOVERY:
+            self._links.receive(switch, packet)
+            return
         link = self._home_links.link_of(switch, packet)
         if link is not None and self._advertiser.receive(switch, packet.ingress_port, packet.frame):
             self._home_links.send_frames(self._advertiser.outbox())

@@ -2,6 +2,7 @@
 #ifndef BLOCKS_HOME_AGENT_P4
 #define BLOCKS_HOME_AGENT_P4
 
+#include "links.p4"
 #include "neighbours.p4"
 #include "signalling.p4"
 #include "decapsulation.p4"
@@ -11,6 +12,7 @@
 #include "reports.p4"
 
 control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
+    Links()         links;
     Neighbours()    neighbours;
     Advertisement() advertisement;
     Signalling()    signalling_block;
@@ -25,7 +27,7 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
         if (meta.malformed) {
             DROP(MALFORMED);
         } else if (!hdr.ipv6.isValid() && meta.is_ipv4 == 0) {
-            DROP(NOT_IP);
+            links.apply(hdr, meta);
         } else if (!meta.from_controller) {
             if (!meta.is_copy) {
                 if (hdr.neighbour.isValid()) {

@@ -4,6 +4,7 @@
 
 #define SIZE_MY_STATION          64
 #define SIZE_INTERFACES          64
+#define SIZE_LINK_PORTS          512
 #define SIZE_HOME_AGENTS         64
 #define SIZE_SIGNALLING          512
 #define SIZE_NEIGHBOUR_PROXY     65536

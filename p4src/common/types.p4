@@ -19,6 +19,7 @@ typedef bit<16>  mtu_t;             // octets of an IP packet
 const bit<16> ETHERTYPE_IPV4 = 0x0800;
 const bit<16> ETHERTYPE_IPV6 = 0x86dd;
 const bit<16> ETHERTYPE_VLAN = 0x8100;
+const bit<16> ETHERTYPE_LLDP = 0x88cc;
 
 const bit<8> PROTOCOL_HOP_BY_HOP          = 0;
 const bit<8> PROTOCOL_IPV4                = 4;
@@ -94,7 +95,8 @@ enum bit<8> punt_reason_t {
     HOP_LIMIT           = 4,
     TOO_BIG             = 5,
     UNREACHABLE         = 6,
-    HOME_ADDRESS        = 7    // a Home Address option: the controller knows whether to believe it
+    HOME_ADDRESS        = 7,   // a Home Address option: the controller knows whether to believe it
+    LINK_DISCOVERY      = 8
 }
 
 enum bit<8> verdict_t {

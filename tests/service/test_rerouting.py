@@ -112,10 +112,10 @@ async def test_a_session_that_only_starts_over_moves_nothing() -> None:
 
 async def test_a_link_that_carries_nothing_is_led_around() -> None:
     async with running() as world:
-        world.rerouter.set_lost_links(frozenset({0}))
+        world.rerouter.set_lost_links("ports", frozenset({0}))
         await world.until(lambda: world.rerouter.rerouted > 0)
         assert {update.entry.params[0] for update in world.sessions["t1"].written} == {2}
-        world.rerouter.set_lost_links(frozenset())
+        world.rerouter.set_lost_links("ports", frozenset())
         await world.until(lambda: not world.rerouter.outage)
 
 
@@ -127,7 +127,7 @@ async def test_a_switch_that_refuses_a_route_starts_over(monkeypatch: pytest.Mon
 
     async with running() as world:
         monkeypatch.setattr(Session, "write", refuse)
-        world.rerouter.set_lost_links(frozenset({0}))
+        world.rerouter.set_lost_links("ports", frozenset({0}))
         await world.until(lambda: bool(world.sessions["t1"].restarts))
 
 

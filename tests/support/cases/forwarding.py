@@ -55,6 +55,13 @@ UNLABELLED = udp_to_node(sport=4738, dport=103)
 assert label(UNLABELLED, 4738, 103) == 1, "its hash is 0, and 0 means that there is no label (RFC 6437 section 3)"
 BEHIND = IPv6(src=CN, dst="2001:db8:77:1::5", hlim=9) / UDP(sport=1, dport=2)
 FROM_BEHIND = from_node(src="2001:db8:77::abc")
+HELLO = bytes(
+    Ether(dst="01:80:c2:00:00:0e", src=CN_MAC, type=0x88CC) / Raw(bytes.fromhex("02020761040207310602000100 00"))
+)
+LINKED = [
+    Entry("link_ports", (CN_PORT,), "expect"),
+    Entry("punt_policers", (int(PuntReason.LINK_DISCOVERY),), "police", rate=Rate(1000, 1000)),
+]
 
 CASES = [
     Case("a packet is routed", [from_cn(ROUTED)], [(WIFI_PORT, from_switch(one_hop_less(ROUTED), WIFI_MAC))]),
@@ -145,6 +152,21 @@ CASES = [
     ),
     dropped("a tag before nothing that we know", DropReason.NOT_IP, (CN_PORT, tagged(ARP(), CN_MAC, SWITCH_MAC))),
     dropped("no IP packet", DropReason.NOT_IP, (CN_PORT, bytes(Ether(dst=SWITCH_MAC, src=CN_MAC) / ARP()))),
+    Case(
+        "a frame of link discovery from another switch",
+        [(CN_PORT, HELLO)],
+        punted=[(CN_PORT, PuntReason.LINK_DISCOVERY, HELLO)],
+        entries=LINKED,
+        counters={("punt_policers", (int(PuntReason.LINK_DISCOVERY),)): (1, len(HELLO))},
+    ),
+    dropped("a frame of link discovery from a host", DropReason.NOT_IP, (WIFI_PORT, HELLO), entries=LINKED),
+    dropped("a frame of link discovery at no rate", DropReason.NOT_IP, (CN_PORT, HELLO), entries=LINKED[:1]),
+    dropped(
+        "a frame of link discovery with a tag",
+        DropReason.NOT_IP,
+        (CN_PORT, HELLO[:12] + b"\x81\0\0\1" + HELLO[12:]),
+        entries=LINKED,
+    ),
     dropped("for another station", DropReason.NOT_FOR_US, (CN_PORT, bytes(Ether(dst=CN_MAC, src=CN_MAC) / ROUTED))),
     dropped(
         "to the home agent, but nothing that it serves",
