@@ -35,6 +35,7 @@ LINK_RATE: Final = Rate(6_000, 600)
 """Frames of link discovery a second, and at once, that a switch hands up, all its ports together."""
 
 _ICMPV6: Final = 58
+_UDP: Final = 17
 _PUNTED: Final = {
     135: p.PuntReason.MOBILITY_HEADER,
     # Signalling may come in ESP (RFC 3776 section 4.1): a switch has no keys, so the controller takes it apart.
@@ -271,6 +272,7 @@ def switch_entries(
         entries.append(Entry(p.PUNT_POLICERS, (int(p.PuntReason.LINK_DISCOVERY),), p.POLICE, rate=LINK_RATE))
     if switch in topology.anchors:
         entries += _home_agents(topology, signalling_rate)
+        entries += _listeners(topology, report_rate)
         entries += _neighbours(topology, switch)
         entries += [
             Entry(p.PUNT_POLICERS, (int(reason),), p.POLICE, rate=report_rate)
@@ -312,6 +314,13 @@ def _home_agents(topology: Topology, rate: Rate) -> Iterator[Entry]:
             solicitation = (None, Ternary(_ICMPV6, 0xFF), None, Ternary(icmp_type, 0xFF), None, None)
             why = int(p.PuntReason.NEIGHBOUR_DISCOVERY)
             yield Entry(p.SIGNALLING, solicitation, p.PUNT, (why,), SIGNALLING_PRIORITY - 1, rate)
+
+
+def _listeners(topology: Topology, rate: Rate) -> Iterator[Entry]:
+    """Yield what has datagrams for a home agent address handed up, of which their source should hear that nobody listens."""
+    for home_agent in home_agents(topology):
+        match = (Ternary(int.from_bytes(home_agent), 2**128 - 1), Ternary(_UDP, 0xFF), None, None, None, None)
+        yield Entry(p.SIGNALLING, match, p.PUNT, (int(p.PuntReason.UNREACHABLE),), SIGNALLING_PRIORITY, rate)
 
 
 def home_agents(topology: Topology) -> dict[Address, int]:

@@ -8,12 +8,13 @@ from controller.mobility.model import NodeRecord
 from controller.mobility.outlet import Outlet
 from controller.mobility.parts import Inbound, RecordView
 from controller.mobility.wire.codes import BindingErrorStatus, IcmpType, Protocol
-from controller.mobility.wire.icmp import icmp_packet, is_sound
+from controller.mobility.wire.icmp import error_packet, icmp_packet, is_sound
 from controller.mobility.wire.messages import BindingError
 from controller.mobility.wire.packet import encode_packet
 
 _ACCEPTED_WITHOUT_BINDING: Final = frozenset({Protocol.ESP, Protocol.AUTHENTICATION, Protocol.MOBILITY})
 """RFC 6275 section 9.3.1: these bring their own proof, or ask for a binding."""
+_PORT_UNREACHABLE: Final = 4
 
 
 class LocalDelivery:
@@ -62,6 +63,14 @@ class LocalDelivery:
                 packet.destination, destination, IcmpType.ECHO_REPLY, message[4:], routing_address=routing_address
             )
         )
+
+    def on_datagram(self, inbound: Inbound) -> None:
+        """Say that nobody listens (RFC 4443 section 3.1): with this traceroute knows that it has arrived."""
+        packet = inbound.packet
+        self._outlet.drop(DropReason.NOT_SIGNALLING, packet.source, "UDP")
+        if is_routable_unicast(packet.source) and self._outlet.may_report(packet.source, inbound.now):
+            kind, octets = IcmpType.DESTINATION_UNREACHABLE, inbound.octets
+            self._outlet.send(error_packet(packet.destination, kind, _PORT_UNREACHABLE, 0, octets))
 
 
 def _away(record: NodeRecord | None) -> Address | None:

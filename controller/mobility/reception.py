@@ -131,6 +131,8 @@ class Reception:
             self._refuse_unknown(inbound, decoded.message)
         elif isinstance(decoded.message, HomeTestInit | CareOfTestInit):
             self._outlet.drop(DropReason.NOT_A_CORRESPONDENT, decoded.source)
+        elif decoded.protocol == Protocol.UDP:
+            self._desks.local.on_datagram(inbound)
         elif decoded.message is None:
             self._outlet.drop(DropReason.NOT_SIGNALLING, decoded.source, f"protocol {decoded.protocol}")
         else:

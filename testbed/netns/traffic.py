@@ -154,6 +154,15 @@ async def ping(world: World, node: str, address: str, count: int = 5, interval: 
     return int(found[1]), int(found[2])
 
 
+async def traceroute(world: World, node: str, address: str) -> list[str | None]:
+    """Return who answered a node at each hop towards an address, by UDP; None: nobody did."""
+    done = await world.run(node, "traceroute", "-6", "-n", "-q", "1", "-w", "2", "-m", "8", address)
+    found = re.findall(r"^ *\d+  (\S+)", done.stdout, re.MULTILINE)
+    if not found:
+        raise ProcessError(f"traceroute from {node} to {address}: {done.stdout.strip()}")
+    return [None if hop == "*" else hop for hop in found]
+
+
 async def iperf3(world: World, ends: Ends, seconds: int, port: int = 5201) -> dict[str, Any]:
     """Have iperf3 send by TCP for some seconds; return its report. The source is the client."""
     server = world.spawn(

@@ -339,6 +339,20 @@ class World:
             raise ProcessError(f"the air: {answer['error']}")
         return answer
 
+    async def set_link(self, switch: str, port: int, *, up: bool) -> None:
+        """Set a switch's end of a link up or down; the kernel lets nothing pass then.
+
+        Raises:
+            ProcessError: the switch has no such port.
+        """
+        device = next((device for device in self.plan.devices if device.name == switch), None)
+        found = [interface for number, interface, _ in device.ports if number == port] if device is not None else []
+        if not found:
+            raise ProcessError(f"{switch}:{port} is no port of a switch")
+        done = await self.run(None, "ip", "link", "set", found[0], "up" if up else "down")
+        if done.returncode:
+            raise ProcessError(f"ip link set {found[0]}: {done.stdout.strip()}")
+
     async def give_address(self, node: str, interface: str, address: str, router: str) -> None:
         """Give an interface of a node an address, as an access network would, and the way out there.
 

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from controller.fabric.loader import line_of
-from controller.fabric.topology import Name
+from controller.fabric.topology import MAX_PORT, Name
 
 Seconds: TypeAlias = Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=10_000)]
@@ -89,6 +89,22 @@ class Link(_Model):
     interface: Name
 
 
+class Wire(_Model):
+    """A link between two switches."""
+
+    switch: Name
+    port: Annotated[int, Field(ge=1, le=MAX_PORT)]
+    """At either end of it."""
+
+
+class Trace(_Model):
+    """traceroute from one node to another, or to a home agent address."""
+
+    source: Name
+    destination: Name | None = None
+    """None: the first home agent."""
+
+
 class Reachable(_Model):
     """Echo requests from one node to another."""
 
@@ -126,6 +142,9 @@ class Step(_Model):
     carrier_on: Link | None = None
     silence: Link | None = None
     """The link loses every frame, and nobody is told."""
+    cut: Wire | None = None
+    """A link between switches is set down; the switches go on, and no controller hears of it from them."""
+    mend: Wire | None = None
     kill: Name | None = None
     """A switch, or ``controller``: SIGKILL."""
     start: Name | None = None
@@ -134,6 +153,8 @@ class Step(_Model):
     """The interface is plugged into the home link."""
     leave_home: Handover | None = None
     ping: Reachable | None = None
+    trace: Trace | None = None
+    """Each time ``trace.arrived`` is one more if the destination answered, and ``trace.anchors`` if an anchor did on the way."""
     iperf3: Bandwidth | None = None
     policy: PolicyStep | None = None
 

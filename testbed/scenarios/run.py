@@ -10,7 +10,7 @@ from controller.fabric.topology import MobileNode, Station
 from controller.mobility.address import Address, Prefix, format_address
 from testbed.netns.probe import Arrival, loss_of
 from testbed.netns.processes import ProcessError
-from testbed.netns.traffic import Download, Ends, Stream, iperf3, ping
+from testbed.netns.traffic import Download, Ends, Stream, iperf3, ping, traceroute
 from testbed.netns.world import World
 from testbed.scenarios import model
 from testbed.scenarios.crowd import run_crowd
@@ -262,6 +262,14 @@ class Runner:
         await self._world.air(**{"pass": f"{wish.node}:{wish.interface}", "on": False})
         return f"{wish.node}:{wish.interface} loses every frame"
 
+    async def _cut(self, wish: model.Wire) -> str:
+        await self._world.set_link(wish.switch, wish.port, up=False)
+        return f"{wish.switch}:{wish.port} down"
+
+    async def _mend(self, wish: model.Wire) -> str:
+        await self._world.set_link(wish.switch, wish.port, up=True)
+        return f"{wish.switch}:{wish.port} up"
+
     async def _kill(self, name: str) -> str:
         process = self._world.processes.get(name)
         if process is None:
@@ -305,6 +313,15 @@ class Runner:
         metrics["ping.sent"] = metrics.get("ping.sent", 0) + sent
         metrics["ping.lost"] = metrics.get("ping.lost", 0) + sent - answered
         return f"ping {wish.source} to {wish.destination}: {answered} of {sent}"
+
+    async def _trace(self, wish: model.Trace) -> str:
+        agents = {format_address(network.home_agent) for network in self._world.topology.home_networks}
+        address = next(iter(agents)) if wish.destination is None else self._address(wish.destination)
+        hops = await traceroute(self._world, wish.source, address)
+        metrics = self._outcome.metrics
+        metrics["trace.arrived"] = metrics.get("trace.arrived", 0) + (hops[-1] == address)
+        metrics["trace.anchors"] = metrics.get("trace.anchors", 0) + any(hop in agents for hop in hops[:-1])
+        return f"traceroute {wish.source} to {address}: {' '.join(hop or '*' for hop in hops)}"
 
     async def _iperf3(self, wish: model.Bandwidth) -> str:
         ends = Ends(wish.source, wish.destination, self._address(wish.destination))

@@ -118,8 +118,8 @@ def test_the_port_on_the_home_link_is_known() -> None:
 def test_only_anchors_take_signalling() -> None:
     topology = parse_topology(TWO_SWITCHES)
     tables = {switch: [entry.table for entry in switch_entries(topology, switch)] for switch in topology.switches}
-    # For each of two home agents six protocols, the Home Address option and discovery; and the neighbours.
-    assert tables["a1"].count(p.SIGNALLING) == 2 * 8 + 4
+    # For each of two home agents six protocols, datagrams, the Home Address option and discovery; and the neighbours.
+    assert tables["a1"].count(p.SIGNALLING) == 2 * 9 + 4
     assert tables["a1"].count(p.HOME_AGENTS) == 2
     assert not {p.SIGNALLING, p.HOME_AGENTS} & set(tables["t1"])
     assert tables["t1"].count(p.MY_STATION) == 4

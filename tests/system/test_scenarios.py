@@ -50,10 +50,15 @@ def test_a_handover_under_traffic_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "scenario", ["path-loss", "return-home", "controller-restart", "flash-crowd", "anchor-failure"]
+    "scenario", ["path-loss", "return-home", "controller-restart", "flash-crowd", "anchor-failure", "link-failure"]
 )
 def test_the_scenario_passes(tmp_path: Path, scenario: str) -> None:
     run(tmp_path, scenario)
+
+
+@pytest.mark.skipif(shutil.which("traceroute") is None, reason="needs traceroute")
+def test_a_traceroute_sees_the_anchor_and_arrives(tmp_path: Path) -> None:
+    run(tmp_path, "tracing")
 
 
 @pytest.mark.skipif(bool(missing_tools()), reason="needs Open vSwitch")

@@ -11,6 +11,7 @@ class Protocol(IntEnum):
 
     HOP_BY_HOP = 0
     IPV4 = 4
+    UDP = 17
     IPV6 = 41
     ROUTING = 43
     FRAGMENT = 44
