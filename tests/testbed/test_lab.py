@@ -163,7 +163,8 @@ async def ask(lab: Lab, method: str, path: str) -> httpx.Response:
 @pytest.mark.timeout(120)
 async def test_an_anchor_is_drained_stopped_and_put_back_without_loss(tmp_path: Path) -> None:
     two = load_topology(sample_topologies() / "dual-anchor.yaml")
-    async with Lab(two, tmp_path, ControllerSettings(grace_period=0.2)) as lab:
+    # Without hellos: here every packet that a switch gets is the flow's.
+    async with Lab(two, tmp_path, ControllerSettings(grace_period=0.2, extra={"hello_interval_s": 0})) as lab:
         node, correspondent, sink = lab.network.mobile_nodes["mn"], lab.network.hosts["cn"], Sink()
         node.on_datagram(lambda datagram, bid: sink.take(datagram, lab.clock.time(), bid))
         flow = Flow(1, "to the node", min(correspondent.addresses), node.home_address, 40_000, 5000, rate=100.0)
