@@ -12,6 +12,7 @@ from controller.cli import (
     events,
     nodes,
     policies,
+    preferences,
     replay,
     shell,
     switches,
@@ -55,6 +56,7 @@ app.add_typer(token.app, name="token")
 app.add_typer(nodes.app, name="nodes")
 app.add_typer(bindings.app, name="bindings")
 app.add_typer(policies.app, name="policies")
+app.add_typer(preferences.app, name="preferences")
 app.add_typer(switches.app, name="switches")
 app.add_typer(system.network_app, name="network")
 app.command()(events.events)

@@ -27,6 +27,7 @@ UrlOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON as the REST server gives it, not a table.")]
 WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Look again every second, until Ctrl-C.")]
+CheckOption = Annotated[bool, typer.Option("--check", help="Change nothing; show what would be written to the tables.")]
 HomeAddress = Annotated[str, typer.Argument(help="Home address of a mobile node.", metavar="HOME_ADDRESS")]
 OneHomeAddress = Annotated[str | None, typer.Argument(help="Only of this mobile node.", metavar="[HOME_ADDRESS]")]
 

@@ -9,6 +9,7 @@ from rich.text import Text
 from controller.cli.groups import DefaultGroup
 from controller.cli.options import (
     DEFAULT_URL,
+    CheckOption,
     HomeAddress,
     JsonOption,
     OneHomeAddress,
@@ -72,9 +73,7 @@ def set_policy(  # noqa: PLR0913, PLR0917  one parameter for each option of the 
     fallback: Annotated[
         bool, typer.Option("--fallback", help="Take what nothing else takes, in place of the preferred binding.")
     ] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; show what would be written to the tables.")
-    ] = False,
+    check: CheckOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a policy, or put another in its place. Selectors that are left out take any value."""
@@ -100,7 +99,7 @@ def set_policy(  # noqa: PLR0913, PLR0917  one parameter for each option of the 
     if as_json:
         show_json(found)
     elif check:
-        show(_updates(found))
+        show_updates(found)
     else:
         typer.echo(f"{found['name']}: {_packets(found)} {_where(found)}, {found['state']}")
 
@@ -168,7 +167,8 @@ def _where(item: dict[str, Any]) -> str:
     return "nowhere"
 
 
-def _updates(found: dict[str, Any]) -> RenderableType:
+def show_updates(found: dict[str, Any]) -> None:
+    """Print what a request would write to the tables."""
     rows = [
         (
             one["op"],
@@ -183,4 +183,4 @@ def _updates(found: dict[str, Any]) -> RenderableType:
     table = make_table(
         ("update", "table", "match", "action", "parameters", "priority"), rows, "nothing would be written"
     )
-    return Group(Text("It can be carried out."), table)
+    show(Group(Text("It can be carried out."), table))

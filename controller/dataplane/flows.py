@@ -29,6 +29,11 @@ PORT_PROTOCOLS: Final = {6: "TCP", 17: "UDP", 132: "SCTP", 136: "UDP-Lite"}
 SPI_PROTOCOLS: Final = {50: "ESP", 51: "AH"}
 """Protocols of which the parser reads the security parameter index; of every other packet it takes it as 0."""
 
+LAST_PRIORITY: Final = 65535
+"""Of an operator's policies."""
+MAX_PREFERRED: Final = 64
+"""So many fallbacks of a node may come after those: an order of its paths. A fallback is no entry of its own, so that its priority
+may be any number."""
 _MAX_PORT: Final = 65535
 _NODE_BAND: Final = 0x10000
 """Priorities of entries for flows that nodes signalled lie below this, at 1 to 65535."""
@@ -56,7 +61,7 @@ def validate_policy(policy: FlowPolicy) -> None:
     Raises:
         PolicyError: it cannot; the error names the field.
     """
-    _within("priority", policy.priority, 1, 65535)
+    _within("priority", policy.priority, 1, LAST_PRIORITY + (MAX_PREFERRED if policy.fallback else 0))
     _check_treatment(policy)
     if not policy.name:
         raise PolicyError("name", "is empty")

@@ -13,7 +13,7 @@ from controller.northbound.access import Access
 from controller.northbound.control import Control
 from controller.northbound.guard import OPEN, Guard
 from controller.northbound.limits import BodyLimit
-from controller.northbound.routes import bindings, bulk, events, network, nodes, policies, system
+from controller.northbound.routes import bindings, bulk, events, network, nodes, policies, preferences, system
 from controller.northbound.shelf import Shelf
 from controller.northbound.version import mcoa_version
 
@@ -78,7 +78,7 @@ def create_app(control: Control, access: Access, *, dashboard: bool = False) -> 
     app.state.access = access
     app.state.changing = asyncio.Lock()
     app.state.streams = 0
-    for part in (nodes, bindings, policies, network, events, bulk, system):
+    for part in (nodes, bindings, policies, preferences, network, events, bulk, system):
         app.include_router(part.router)
     app.include_router(system.open_router)
     elsewhere = _DASHBOARD if dashboard else ""

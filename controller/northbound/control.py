@@ -414,6 +414,25 @@ class Control(Protocol):
             UnavailableError: the removal could not be made durable; nothing was changed.
         """
 
+    def preference(self, home_address: Address) -> Sequence[int] | None:
+        """Return a node's BIDs as the operator prefers them, the best first; None: nothing is said."""
+
+    def preview_preference(self, home_address: Address, bids: Sequence[int]) -> Sequence[TableUpdate]:
+        """Return what `set_preference` would write to each anchor now, and change nothing; raises as it does."""
+
+    async def set_preference(self, home_address: Address, bids: Sequence[int] | None) -> bool:
+        """Say in which order a node's paths are preferred, durably, or say it no more; tell whether it was said before.
+
+        Args:
+            home_address: whose.
+            bids: the best first, each once; they need not be registered. None: the node's own order counts again.
+
+        Raises:
+            UnknownNodeError: no such node.
+            RefusedError: the data plane cannot realise it; nothing was changed.
+            UnavailableError: it could not be made durable; nothing was changed.
+        """
+
     async def reload(self) -> Reloaded:
         """Read the configuration file again and bring into force what can be.
 

@@ -34,6 +34,8 @@ class Kind(StrEnum):
     SWITCH = "switch"
     """The session with a switch is in another state."""
     POLICY = "policy"
+    PREFERENCE = "preference"
+    """The operator's order of a node's paths is another one."""
     NODE = "node"
     """A node was provisioned, by REST or by reloading the configuration, or is not any more."""
     DRAIN = "drain"

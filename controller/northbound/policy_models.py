@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AwareDatetime, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
 from controller.mobility.address import Address, Prefix, format_address
 from controller.mobility.flows import (
@@ -20,7 +20,7 @@ from controller.mobility.flows import (
     Treatment,
 )
 from controller.northbound import fields
-from controller.northbound.control import PolicyState, PolicyView
+from controller.northbound.control import NodeView, PolicyState, PolicyView
 from controller.northbound.models import AddressText, Resource
 from controller.northbound.schedule import DAYS, Schedule
 from controller.northbound.views import TableUpdate
@@ -277,6 +277,12 @@ def _treated(treatment: Treatment) -> tuple[Action, int | None, list[ShareResour
             return "drop", None, None, None
 
 
+def _each_once(bids: list[int]) -> list[int]:
+    if len(set(bids)) != len(bids):
+        raise ValueError("a BID stands in it twice")
+    return bids
+
+
 class UpdateResource(Resource):
     """One change of one table entry."""
 
@@ -314,3 +320,30 @@ class Preview(Resource):
                 for one in updates
             ]
         )
+
+
+class PreferenceRequest(Resource):
+    """In which order a node's paths are to be preferred."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"bids": [2, 1]}]})
+
+    bids: Annotated[list[Bid], AfterValidator(_each_once)] = Field(
+        min_length=1,
+        max_length=64,
+        description="The best first, each once. One that is not registered is passed over; when none is, the node's own order"
+        " (BID-PRI, RFC 6089) counts.",
+        examples=[[2, 1]],
+    )
+
+
+class PreferenceResource(Resource):
+    """The operator's order of a node's paths, for traffic that no policy and no flow binding names."""
+
+    home_address: AddressText
+    bids: list[int] = Field(description="The best first.")
+    preferred_bid: int | None = Field(description="The one that counts now; null: the node has no binding.")
+
+    @classmethod
+    def of(cls, node: NodeView, bids: Sequence[int]) -> Self:
+        """Return the resource of a preference."""
+        return cls(home_address=format_address(node.home_address), bids=list(bids), preferred_bid=node.preferred_bid)

@@ -212,7 +212,6 @@ class ServiceControl:
             networks = self._settings.home_agent.networks
             home_agent = next((network.home_agent for network in networks if home_address in network.prefix), None)
             return NodeView(home_address, NodeState.PROVISIONED, provisioned, home_agent)
-        preferred = record.preferred
         return NodeView(
             home_address,
             NodeState.REGISTERED if record.bindings else NodeState.DEREGISTERED,
@@ -222,7 +221,7 @@ class ServiceControl:
             record.mobile_router,
             record.prefixes,
             tuple(BindingView(one, max(0.0, one.expires - now), state) for one in record.bindings),
-            None if preferred is None else preferred.bid,
+            self._policies.preferred(record),
         )
 
     def _require(self, home_address: Address) -> None:
@@ -351,6 +350,26 @@ class ServiceControl:
         if found:
             self._publish(Kind.POLICY, home_address=format_address(home_address), name=name, state="deleted")
         return found
+
+    def preference(self, home_address: Address) -> Sequence[int] | None:
+        """Return a node's BIDs as the operator prefers them; None: nothing is said."""
+        return self._policies.preference(home_address)
+
+    def preview_preference(self, home_address: Address, bids: Sequence[int]) -> Sequence[TableUpdate]:
+        """Return what putting a preference would write."""
+        self._require(home_address)
+        return self._policies.preview_preference(home_address, bids)
+
+    async def set_preference(self, home_address: Address, bids: Sequence[int] | None) -> bool:
+        """Store a preference and bring it into force, or remove it; tell whether there was one."""
+        self._require(home_address)
+        before = self._policies.preference(home_address)
+        wanted = None if bids is None else tuple(bids)
+        was = await self._policies.set_preference(home_address, wanted)
+        if before != wanted:
+            shown = None if bids is None else list(bids)
+            self._publish(Kind.PREFERENCE, home_address=format_address(home_address), bids=shown)
+        return was
 
     # The controller
 

@@ -5,7 +5,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -16,9 +16,11 @@ from controller.dataplane.flows import PolicyError, validate_policy
 from controller.mobility.address import Address, format_address, parse_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.home_agent import HomeAgent
+from controller.mobility.model import NodeRecord
 from controller.northbound.control import ConflictError, PolicyState, PolicyView, RefusedError
 from controller.northbound.schedule import Schedule
 from controller.northbound.views import TableUpdate
+from controller.service import preferences
 from controller.service.anchors import Anchors
 from controller.service.committer import Committer
 from controller.service.jobs import PolicyJob
@@ -65,6 +67,7 @@ class PolicyBook:
         self._keep: Final = keep
         self._policies: Final[dict[Address, dict[str, FlowPolicy]]] = {}
         self._schedules: Final[dict[tuple[Address, str], Schedule]] = {}
+        self._preferences: Final[dict[Address, tuple[int, ...]]] = {}
         self._clock: Final = clock
         self._following: asyncio.Task[None] | None = None
         self._lock: Final = asyncio.Lock()
@@ -73,10 +76,11 @@ class PolicyBook:
         """Take over the policies and schedules that the store had; the desired state has all policies already.
 
         Raises:
-            StoreError: a schedule is damaged.
+            StoreError: a schedule or a preference is damaged.
         """
         for policy in policies:
             self._policies.setdefault(policy.home_address, {})[policy.name] = policy
+        self._preferences.update(preferences.stored(documents))
         for document in documents:
             if document.kind == SCHEDULE:
                 try:
@@ -114,6 +118,9 @@ class PolicyBook:
         schedules = ((name, self._schedules.get((node, name))) for name in policies)
         return {name: policies[name] for name, schedule in schedules if schedule is None or schedule.is_open(now)}
 
+    def _wanted(self, node: Address, policies: Mapping[str, FlowPolicy]) -> tuple[FlowPolicy, ...]:
+        return _in_force(node, self._open(node, policies), self._preferences.get(node, ()))
+
     def preview(self, policy: FlowPolicy) -> tuple[TableUpdate, ...]:
         """Return what putting a policy would write, and write nothing.
 
@@ -126,9 +133,13 @@ class PolicyBook:
         try:
             validate_policy(policy)
             wanted = {**self._open(policy.home_address, now), policy.name: policy}
-            updates = self._desired.preview_policies(policy.home_address, wanted.values())
+            bids = self._preferences.get(policy.home_address, ())
+            return self._previewed(policy.home_address, _in_force(policy.home_address, wanted, bids))
         except PolicyError as error:
             raise RefusedError(str(error)) from error
+
+    def _previewed(self, home_address: Address, policies: Iterable[FlowPolicy]) -> tuple[TableUpdate, ...]:
+        updates = self._desired.preview_policies(home_address, policies)
         self._refuse_overflow(updates)
         return tuple(map(_described, updates))
 
@@ -168,6 +179,62 @@ class PolicyBook:
                 raise RefusedError(refusal)
         return True
 
+    # Preferences
+
+    def preference(self, home_address: Address) -> tuple[int, ...] | None:
+        """Return a node's BIDs as the operator prefers them; None: nothing is said."""
+        return self._preferences.get(home_address)
+
+    def preferred(self, record: NodeRecord) -> int | None:
+        """Return where traffic of a node goes that no policy names; None: it has no binding."""
+        for bid in self._preferences.get(record.home_address, ()):
+            if record.binding(bid) is not None:
+                return bid
+        return None if record.preferred is None else record.preferred.bid
+
+    def preview_preference(self, home_address: Address, bids: Sequence[int]) -> tuple[TableUpdate, ...]:
+        """Return what putting a preference would write, and write nothing.
+
+        Raises:
+            RefusedError: the data plane cannot realise it.
+        """
+        wanted = self._open(home_address, self._policies.get(home_address, {}))
+        return self._previewed(home_address, _in_force(home_address, wanted, bids))
+
+    async def set_preference(self, home_address: Address, bids: tuple[int, ...] | None) -> bool:
+        """Store a preference and bring it into force, or remove it; tell whether there was one.
+
+        Raises:
+            RefusedError: the data plane cannot realise it; nothing was changed.
+            UnavailableError: it could not be made durable; nothing was changed.
+        """
+        async with self._lock:
+            old = self._preferences.get(home_address)
+            if bids == old:
+                return old is not None
+            if bids is not None:
+                self.preview_preference(home_address, bids)
+            await self._keep(lambda: self._save_preference(home_address, bids))
+            self._prefer(home_address, bids)
+            refusal = await self._bring_into_force(home_address, self._policies.get(home_address, {}))
+            if refusal is not None:
+                self._prefer(home_address, old)
+                await self._keep(lambda: self._save_preference(home_address, old))
+                raise RefusedError(refusal)
+        return old is not None
+
+    def _prefer(self, home_address: Address, bids: tuple[int, ...] | None) -> None:
+        if bids is None:
+            self._preferences.pop(home_address, None)
+        else:
+            self._preferences[home_address] = bids
+
+    def _save_preference(self, home_address: Address, bids: tuple[int, ...] | None) -> None:
+        if bids is None:
+            self._store.delete_document(preferences.KIND, format_address(home_address))
+        else:
+            self._store.save_document(preferences.document(home_address, bids))
+
     # Schedules
 
     def _set_schedule(self, key: tuple[Address, str], schedule: Schedule | None) -> None:
@@ -190,7 +257,8 @@ class PolicyBook:
         stale = [
             node
             for node in dict.fromkeys(node for node, _ in self._schedules)
-            if set(self._open(node, self._policies.get(node, {}))) != {one.name for one in self._desired.policies(node)}
+            if {one.name for one in self._wanted(node, self._policies.get(node, {}))}
+            != {one.name for one in self._desired.policies(node)}
         ]
         if stale:
             self._following = loop.create_task(self._follow(stale), name="schedules")
@@ -205,7 +273,7 @@ class PolicyBook:
     async def _bring_into_force(self, node: Address, policies: dict[str, FlowPolicy]) -> str | None:
         """Hand a node's policies to the committer; return why they were refused, None if they were not."""
         outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._committer.submit(PolicyJob(node, tuple(self._open(node, policies).values()), outcome))
+        self._committer.submit(PolicyJob(node, self._wanted(node, policies), outcome))
         refusal = await outcome
         if refusal is None:
             self._policies[node] = policies
@@ -243,6 +311,11 @@ class PolicyBook:
                         f"table {table} of {session.name} holds {used} of {size} entries and this needs {more} more:"
                         " remove policies, or make their selectors simpler"
                     )
+
+
+def _in_force(node: Address, policies: Mapping[str, FlowPolicy], bids: Sequence[int]) -> tuple[FlowPolicy, ...]:
+    """Return the policies that are in force, with those that a preference stands for."""
+    return (*policies.values(), *preferences.as_policies(node, bids))
 
 
 def _document_key(policy: FlowPolicy) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from itertools import groupby
 from typing import Any, Final, TypeVar
 
 from controller.config import Settings
@@ -48,6 +47,7 @@ from controller.service.feed import publish
 from controller.service.home_links import HomeLinks, network_layer
 from controller.service.jobs import TransactionJob
 from controller.service.links import LinkKeeper, link_watch
+from controller.service.preferences import with_preferences
 from controller.service.reload import Reloader
 from controller.service.rerouting import Rerouter, Static
 from controller.service.revoker import Revoker
@@ -277,10 +277,7 @@ class Service:
 
     def _restore(self, state: StoredState) -> list[Address]:
         """Take over what was stored; return whose bindings the configuration may no longer allow."""
-        policies = {
-            home_address: list(group)
-            for home_address, group in groupby(state.policies, lambda policy: policy.home_address)
-        }
+        policies = with_preferences(state.policies, state.documents)
         gone: list[Change] = []
         kept: list[StoredNode] = []
         suspects: list[Address] = []

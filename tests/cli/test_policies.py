@@ -91,3 +91,15 @@ def test_a_taken_priority(mcoa: Callable[..., Any], url: str) -> None:
     result = mcoa("policies", "set", NODE, "other", "--bid", "1", "--priority", "10", "--url", url)
     assert result.exit_code == 1
     assert "priority 10 belongs to the policy 'video'" in result.stderr
+
+
+def test_a_preference_is_set_shown_and_removed(mcoa: Callable[..., Any], url: str) -> None:
+    assert mcoa("preferences", NODE, "--url", url).exit_code == 5
+    checked = mcoa("preferences", "set", NODE, "2", "1", "--check", "--url", url)
+    assert "default_binding" in checked.stdout
+    line = f"{NODE}: BID 2, then BID 1; now BID 1\n"
+    assert mcoa("preferences", "set", NODE, "2", "1", "--url", url).stdout == line
+    assert mcoa("preferences", NODE, "--url", url).stdout == line
+    assert mcoa("preferences", "set", NODE, "2", "2", "--url", url).exit_code == 2
+    assert mcoa("preferences", "remove", NODE, "--url", url).stdout == f"{NODE}: its own order counts\n"
+    assert mcoa("preferences", "remove", NODE, "--url", url).exit_code == 5

@@ -328,3 +328,26 @@ async def test_metrics_by_stage(client: httpx.AsyncClient) -> None:
     assert 'mcoa_stage_seconds_count{stage="total"} 5.0' in text
     assert "mcoa_commit_queue 3.0" in text
     assert "mcoa_draining 0.0" in text
+
+
+async def test_a_path_preference_is_put_shown_and_removed(client: httpx.AsyncClient, control: FakeControl) -> None:
+    path = f"/v1/nodes/{NODE}/path-preference"
+    assert (await client.get(path)).status_code == 404
+    preview = await client.put(f"{path}?validate=only", json={"bids": [2, 1]})
+    assert preview.json()["updates"][0]["table"] == "default_binding"
+    assert not control.preferences
+    new = await client.put(path, json={"bids": [2, 1]})
+    assert (new.status_code, new.headers["Location"]) == (201, path)
+    assert new.json() == {"home_address": NODE, "bids": [2, 1], "preferred_bid": 1}
+    shown = await client.get(path)
+    assert shown.headers["ETag"] == new.headers["ETag"]
+    assert (await client.put(path, json={"bids": [1]}, headers={"If-Match": '"other"'})).status_code == 412
+    changed = await client.put(path, json={"bids": [3]}, headers={"If-Match": shown.headers["ETag"]})
+    assert (changed.status_code, changed.json()["bids"]) == (200, [3])
+    assert (await client.put(path, json={"bids": [3]})).status_code == 200
+    assert (await client.delete(path)).status_code == 204
+    assert (await client.delete(path)).status_code == 404
+    assert [one.action for one in control.log] == ["put", "put", "delete"], "saying the same again changes nothing"
+    wrongs: list[dict[str, object]] = [{"bids": bids} for bids in ([], [1, 1], [0], ["1"], list(range(1, 66)))]
+    for wrong in (*wrongs, {}):
+        assert (await client.put(path, json=wrong)).status_code == 422

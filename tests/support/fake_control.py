@@ -128,6 +128,7 @@ class FakeControl:
     schedules: dict[tuple[Address, str], Schedule | None] = field(default_factory=dict)
     signalled: list[FlowView] = field(default_factory=list)
     draining: DrainView | None = None
+    preferences: dict[Address, tuple[int, ...]] = field(default_factory=dict)
     log: list[Change] = field(default_factory=list)
 
     def addresses(self) -> Sequence[Address]:
@@ -280,6 +281,21 @@ class FakeControl:
         for other_key, other in self.kept.items():
             if other_key != key and other.home_address == policy.home_address and other.priority == policy.priority:
                 raise ConflictError(f"priority {policy.priority} belongs to the policy {other.name!r}: choose another")
+
+    def preference(self, home_address: Address) -> Sequence[int] | None:
+        return self.preferences.get(home_address)
+
+    def preview_preference(self, home_address: Address, bids: Sequence[int]) -> Sequence[TableUpdate]:
+        number = "1" if home_address == NODE else "2"
+        return [TableUpdate("modify", "default_binding", {"node_id": number}, "steer", {"bid": bids[0]})]
+
+    async def set_preference(self, home_address: Address, bids: Sequence[int] | None) -> bool:
+        if self.failure is not None:
+            raise self.failure
+        was = self.preferences.pop(home_address, None) is not None
+        if bids is not None:
+            self.preferences[home_address] = tuple(bids)
+        return was
 
     async def delete_policy(self, home_address: Address, name: str) -> bool:
         if self.failure is not None:

@@ -154,10 +154,10 @@ async def test_a_topology_without_an_anchor_is_refused(topology: Topology, tmp_p
         Lab(Topology.model_validate(document), tmp_path)
 
 
-async def ask(lab: Lab, method: str, path: str) -> httpx.Response:
+async def ask(lab: Lab, method: str, path: str, body: object = None) -> httpx.Response:
     headers = {"Authorization": f"Bearer {lab.token}"}
     async with httpx.AsyncClient(base_url=lab.controller.url, headers=headers, timeout=30, trust_env=False) as client:
-        return await client.request(method, path)
+        return await client.request(method, path, json=body)
 
 
 @pytest.mark.timeout(120)
@@ -214,3 +214,42 @@ async def answers(lab: Lab) -> bool:
         return (await ask(lab, "GET", "/health")).is_success
     except httpx.TransportError:
         return False
+
+
+@pytest.mark.timeout(90)
+async def test_a_preferred_path_takes_what_nothing_names_also_after_a_restart(lab: Lab) -> None:
+    path = "/v1/nodes/2001:db8:0:1::100"
+
+    async def default() -> int:
+        (row,) = await lab.rows("default_binding")
+        return row.params[0]
+
+    assert (await lab.network.mobile_nodes["mn"].register(within=10)).status == 0
+    assert await default() == 1, "the node's own order"
+    previewed = await ask(lab, "PUT", f"{path}/path-preference?validate=only", {"bids": [9, 3, 2]})
+    assert [(one["op"], one["table"], one["params"]) for one in previewed.json()["updates"]] == [
+        ("modify", "default_binding", {"bid": 3})
+    ]
+    assert await default() == 1
+    put = await ask(lab, "PUT", f"{path}/path-preference", {"bids": [9, 3, 2]})
+    assert (put.status_code, put.json()["preferred_bid"]) == (201, 3)
+    assert await default() == 3
+    assert (await ask(lab, "GET", path)).json()["preferred_bid"] == 3
+
+    fallback = {"priority": 65535, "bid": 2, "fallback": True, "selector": {}}
+    assert (await ask(lab, "PUT", f"{path}/policies/other", fallback)).status_code == 201
+    assert await default() == 2, "what is said by a policy comes first, whatever its priority"
+    assert [one["name"] for one in (await ask(lab, "GET", f"{path}/policies")).json()["items"]] == ["other"]
+    assert (await ask(lab, "DELETE", f"{path}/policies/other")).status_code == 204
+
+    before = set(await lab.rows(*BINDING_TABLES))
+    await lab.controller.kill()
+    await lab.controller.start()
+    await lab.controller.wait_ready()
+    assert set(await lab.rows(*BINDING_TABLES)) == before
+    assert (await ask(lab, "GET", f"{path}/path-preference")).json()["bids"] == [9, 3, 2]
+
+    assert (await ask(lab, "DELETE", f"{path}/bindings/3")).status_code == 204
+    assert await default() == 2, "the next of the order"
+    assert (await ask(lab, "DELETE", f"{path}/path-preference")).status_code == 204
+    assert await default() == 1

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from controller.mobility.address import Address, format_address
+from controller.northbound import etags
 from controller.northbound.access import Identity
 from controller.northbound.control import Control, NodeView, UnknownNodeError
 from controller.northbound.guard import needs
@@ -111,6 +112,14 @@ async def gently(items: Sequence[Any], make: Callable[[Any], Iterable[T]]) -> li
         if position % AT_ONCE == 0:
             await asyncio.sleep(0)
     return found
+
+
+def put_on(request: Request, response: Response, tag: str, *, new: bool) -> None:
+    """Tell a client what became of what it has put: its entity tag, and whether it is new."""
+    if new:
+        response.status_code = 201
+        response.headers["Location"] = request.url.path
+    etags.put_on(response, tag)
 
 
 async def record(

@@ -24,6 +24,7 @@ from controller.northbound.routes.common import (
     gently,
     known_node,
     make_router,
+    put_on,
     record,
 )
 from controller.northbound.views import Origin, ProvisionView
@@ -111,10 +112,7 @@ async def put_provision(
         after = ProvisionResource.of(ProvisionView(node, Origin.REST))
         if before != after:
             await record(control, identity, "put", request.url.path, before, after)
-    if new:
-        response.status_code = 201
-        response.headers["Location"] = request.url.path
-    etags.put_on(response, etags.tag(after))
+    put_on(request, response, etags.tag(after), new=new)
     return after
 
 

@@ -20,6 +20,7 @@ from controller.northbound.routes.common import (
     fails,
     known_node,
     make_router,
+    put_on,
     record,
 )
 
@@ -98,10 +99,7 @@ async def put_policy(
         after = find_policy(control, home_address, name) or _no_policy(home_address, name)
         if before is None or _tag(before) != _tag(after):
             await record(control, identity, "put", request.url.path, before, after)
-    if new:
-        response.status_code = 201
-        response.headers["Location"] = request.url.path
-    etags.put_on(response, etags.tag(after, without=_UNSET))
+    put_on(request, response, etags.tag(after, without=_UNSET), new=new)
     return after
 
 
