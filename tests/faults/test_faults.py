@@ -23,28 +23,32 @@ FAULTS_OF_A_SEED = 3
 
 
 async def killed_and_restarted_empty(world: FaultWorld) -> None:
-    await world.machine.off()
+    machine = world.victim()
+    await machine.off()
     await asyncio.sleep(world.random.uniform(0, 0.3))
-    await world.machine.on()
+    await machine.on()
 
 
 async def cut_in_the_middle_of_a_batch(world: FaultWorld) -> None:
+    wire = world.victim().wire
     for _ in range(world.random.randint(1, 3)):
-        world.machine.wire.cut_after(world.random.randrange(20, 3000))
+        wire.cut_after(world.random.randrange(20, 3000))
         await asyncio.sleep(world.random.uniform(0.05, 0.3))
-    world.machine.wire.cut()
+    wire.cut()
 
 
 async def half_of_a_batch_refused(world: FaultWorld) -> None:
-    world.machine.switch.refusing = world.random.uniform(0.2, 0.6)
+    switch = world.victim().switch
+    switch.refusing = world.random.uniform(0.2, 0.6)
     await asyncio.sleep(world.random.uniform(0.1, 0.5))
-    world.machine.switch.refusing = 0.0
+    switch.refusing = 0.0
 
 
 async def another_controller_takes_over(world: FaultWorld) -> None:
     # Each bids more than the last: our session outbids by one whoever was there before.
     world.seen["rivals"] += 1
-    rival = Rival(world.machine.direct, 2**62 + 2**32 * world.seen["rivals"])
+    victim = world.victim()
+    rival = Rival(victim.direct, 2**62 + 2**32 * world.seen["rivals"], victim.switch.device_id)
     assert await rival.bid()
     there = [entry for entry in await rival.entries() if not entry.is_default_action]
     # Some of it may be refused; the rest is in force, as every switch goes on after an error.
@@ -54,21 +58,24 @@ async def another_controller_takes_over(world: FaultWorld) -> None:
 
 
 async def slow_switch(world: FaultWorld) -> None:
-    world.machine.switch.delay = world.random.uniform(0.05, 0.25)
+    switch = world.victim().switch
+    switch.delay = world.random.uniform(0.05, 0.25)
     await asyncio.sleep(world.random.uniform(0.3, 0.8))
-    world.machine.switch.delay = 0.0
+    switch.delay = 0.0
 
 
 async def answers_out_of_order(world: FaultWorld) -> None:
+    switch = world.victim().switch
     for _ in range(10):
-        world.machine.switch.delay = world.random.uniform(0, 0.05)
+        switch.delay = world.random.uniform(0, 0.05)
         await asyncio.sleep(0.03)
-    world.machine.switch.delay = 0.0
+    switch.delay = 0.0
 
 
 async def stale_standby(world: FaultWorld) -> None:
     """A former controller comes back with the id that it had, and writes as if nothing had happened."""
-    rival = Rival(world.machine.direct, 1)
+    victim = world.victim()
+    rival = Rival(victim.direct, 1, victim.switch.device_id)
     assert not await rival.bid()
     assert not await rival.write(world.deletions(await rival.entries()))
     await asyncio.sleep(0.05)

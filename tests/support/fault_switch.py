@@ -23,10 +23,11 @@ class FaultySwitch(SoftSwitch):
 
     Args:
         random: decides what is drawn.
+        device_id: of the switch.
     """
 
-    def __init__(self, random: Random) -> None:
-        super().__init__()
+    def __init__(self, random: Random, device_id: int) -> None:
+        super().__init__(device_id)
         self._random = random
         self.refusing = 0.0
         """Share of updates that are refused."""
@@ -139,13 +140,14 @@ class Machine:
         ports: numbers of its ports.
         out: takes what leaves by them.
         random: of its faults.
+        device_id: of the switch.
     """
 
-    def __init__(self, ports: list[int], out: Callable[[int, bytes], None], random: Random) -> None:
-        self._ports, self._out, self._random = ports, out, random
+    def __init__(self, ports: list[int], out: Callable[[int, bytes], None], random: Random, device_id: int) -> None:
+        self._ports, self._out, self._random, self._device_id = ports, out, random, device_id
         self._port = free_port()
         self.wire = Wire(self._port)
-        self.switch = FaultySwitch(random)
+        self.switch = FaultySwitch(random, device_id)
         self.wires: dict[int, WirePort] = {}
 
     @property
@@ -155,7 +157,7 @@ class Machine:
 
     async def on(self) -> None:
         """Start, empty."""
-        self.switch = FaultySwitch(self._random)
+        self.switch = FaultySwitch(self._random, self._device_id)
         self.wires = {number: WirePort(lambda frame, number=number: self._out(number, frame)) for number in self._ports}  # type: ignore[misc]
         for number, port in self.wires.items():
             self.switch.add_port(number, port)
@@ -174,9 +176,11 @@ class Rival:
     Args:
         address: of the switch.
         election_id: its bid.
+        device_id: of the switch.
     """
 
-    def __init__(self, address: str, election_id: int) -> None:
+    def __init__(self, address: str, election_id: int, device_id: int) -> None:
+        self._device_id = device_id
         self._channel = grpc.aio.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
         self._stub = p4r_grpc.P4RuntimeStub(self._channel)
         self._id = p4r.Uint128(low=election_id)
@@ -185,7 +189,7 @@ class Rival:
         """Bid, and tell whether it is primary."""
         self._stream = self._stub.StreamChannel()
         message = p4r.StreamMessageRequest()
-        message.arbitration.device_id = 1
+        message.arbitration.device_id = self._device_id
         message.arbitration.election_id.CopyFrom(self._id)
         await self._stream.write(message)
         return bool((await self._stream.read()).arbitration.status.code == 0)
@@ -193,14 +197,14 @@ class Rival:
     async def write(self, updates: list[Any]) -> bool:
         """Write, and tell whether the switch took it all."""
         try:
-            await self._stub.Write(p4r.WriteRequest(device_id=1, election_id=self._id, updates=updates))
+            await self._stub.Write(p4r.WriteRequest(device_id=self._device_id, election_id=self._id, updates=updates))
         except grpc.aio.AioRpcError:
             return False
         return True
 
     async def entries(self) -> list[Any]:
         """Return every table entry."""
-        request = p4r.ReadRequest(device_id=1, entities=[p4r.Entity(table_entry=p4r.TableEntry())])
+        request = p4r.ReadRequest(device_id=self._device_id, entities=[p4r.Entity(table_entry=p4r.TableEntry())])
         return [entity.table_entry async for response in self._stub.Read(request) for entity in response.entities]
 
     async def leave(self) -> None:

@@ -6,11 +6,12 @@ The model is kept apart from the controller: what a node was told is accepted is
 import asyncio
 import contextlib
 import os
+import socket
 import sqlite3
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -35,15 +36,14 @@ from testbed.packets import ethernet, udp
 from testbed.settings import ControllerSettings, write_settings
 from testbed.tables import Row, TableReader
 
-SWITCH = "s1"
-ACCESS_PORT = 3
-CORRESPONDENT_PORT = 1
 CORRESPONDENT = parse_address("2001:db8:c::1")
 LIFETIME = 3600
 GRACE = 0.1
 WITHIN = 5.0
 """Seconds in which the tables have to be right again, on a machine that has nothing else to do."""
 NODES = 5
+LAG = 1.0
+"""Seconds for which one of several anchors may follow the others, or be used although it is out of reach (docs/reliability.md)."""
 
 _HOME_AT = 14 + 40 + 8
 _STATUS_AT = 14 + 40 + 24 + 6
@@ -56,6 +56,28 @@ Bindings = dict[int, Address]
 def patience() -> float:
     """Return `WITHIN` in the time of this machine: others may be using it."""
     return WITHIN * max(1.0, 2 * os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A network: its anchors, and which of their ports lead to the mobile nodes and to the correspondent."""
+
+    topology: str
+    anchors: tuple[str, ...]
+    access_port: int
+    correspondent_port: int
+    networks: int
+    """How many access networks there are: 2001:db8:a1::/64 and so on."""
+    quorum: str = "all"
+
+
+ONE = Site("three-access", ("s1",), access_port=3, correspondent_port=1, networks=3)
+TWO = Site("dual-anchor", ("a1", "a2"), access_port=2, correspondent_port=1, networks=2)
+
+
+def site_of(seed: int) -> Site:
+    """Return the network of a seed: every third one has two anchors, with each quorum in turn."""
+    return ONE if seed % 3 else replace(TWO, quorum=("all", "any", "majority")[seed // 3 % 3])
 
 
 def _number(value: int | tuple[int, int] | None) -> int:
@@ -87,10 +109,21 @@ class Node:
     asked: Bindings | None = None
     answer: asyncio.Event = field(default_factory=asyncio.Event)
     status: int = -1
+    left: dict[bytes, float] = field(default_factory=dict)
+    """When it was told that it is not reached there any more."""
 
-    def may_use(self, care_of: bytes) -> bool:
-        """Tell whether a packet to this node may be tunnelled there now."""
-        return care_of in self.acked.values() or (self.asked is not None and care_of in self.asked.values())
+    def tell(self) -> None:
+        """Let it know that it has what it asked for."""
+        assert self.asked is not None
+        now = time.monotonic()
+        self.left.update(dict.fromkeys(map(bytes, self.acked.values()), now))
+        self.acked = self.asked
+
+    def may_use(self, care_of: bytes, lag: float) -> bool:
+        """Tell whether a packet to this node may be tunnelled there now, or up to `lag` seconds ago."""
+        if care_of in self.acked.values() or (self.asked is not None and care_of in self.asked.values()):
+            return True
+        return lag > 0 and time.monotonic() - self.left.get(care_of, float("-inf")) < lag
 
 
 class FaultWorld:
@@ -110,10 +143,18 @@ class FaultWorld:
         self.wrong: list[str] = []
         """Packets that went where they must not."""
         self.seen: Counter[str] = Counter()
-        self.topology = load_topology(sample_topologies() / "three-access.yaml")
+        self.site = site_of(seed)
+        self.topology = load_topology(sample_topologies() / f"{self.site.topology}.yaml")
         self.home_agent = self.topology.home_networks[0].home_agent
-        ports = [interface.port for interface in self.topology.interfaces if interface.port]
-        self.machine = Machine(ports, self._out, Random(f"switch of {seed}"))
+        self.machines = {
+            name: Machine(
+                [one.port for one in self.topology.interfaces if one.node == name and one.port],
+                self._out,
+                Random(f"{name} of {seed}"),
+                self.topology.switches[name].device_id,
+            )
+            for name in self.site.anchors
+        }
         self.clock_jump = 0.0
         self.store_full = False
         prefix = int.from_bytes(self.topology.home_networks[0].prefix.network)
@@ -123,19 +164,33 @@ class FaultWorld:
         self._busy: set[asyncio.Task[None]] = set()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._artefacts = load()
-        here = {interface.port: interface for interface in self.topology.interfaces if interface.port}
+        # Transit switches are not there: ports that nobody listens on.
+        self._absent: dict[str, socket.socket] = {}
         self._macs = {
-            port: (interface.mac.to_bytes(6), self.topology.interface(interface.peer).mac.to_bytes(6))
-            for port, interface in here.items()
+            (one.node, one.port): (one.mac.to_bytes(6), self.topology.interface(one.peer).mac.to_bytes(6))
+            for one in self.topology.interfaces
+            if one.node in self.machines and one.port
         }
 
     async def __aenter__(self) -> Self:
-        await self.machine.on()
-        await self.machine.wire.open()
+        servers: dict[str, str] = {}
+        for name in self.topology.switches:
+            if (machine := self.machines.get(name)) is not None:
+                await machine.on()
+                await machine.wire.open()
+                servers[name] = machine.wire.address
+            else:
+                absent = self._absent[name] = socket.socket()
+                absent.bind(("127.0.0.1", 0))
+                servers[name] = f"127.0.0.1:{absent.getsockname()[1]}"
         config = ControllerSettings(
-            grace_period=GRACE, open_networks=True, extra={"audit_interval_s": 0.3, "batch_window_s": 0.002}
+            grace_period=GRACE,
+            open_networks=True,
+            provision=False,
+            quorum=self.site.quorum,
+            extra={"audit_interval_s": 0.3, "batch_window_s": 0.002},
         )
-        file = write_settings(self._folder, self.topology, {SWITCH: self.machine.wire.address}, "127.0.0.1:0", config)
+        file = write_settings(self._folder, self.topology, servers, "127.0.0.1:0", config)
         self._settings = load_settings(file)
         await self.start_controller()
         self._traffic = asyncio.create_task(self._send_traffic())
@@ -148,9 +203,16 @@ class FaultWorld:
             task.cancel()
         await asyncio.gather(*self._busy, self._traffic, return_exceptions=True)
         await self.stop_controller()
-        await self.machine.off()
-        await self.machine.wire.close()
+        for machine in self.machines.values():
+            await machine.off()
+            await machine.wire.close()
+        for absent in self._absent.values():
+            absent.close()
         self._thread.shutdown()
+
+    def victim(self) -> Machine:
+        """Return the switch that a fault hits."""
+        return self.machines[self.random.choice(sorted(self.machines))]
 
     # The controller.
 
@@ -170,8 +232,9 @@ class FaultWorld:
 
         self.store.commit = perhaps  # type: ignore[method-assign,assignment]  # only this store's
         # Whoever comes with a lower id than this has been primary long ago.
-        if not await in_thread(self._thread, self.store.election_id, SWITCH):
-            await in_thread(self._thread, self.store.save_election_id, SWITCH, 1000)
+        for name in self.machines:
+            if not await in_thread(self._thread, self.store.election_id, name):
+                await in_thread(self._thread, self.store.save_election_id, name, 1000)
         state = await in_thread(self._thread, self.store.load, loop.time())
         self.service = Service(self._settings, self._artefacts, self._thread, self.store, state)
         self._stop = asyncio.Event()
@@ -181,7 +244,7 @@ class FaultWorld:
         if abruptly:
             self._running.cancel()
             for task in asyncio.all_tasks():
-                if task.get_name() in {SWITCH, "commit", "stop"}:
+                if task.get_name() in {*self.topology.switches, "commit", "stop"}:
                     task.cancel()
         self._stop.set()
         await asyncio.gather(self._running, return_exceptions=True)
@@ -191,7 +254,7 @@ class FaultWorld:
     # Nodes.
 
     def care_of(self, bid: int, place: int) -> Address:
-        return parse_address(f"2001:db8:a{bid}::{place:x}")
+        return parse_address(f"2001:db8:a{(bid - 1) % self.site.networks + 1}::{place:x}")
 
     def draw(self, node: Node) -> Bindings:
         """Return what a node might ask for next; places are shared between nodes now and then."""
@@ -212,27 +275,29 @@ class FaultWorld:
         while True:
             node.sequence += 1
             node.answer.clear()
+            name = self.moves.choice(sorted(self.machines))
             with contextlib.suppress(KeyError):  # a switch that is off has no ports
-                self.machine.wires[ACCESS_PORT].receive(self._update(node, wanted))
+                port = self.site.access_port
+                self.machines[name].wires[port].receive(self._update(node, wanted, self._macs[name, port]))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.moves.uniform(0.2, 0.5)):
                     await node.answer.wait()
                     # Nothing is left to remove where an earlier request was carried out and its answer lost.
                     if node.status < 128 or (node.status == 133 and not wanted):
-                        node.acked, node.asked = wanted, None
+                        node.tell()
+                        node.asked = None
                         self.seen["accepted"] += 1
                         return
                     self.seen[f"refused {node.status}"] += 1
                     await asyncio.sleep(0.05)
 
-    def _update(self, node: Node, wanted: Bindings) -> bytes:
+    def _update(self, node: Node, wanted: Bindings, macs: tuple[bytes, bytes]) -> bytes:
         options = tuple(BindingIdentifier(bid, care_of) for bid, care_of in sorted(wanted.items()))
         source = next(iter(wanted.values())) if wanted else next(iter(node.acked.values()))
         lifetime = LIFETIME // 4 if wanted else 0
         update = BindingUpdate(node.sequence, _AHO if wanted else _AHO & ~0x40, lifetime, options)
         packet = encode_packet(source, self.home_agent, update, home_address=node.home)
-        here, there = self._macs[ACCESS_PORT]
-        return ethernet(here, there, packet)
+        return ethernet(*macs, packet)
 
     def mischief(self, entries: list[Any]) -> list[Any]:
         """Return updates that delete some of the entries, and add some that are nobody's."""
@@ -268,21 +333,27 @@ class FaultWorld:
     # Traffic.
 
     async def _send_traffic(self) -> None:
-        here, there = self._macs[CORRESPONDENT_PORT]
-        frames = [ethernet(here, there, udp(CORRESPONDENT, node.home, (5, 5), b"x")) for node in self.nodes]
+        port = self.site.correspondent_port
+        packets = [udp(CORRESPONDENT, node.home, (5, 5), b"x") for node in self.nodes]
         while True:
-            for frame in frames:
-                port = self.machine.wires.get(CORRESPONDENT_PORT)
-                if port is not None:
-                    port.receive(frame)
+            for name, machine in self.machines.items():
+                wire = machine.wires.get(port)
+                if wire is None or not self._is_led_to(name):
+                    continue
+                for packet in packets:
+                    wire.receive(ethernet(*self._macs[name, port], packet))
                     self.seen["sent"] += 1
             await asyncio.sleep(0.004)
+
+    def _is_led_to(self, name: str) -> bool:
+        """Tell whether a fabric that notices lost anchors leads traffic to one of several."""
+        return len(self.machines) == 1 or self.service._anchors.sessions[name].state is SessionState.READY
 
     def _out(self, _port: int, frame: bytes) -> None:
         if frame[20] == 41:  # IPv6 in IPv6
             self.seen["tunnelled"] += 1
             node, care_of = self._by_home.get(Address(frame[14 + 40 + 24 : 14 + 40 + 40])), frame[38:54]
-            if node is None or not node.may_use(care_of):
+            if node is None or not node.may_use(care_of, LAG * (len(self.machines) - 1) * patience() / WITHIN):
                 where = format_address(Address(care_of))
                 self.wrong.append(f"node {node and node.number} got a packet at {where}, but has {node}")
         elif frame[20] == 43:  # a type 2 routing header: an acknowledgement
@@ -291,7 +362,7 @@ class FaultWorld:
                 node.status = frame[_STATUS_AT]
                 # From here on, before anything else happens, the node knows.
                 if node.status < 128 and node.asked is not None:
-                    node.acked = node.asked
+                    node.tell()
                 node.answer.set()
 
     # What has to hold in the end.
@@ -316,26 +387,33 @@ class FaultWorld:
         return time.monotonic() - began
 
     def _unanswered(self) -> str:
-        session = self.service._anchors.sessions[SWITCH]
+        sessions = "; ".join(self._state(name) for name in self.machines)
         waiting = [(node.number, node.sequence, node.status) for node in self.nodes if node.asked is not None]
         ended = repr(self._running.exception()) if self._running.done() else "runs"
-        state = f"the session is {session.state}: {session.last_error}; the controller {ended}; seen {dict(self.seen)}"
+        state = f"{sessions}; the controller {ended}; seen {dict(self.seen)}"
         tasks = "\n".join(sorted(map(_whereabouts, asyncio.all_tasks())))
         return f"nodes wait, with sequence number and last status: {waiting}; {state}\n{tasks}"
 
+    def _state(self, name: str) -> str:
+        session = self.service._anchors.sessions[name]
+        return f"{name} is {session.state}: {session.last_error}"
+
     async def _problem(self) -> str | None:
-        session = self.service._anchors.sessions[SWITCH]
-        if session.state is not SessionState.READY:
-            return f"the session is {session.state}: {session.last_error}"
-        try:
-            async with TableReader(self.machine.direct, 1) as reader:
-                rows = await reader.rows()
-            drift = await session.audit(repair=False)
-        except (grpc.aio.AioRpcError, SouthboundError) as error:
-            return str(error)
-        if drift:
-            return f"drift: {drift.describe()}"
-        return self._wrong_tables(rows) or self._wrong_store()
+        for name, machine in self.machines.items():
+            session = self.service._anchors.sessions[name]
+            if session.state is not SessionState.READY:
+                return self._state(name)
+            try:
+                async with TableReader(machine.direct, machine.switch.device_id) as reader:
+                    rows = await reader.rows()
+                drift = await session.audit(repair=False)
+            except (grpc.aio.AioRpcError, SouthboundError) as error:
+                return f"{name}: {error}"
+            if drift:
+                return f"{name}: drift: {drift.describe()}"
+            if (wrong := self._wrong_tables(rows)) is not None:
+                return f"{name}: {wrong}"
+        return self._wrong_store()
 
     def _wrong_tables(self, rows: list[Row]) -> str | None:
         """Compare the tables, read by another client, with what the nodes know."""
