@@ -50,8 +50,8 @@ def _resident(bindings: int) -> int:
 
 @bench("controller.memory")
 def memory(settings: Settings) -> Results:
-    """A tenth of a million bindings, and what a million takes at that rate; with --scale 10 the million itself."""
-    bindings = settings.amount(100_000)
+    """A million bindings; with --scale less of them, and what a million takes at that rate."""
+    bindings = settings.amount(1_000_000)
     none, some = _resident(0), _resident(bindings)
     each = (some - none) / bindings
     whole = (none + each * 1_000_000) / 1e6

@@ -4,9 +4,12 @@ Both through the embedded switch. The peer is a bare client on the same kind of 
 """
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -21,6 +24,10 @@ from testbed.p4rt import Message, Messages
 
 _PAUSE = 0.005
 """Seconds between two measured handovers, the same for the peer: the clearing up after one is not counted in the next."""
+_MESSAGE_AT = 14 + 40 + 24
+"""Where a Mobility Header begins in a frame: after Ethernet, IPv6 and the Home Address option."""
+_CHECKSUM_AT, _SEQUENCE_AT, _FLAGS_AT = _MESSAGE_AT + 4, _MESSAGE_AT + 6, _MESSAGE_AT + 8
+_OVERWRITE = 0x0040
 _WINDOW = 64
 """Binding Updates under way at a time, each of another node."""
 
@@ -121,6 +128,81 @@ async def _rate(settings: Settings) -> Results:
         "registration.rate": Result(value, "registrations/s", peer_name, ceiling, note),
         "registration.latency_p99": Result(late, "ms", None, None, slow),
     }
+
+
+@bench("registration.sustained")
+def sustained(settings: Settings) -> Results:
+    """A minute of Binding Updates with three BIDs each, one of which has moved, as many as the controller takes."""
+    return asyncio.run(_sustained(settings))
+
+
+async def _sustained(settings: Settings) -> Results:
+    seconds = 60 * settings.scale
+    with TemporaryDirectory() as folder:
+        async with Bed(Path(folder)) as bed:
+            controller = await start_controller(bed)
+            first = [bed.request(node + 1, 1) for node in range(max(settings.amount(4000), 2 * _WINDOW))]
+            await _all(bed, first)
+            assert controller.pid is not None
+            used, began = _cpu_seconds(controller.pid), time.perf_counter()
+            moves = _moves(first, until=began + seconds)
+            several = await asyncio.gather(*(_one_after_the_other(bed, moves) for _ in range(_WINDOW)))
+            took, used = time.perf_counter() - began, _cpu_seconds(controller.pid) - used
+    waits = [1000 * wait for some in several for wait in some]
+    answered = len(waits)
+    late = quantiles(waits, n=100)[98] if answered > 1 else waits[0]
+    each = 1e6 * used / answered
+    alone = f"{each:.0f} microseconds of the controller's process each: with a processor of its own it would take {1e6 / each:.0f} a second"
+    note = (
+        f"{answered} in {took:.0f} s, {_WINDOW} under way, {100 * used / took:.0f} % of a processor for the controller"
+    )
+    return {
+        "registration.sustained": Result(answered / took, "registrations/s", None, None, note),
+        "registration.sustained_p99": Result(
+            late, "ms", None, None, f"99 of 100 were answered by then, {_WINDOW} under way"
+        ),
+        "registration.controller_cpu": Result(each, "us", None, None, alone),
+    }
+
+
+def _moves(first: list[Request], until: float) -> Iterator[Request]:
+    """Yield Binding Updates of all nodes in turn: each time BID 2 is somewhere else.
+
+    To encode each would take longer than the controller needs for it, so a node's first one is changed: sequence number, O flag,
+    the last but one group of the care-of address of BID 2, and the checksum (RFC 1624).
+    """
+    for sequence in count(2):
+        for request in first:
+            if time.perf_counter() >= until:
+                return
+            frame = bytearray(request.frame)
+            at = frame.index(request.record.bindings[1].care_of, _MESSAGE_AT) + 12
+            flags = int.from_bytes(frame[_FLAGS_AT : _FLAGS_AT + 2])
+            changes = ((_SEQUENCE_AT, sequence & 0xFFFF), (_FLAGS_AT, flags & ~_OVERWRITE), (at, sequence & 0xFFFF))
+            total = ~int.from_bytes(frame[_CHECKSUM_AT : _CHECKSUM_AT + 2]) & 0xFFFF
+            for position, value in changes:
+                total += (~int.from_bytes(frame[position : position + 2]) & 0xFFFF) + value
+                frame[position : position + 2] = value.to_bytes(2)
+            while total > 0xFFFF:
+                total = (total & 0xFFFF) + (total >> 16)
+            frame[_CHECKSUM_AT : _CHECKSUM_AT + 2] = (~total & 0xFFFF).to_bytes(2)
+            yield replace(request, sequence=sequence & 0xFFFF, frame=bytes(frame))
+
+
+async def _one_after_the_other(bed: Bed, requests: Iterator[Request]) -> list[float]:
+    """Ask for what is left of requests that others take from too; return how many seconds each took."""
+    waits: list[float] = []
+    for request in requests:
+        began = time.perf_counter()
+        await ask(bed, request)
+        waits.append(time.perf_counter() - began)
+    return waits
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return how long a process has used a processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @asynccontextmanager
