@@ -77,12 +77,15 @@ class Reconciler:
             raise DistrustError(f"{self._options.name} took our program and says that it runs another one")
         return True
 
-    async def reconcile(self, calls: Calls, *, pushed: bool) -> Entries:
-        """Read back, and write until little differs; return what the switch holds then: `catch_up` does the rest.
+    async def reconcile(self, calls: Calls, *, pushed: bool) -> Entries | None:
+        """Read back, and write until little differs.
 
         Args:
             calls: to the switch.
             pushed: its program was pushed a moment ago.
+
+        Returns:
+            What the switch holds, for `catch_up`; None: all that is wanted.
 
         Raises:
             WriteFailedError: the switch refused something; all else was written.
@@ -107,7 +110,7 @@ class Reconciler:
                 self._unseen.set()
             self._distrusted = False
             if not changing:
-                return wanted
+                return None
         for _ in range(_ROUNDS):
             now = self._wanted.entries()
             if now == wanted:

@@ -281,7 +281,8 @@ class SwitchSession:
             # wait for us.
             self._joining = True
             try:
-                await self._reconciler.catch_up(calls, held)
+                if held is not None:
+                    await self._reconciler.catch_up(calls, held)
                 if calls.writes:
                     self._happen(SessionEvent.IN_SYNC)
             finally:
