@@ -25,10 +25,12 @@ from controller.dataplane.doors import Doors, localise, localise_stage
 from controller.dataplane.entries import Entry, EntryKey, Op, Update
 from controller.dataplane.flows import checked_policies
 from controller.dataplane.ids import Ids, Path, Shared
+from controller.dataplane.lingering import Lingering
 from controller.dataplane.nodes import NOBODY, Claims, ConflictError, NodeState, is_shared, wanted_by_others
 from controller.dataplane.occupancy import CapacityError, Occupancy
 from controller.dataplane.planner import NO_FACTS, NodeFacts
 from controller.dataplane.plans import DELETE_STEPS, Plan, Stage, Stages, Step, plan
+from controller.dataplane.statics import Statics
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import NodeRecord, Transaction
@@ -53,15 +55,6 @@ class _Change:
     shared: tuple[Shared, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Lingering:
-    """An entry that nobody wants any more, kept until its grace period is over."""
-
-    entry: Entry
-    number: int
-    """The change that let it go."""
-
-
 class DesiredState:
     """Entries of all nodes and the static entries of each switch, with the changes under way.
 
@@ -78,15 +71,13 @@ class DesiredState:
         self._facts = facts
         self._usual_facts = NO_FACTS
         self._nodes: dict[Address, NodeState] = {}
-        self._static: dict[str, dict[EntryKey, Entry]] = {}
-        self._doors: dict[str, Doors] = {}
-        self._transit: set[str] = set()
+        self._statics = Statics()
         self._claims = Claims()
         # Shared entries that are not known to be in force: they are inserted by every plan that needs them, so that a node
         # does not depend on a neighbour's plan, which may yet fail.
         self._unconfirmed: set[EntryKey] = set()
-        self._lingering: dict[EntryKey, _Lingering] = {}
         self._occupancy = Occupancy()
+        self._lingering = Lingering(self._occupancy)
         self._pending: dict[int, _Change] = {}
         self._breaking: dict[int, _Change] = {}
         # Entries that came back to a change when another one was undone, and changes whose deletions are being written.
@@ -115,10 +106,10 @@ class DesiredState:
 
         Changes may come between two of them: `watch` tells which entries they are about.
         """
-        yield dict(self._static.get(switch, {}))
-        if switch in self._transit:
+        yield dict(self._statics.entries(switch))
+        if not self._statics.carries_nodes(switch):
             return
-        doors = self._doors.get(switch, {})
+        doors = self._statics.doors(switch)
         addresses = iter(list(self._nodes))
         while several := list(islice(addresses, _SLICE)):
             part: dict[EntryKey, Entry] = {}
@@ -140,7 +131,7 @@ class DesiredState:
 
     def localised(self, switch: str, stage: Stage) -> Stage:
         """Return a stage of a plan as it is to be written to one switch."""
-        return localise_stage(stage, self._doors.get(switch, {}))
+        return localise_stage(stage, self._statics.doors(switch))
 
     def in_flight(self) -> set[EntryKey]:
         """Return the keys of what changes are about to write: there a switch may be behind, or ahead."""
@@ -149,7 +140,7 @@ class DesiredState:
 
     def static_counts(self, switch: str) -> Counter[str]:
         """Return how many static entries each table of a switch has."""
-        return Counter(key[0] for key in self._static.get(switch, {}))
+        return self._statics.counts(switch)
 
     def set_capacity(self, capacity: Mapping[str, int]) -> None:
         """Say how many entries of nodes each table has room for on every anchor; a table that is not named has no limit."""
@@ -222,13 +213,9 @@ class DesiredState:
             anchor: it carries the nodes' entries too; False for a transit switch.
             doors: its ways to home links; None: as before.
         """
-        after = {entry.key: entry for entry in entries}
-        change = plan(self._static.get(switch, {}), after, grace=False)
-        self._note(self._static.get(switch, {}), after)
-        self._static[switch] = after
-        (self._transit.discard if anchor else self._transit.add)(switch)
-        if doors is not None:
-            self._doors[switch] = doors
+        before = self._statics.entries(switch)
+        change = self._statics.replace(switch, entries, anchor=anchor, doors=doors)
+        self._note(before, self._statics.entries(switch))
         return change
 
     # Changes.
@@ -322,16 +309,16 @@ class DesiredState:
 
         The entries count as gone from here on: write the stages before any stage of a plan that is made later.
         """
-        stages = [[update for update in stage if self._lingers(update.entry.key, done)] for stage in done.later]
+        stages = [[update for update in stage if self._lingering.is_of(update.entry.key, done)] for stage in done.later]
         for number in done.numbers:
             for key in self._inherited.pop(number, ()):
-                if self._lingers(key, done):
+                if self._lingering.is_of(key, done):
                     entry = self._lingering[key].entry
                     stages[DELETE_STEPS[entry.table]].append(Update(Op.DELETE, entry))
         self._taken.update(done.numbers)
         for stage in stages:
             for update in stage:
-                self._stop_lingering(update.entry.key)
+                self._lingering.take(update.entry.key)
                 self._going.add(update.entry.key)
         self._note(self._going)
         return tuple(tuple(dict.fromkeys(stage)) for stage in stages if stage)
@@ -360,13 +347,9 @@ class DesiredState:
         if not heirs:
             return None
         last = max(heirs)
-        self._linger(heirs[last], last)
+        self._lingering.keep(heirs[last], last)
         self._inherited.setdefault(last, []).append(key)
         return heirs[last]
-
-    def _lingers(self, key: EntryKey, done: Plan) -> bool:
-        kept = self._lingering.get(key)
-        return kept is not None and kept.number in done.numbers
 
     def _require_idle(self, home_address: Address) -> None:
         if home_address in self._busy:
@@ -386,17 +369,6 @@ class DesiredState:
     def _note(self, *several: Iterable[EntryKey]) -> None:
         for touched in self._watches:
             touched.update(*several)
-
-    def _linger(self, entry: Entry, number: int) -> None:
-        if entry.key not in self._lingering:
-            self._occupancy.linger(entry.key)
-        self._lingering[entry.key] = _Lingering(entry, number)
-
-    def _stop_lingering(self, key: EntryKey) -> _Lingering | None:
-        kept = self._lingering.pop(key, None)
-        if kept is not None:
-            self._occupancy.linger(key, -1)
-        return kept
 
     def _move(self, home_address: Address, to: NodeState, *, grace: bool) -> Plan:
         """Bring a node into another state: take numbers, compare, and keep book."""
@@ -431,7 +403,7 @@ class DesiredState:
         self._note(old, new)
         for stage in change.later:
             for update in stage:
-                self._linger(update.entry, number)
+                self._lingering.keep(update.entry, number)
         self._nodes[home_address] = to
         if to.record is None and not to.policies:
             del self._nodes[home_address]
@@ -493,7 +465,7 @@ class DesiredState:
             if key not in new:
                 before.pop(key, None)
         for key in fresh:
-            if self._lingering and (kept := self._stop_lingering(key)) is not None:
+            if self._lingering and (kept := self._lingering.take(key)) is not None:
                 before[key] = kept.entry
             elif key in others and key not in self._unconfirmed:
                 del after[key]
