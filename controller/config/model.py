@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 from controller.config.endpoint import Endpoint, parse_endpoint
 from controller.dataplane.pipeline import MAX_TUNNEL_MTU
 from controller.dataplane.planner import DEFAULT_TUNNEL_MTU
-from controller.fabric import hellos
+from controller.fabric import discovery, hellos
 from controller.fabric.fields import AddressField, Ipv4Field, PrefixField
 from controller.fabric.paths import REPORT_RATE, SIGNALLING_RATE
 from controller.fabric.topology import Name
@@ -78,6 +78,8 @@ class ControllerSection(_Section):
     """Hellos in a row that did not come, either way, when paths lead around a link."""
     hello_hold_s: Annotated[float, Field(ge=0, le=3600)] = hellos.HOLD
     """Seconds for which every hello has to come before paths take such a link again."""
+    neighbour_reachable_s: Annotated[float, Field(ge=0.1, le=3600)] = discovery.REACHABLE_TIME
+    """How long the answer of a neighbour with `discover` in the topology file is good, in seconds, times 0.5 to 1.5 (RFC 4861)."""
 
 
 class NetworkSection(_Section):

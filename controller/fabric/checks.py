@@ -11,6 +11,7 @@ from controller.fabric.topology import (
     Endpoint,
     HomeNetwork,
     Kind,
+    MobileNode,
     OpenFlowSwitch,
     Station,
     Switch,
@@ -36,7 +37,13 @@ def check(topology: Topology) -> list[Finding]:
         *_prefixes(topology),
     ]
     if not found:
-        found = [*_macs(topology), *_unlinked_settings(topology), *_mobile_nodes(topology), *_reachable(topology)]
+        found = [
+            *_macs(topology),
+            *_discovered(topology),
+            *_unlinked_settings(topology),
+            *_mobile_nodes(topology),
+            *_reachable(topology),
+        ]
     return found
 
 
@@ -183,6 +190,19 @@ def _macs(topology: Topology) -> Iterator[Finding]:
                 f"{format_mac(interface.mac)} is already the address of {owners[interface.mac]}{derived}",
             )
         owners.setdefault(interface.mac, name)
+
+
+def _discovered(topology: Topology) -> Iterator[Finding]:
+    """Only a switch of ours asks, and only stations stay where they are."""
+    for interface in topology.interfaces:
+        settings = interface.settings
+        if settings is None or settings.discover is None:
+            continue
+        place = ("nodes", interface.node, "interfaces", interface.name, "discover")
+        if interface.peer.node not in topology.switches:
+            yield place, f"nobody asks: {interface.peer.node} at the other end of the link is no P4 switch"
+        elif isinstance(topology.nodes[interface.node], MobileNode):
+            yield place, "a mobile node is reached through tunnels: nothing is to be discovered"
 
 
 def _unlinked_settings(topology: Topology) -> Iterator[Finding]:

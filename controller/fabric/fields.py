@@ -66,6 +66,12 @@ def _address(value: object) -> Address:
     return address
 
 
+def _neighbour(value: object) -> Address:
+    if isinstance(value, str) and (address := parse_address(value)).startswith(b"\xfe\x80"):
+        return address
+    return _address(value)
+
+
 def _ipv4(value: object) -> Ipv4Address:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not an IPv4 address: write it as text")  # noqa: TRY004  pydantic reports ValueError only
@@ -90,6 +96,9 @@ def _mac(value: object) -> Mac:
 
 AddressField = Annotated[Address, PlainValidator(_address), PlainSerializer(format_address)]
 """A routable unicast IPv6 address, written as text."""
+
+NeighbourField = Annotated[Address, PlainValidator(_neighbour), PlainSerializer(format_address)]
+"""An IPv6 address that one interface has, link-local or routable, written as text."""
 
 Ipv4Field = Annotated[Ipv4Address, PlainValidator(_ipv4), PlainSerializer(format_ipv4)]
 """A unicast IPv4 address, written as text."""

@@ -8,11 +8,14 @@ from controller.mobility.address import UNSPECIFIED, Address
 from controller.mobility.wire.codes import IcmpType, Protocol
 from controller.mobility.wire.icmp import (
     ALL_NODES,
+    LINK_HOP_LIMIT,
     OVERRIDE,
     ROUTER,
     SOLICITED,
     advertisement_packet,
+    icmp_packet,
     read_neighbour,
+    solicited_node,
 )
 
 _ETHERTYPE: Final = b"\x86\xdd"
@@ -24,6 +27,23 @@ def link_local(mac: Mac) -> Address:
     """Return the link-local address that goes with an Ethernet address (RFC 4291 appendix A)."""
     octets = mac.to_bytes(6)
     return Address(b"\xfe\x80" + bytes(6) + bytes((octets[0] ^ 2,)) + octets[1:3] + b"\xff\xfe" + octets[3:])
+
+
+def solicitation_frame(mac: Mac, target: Address, alone: Mac | None = None) -> bytes:
+    """Return the frame of a Neighbor Solicitation in the name of a port's link-local address (RFC 4861 section 7.2.2).
+
+    Args:
+        mac: of the port.
+        target: whose Ethernet address is asked for.
+        alone: where it was last, to ask it alone; None: the group of all that may have the address.
+    """
+    octets = mac.to_bytes(6)
+    group = solicited_node(target)
+    body = bytes(4) + target + b"\x01\x01" + octets
+    destination = group if alone is None else target
+    packet = icmp_packet(link_local(mac), destination, IcmpType.NEIGHBOR_SOLICITATION, body, hop_limit=LINK_HOP_LIMIT)
+    station = b"\x33\x33" + group[12:] if alone is None else alone.to_bytes(6)
+    return station + octets + _ETHERTYPE + packet
 
 
 def answer_solicitation(frame: bytes, mac: Mac, own: Collection[Address]) -> bytes | None:

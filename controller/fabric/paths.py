@@ -270,6 +270,7 @@ def switch_entries(
     if watched:
         entries += [Entry(p.LINK_PORTS, (port,), p.EXPECT) for port in watched]
         entries.append(Entry(p.PUNT_POLICERS, (int(p.PuntReason.LINK_DISCOVERY),), p.POLICE, rate=LINK_RATE))
+    entries += _neighbourhood(topology, switch, signalling_rate)
     if switch in topology.anchors:
         entries += _home_agents(topology, signalling_rate)
         entries += _listeners(topology, report_rate)
@@ -308,12 +309,20 @@ def _home_agents(topology: Topology, rate: Rate) -> Iterator[Entry]:
         anycast = Ternary(int.from_bytes(anycast_address(network.prefix)), 2**128 - 1)
         discovery = (anycast, Ternary(_ICMPV6, 0xFF), None, Ternary(_DISCOVERY_REQUEST, 0xFF), None, None)
         yield Entry(p.SIGNALLING, discovery, p.PUNT, (int(p.PuntReason.ICMPV6),), SIGNALLING_PRIORITY, rate)
-    if any(network.link is not None for network in topology.home_networks):
-        # To whatever address: a solicitation for a node that is away goes to its solicited-node group, or to itself.
-        for icmp_type in _NEIGHBOURS:
-            solicitation = (None, Ternary(_ICMPV6, 0xFF), None, Ternary(icmp_type, 0xFF), None, None)
-            why = int(p.PuntReason.NEIGHBOUR_DISCOVERY)
-            yield Entry(p.SIGNALLING, solicitation, p.PUNT, (why,), SIGNALLING_PRIORITY - 1, rate)
+
+
+def _neighbourhood(topology: Topology, switch: str, rate: Rate) -> Iterator[Entry]:
+    """Yield what has neighbour discovery handed up, where the switch has neighbours that are asked, or that ask."""
+    at_home = switch in topology.anchors and any(network.link is not None for network in topology.home_networks)
+    asked = any(
+        peer.settings is not None and peer.settings.discover is not None
+        for peer in (topology.interface(one.peer) for one in topology.interfaces_of(switch))
+    )
+    # To whatever address: a solicitation for a node that is away goes to its solicited-node group, or to itself.
+    for icmp_type in _NEIGHBOURS if at_home or asked else ():
+        solicitation = (None, Ternary(_ICMPV6, 0xFF), None, Ternary(icmp_type, 0xFF), None, None)
+        why = int(p.PuntReason.NEIGHBOUR_DISCOVERY)
+        yield Entry(p.SIGNALLING, solicitation, p.PUNT, (why,), SIGNALLING_PRIORITY - 1, rate)
 
 
 def _listeners(topology: Topology, rate: Rate) -> Iterator[Entry]:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_serializer, model_validator
 
-from controller.fabric.fields import AddressField, Mac, MacField, PrefixField, derived_mac
+from controller.fabric.fields import AddressField, Mac, MacField, NeighbourField, PrefixField, derived_mac
 
 MAX_PORT = 509
 """Highest port number for a link: 510 is the controller's port, 511 drops (see the pipeline)."""
@@ -68,6 +68,9 @@ class InterfaceSettings(_Model):
     """None: derived from the names."""
     address: AddressField | None = None
     """A mobile node's care-of address on this interface; other kinds list theirs under `addresses`."""
+    discover: NeighbourField | None = None
+    """Of a station at a P4 switch: an address at this interface for which the switch asks by neighbour discovery (RFC 4861), to learn
+    the Ethernet address. Until there is an answer, that of `mac` is taken."""
     bid: Annotated[int, Field(ge=1, le=65535)] | None = None
     """The binding identifier a mobile node registers for this interface."""
     priority: Annotated[int, Field(ge=1, le=127)] | None = None

@@ -48,6 +48,7 @@ class Rerouter:
         self._static: Final = static
         self._sessions: dict[str, SwitchSession] = {}
         self._outage = Outage()
+        self._stale = False
         self._lost_links: dict[str, frozenset[int]] = {}
         self._lost_nodes: frozenset[str] = frozenset()
         self._drained: frozenset[str] = frozenset()
@@ -102,6 +103,11 @@ class Rerouter:
         """Wait until paths are as they should be after all that was heard. `run` has to run."""
         await self._settled.wait()
 
+    def refresh(self) -> None:
+        """Hear that what switches have by their place may be another, though the same things work."""
+        self._stale = True
+        self._look.set()
+
     def tell(self, listener: Callable[[Outage], None]) -> None:
         """Have `listener` called with each outage that paths lead around from then on."""
         self._listeners.append(listener)
@@ -118,8 +124,8 @@ class Rerouter:
                     LOG.warning("%s is lost: paths lead around it", name)
             links: frozenset[int] = frozenset().union(*self._lost_links.values())
             outage = Outage(self._lost_nodes | self._lost | self._drained, links)
-            if outage != self._outage:
-                self._outage = outage
+            if outage != self._outage or self._stale:
+                self._outage, self._stale = outage, False
                 await self._reroute()
             if not self._look.is_set():
                 self._settled.set()

@@ -19,6 +19,7 @@ from controller.dataplane.ids import Ids
 from controller.dataplane.pipeline import PuntReason
 from controller.dataplane.wanted import WantedOf
 from controller.fabric.advertiser import Advertiser
+from controller.fabric.discovery import NeighbourDiscovery, with_macs
 from controller.fabric.paths import NO_OUTAGE, NoPathError, Outage, home_agents, home_doors, switch_entries
 from controller.mobility.address import Address, format_address
 from controller.mobility.events import Revoked
@@ -47,6 +48,7 @@ from controller.service.feed import publish
 from controller.service.home_links import HomeLinks, network_layer
 from controller.service.jobs import TransactionJob
 from controller.service.links import LinkKeeper, link_watch
+from controller.service.next_hops import NextHopKeeper
 from controller.service.preferences import with_preferences
 from controller.service.reload import Reloader
 from controller.service.rerouting import Rerouter, Static
@@ -126,6 +128,7 @@ class Service:
         self._desired = DesiredState(
             Ids(home_agents=home_agents(settings.topology)), node_facts(settings, self._engine)
         )
+        self._discovery = NeighbourDiscovery(settings.topology, settings.controller.neighbour_reachable_s)
         self._rerouter = Rerouter(self._desired, partial(self._static, settings))
         self._transit = self._make_transit(settings)
         self._anchors = Anchors(
@@ -145,6 +148,7 @@ class Service:
         )
         self._home_links = HomeLinks(settings.topology, self._anchors.sessions, self._anchors)
         self._advertiser = self._make_advertiser(settings)
+        self._next_hops = NextHopKeeper(self._discovery, self._home_links.send_frames, self._rerouter.refresh)
         self._links = LinkKeeper(
             link_watch(settings.topology, settings.controller),
             self._anchors,
@@ -231,10 +235,9 @@ class Service:
             self._advertiser.handle_timer(self._loop.time())
             self._home_links.send_frames(self._advertiser.outbox())
 
-    @staticmethod
-    def _static(settings: Settings, switch: str, outage: Outage) -> Static:
+    def _static(self, settings: Settings, switch: str, outage: Outage) -> Static:
         """Return what a switch has by its place in the network."""
-        topology = settings.topology
+        topology = with_macs(settings.topology, self._discovery.learned)
         rate = Rate(settings.home_agent.signalling_rate, settings.home_agent.signalling_burst)
         reports = Rate(settings.home_agent.report_rate, settings.home_agent.report_burst)
         entries = switch_entries(topology, switch, rate, reports, outage=outage)
@@ -319,7 +322,10 @@ class Service:
         transit = [] if self._transit is None else [asyncio.create_task(self._transit.run(), name="openflow")]
         self._pump()
         advertising = asyncio.create_task(self._advertise(), name="advertise")
-        watching = asyncio.create_task(self._links.run(), name="links")
+        watching = [
+            asyncio.create_task(self._links.run(), name="links"),
+            asyncio.create_task(self._next_hops.run(), name="next hops"),
+        ]
         reviewing = asyncio.create_task(self._review_suspects(), name="review")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         tasks = [*sessions, committing, rerouting, *transit]
@@ -329,7 +335,7 @@ class Service:
         self._feed.close()
         self._committer.stop()
         await asyncio.wait([committing])
-        for task in (*sessions, rerouting, *transit, advertising, watching, stopping, reviewing, *self._reloading):
+        for task in (*sessions, rerouting, *transit, advertising, *watching, stopping, reviewing, *self._reloading):
             task.cancel()
         await asyncio.gather(
             *sessions, rerouting, *transit, stopping, reviewing, *self._reloading, return_exceptions=True
@@ -367,6 +373,8 @@ class Service:
         link = self._home_links.link_of(switch, packet)
         if link is not None and self._advertiser.receive(switch, packet.ingress_port, packet.frame):
             self._home_links.send_frames(self._advertiser.outbox())
+            return
+        if packet.reason == PuntReason.NEIGHBOUR_DISCOVERY and self._next_hops.receive(switch, packet) and link is None:
             return
         fault = _FAULTS.get(packet.reason)
         obstacle = None if fault is None else Obstacle(fault, packet.mtu)
