@@ -100,10 +100,13 @@ def export(python, topology):
     return json.loads(done.stdout)
 
 
-def check_scenario(python, path):
+def check_scenario(python, path, switch):
+    """See whether a scenario can be used, and whether the machine has what it runs."""
     code = "import sys,pathlib\nfrom testbed.scenarios.model import load_scenario, ScenarioError\n" \
-           "try: load_scenario(pathlib.Path(sys.argv[1]))\nexcept ScenarioError as error: sys.exit(str(error))"
-    done = subprocess.run([python, "-c", code, path], capture_output=True, text=True, cwd=ROOT)
+           "from testbed.scenarios.cli import check_machine, UnusableError\n" \
+           "try: check_machine(load_scenario(pathlib.Path(sys.argv[1])), sys.argv[2])\n" \
+           "except (ScenarioError, UnusableError) as error: sys.exit(str(error))"
+    done = subprocess.run([python, "-c", code, path, switch], capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         raise Unusable(done.stderr.strip())
 
@@ -245,7 +248,7 @@ def run(options):
     scenario = scenario_file(options)
     document = export(python, options.topology)
     if scenario is not None:
-        check_scenario(python, scenario)
+        check_scenario(python, scenario, options.switch)
     check_stale(document["plan"])
     options.out = options.out.resolve()
     clear(options.out)

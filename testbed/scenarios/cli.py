@@ -118,6 +118,7 @@ def check_machine(what: "Scenario | None", switch: str) -> None:
         kinds = {step.kind for step in what.steps}
         tools |= {"ping": "iputils-ping"} if "ping" in kinds else {}
         tools |= {"iperf3": "iperf3"} if "iperf3" in kinds else {}
+        tools |= {"traceroute": "traceroute"} if "trace" in kinds else {}
     missing = {tool: package for tool, package in tools.items() if shutil.which(tool) is None}
     if missing:
         raise UnusableError(

@@ -50,7 +50,16 @@ def test_a_handover_under_traffic_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "scenario", ["path-loss", "return-home", "controller-restart", "flash-crowd", "anchor-failure", "link-failure"]
+    "scenario",
+    [
+        "path-loss",
+        "return-home",
+        "controller-restart",
+        "flash-crowd",
+        "anchor-failure",
+        "link-failure",
+        "spine-failure",
+    ],
 )
 def test_the_scenario_passes(tmp_path: Path, scenario: str) -> None:
     run(tmp_path, scenario)

@@ -1,0 +1,136 @@
+"""A machine that lacks something: one line that says what and how to get it, exit status 2, and nothing is begun."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RUN = ROOT / "mininet" / "run.py"
+PYTHON = "/usr/bin/python3"
+TOOLS = (
+    "ip",
+    "ethtool",
+    "nsenter",
+    "unshare",
+    "curl",
+    "ping",
+    "iperf3",
+    "tcpdump",
+    "traceroute",
+    "sh",
+    "mnexec",
+    "ifconfig",
+    "sysctl",
+)
+NOBODY = 65534
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: without it nothing else is looked for")
+pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
+
+
+def has_mininet() -> bool:
+    if not Path(PYTHON).exists():
+        return False
+    return subprocess.run([PYTHON, "-c", "import mininet.net"], check=False, capture_output=True).returncode == 0
+
+
+needs_mininet = pytest.mark.skipif(not has_mininet(), reason="needs Mininet for the system's Python")
+
+
+def path_with(folder: Path, *without: str) -> str:
+    """Return a PATH on which there is what the testbed needs, but for some tools."""
+    bin_folder = folder / "bin"
+    bin_folder.mkdir()
+    for tool in TOOLS:
+        found = shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+        if found is not None and tool not in without:
+            (bin_folder / tool).symlink_to(found)
+    return str(bin_folder)
+
+
+def refusal(folder: Path, path: str, *command: str, user: int | None = None) -> str:
+    """Return the one line with which a command refuses."""
+    out = folder / "out"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    words = [*command, "--out", str(out)]
+    done = subprocess.run(
+        words, check=False, capture_output=True, text=True, timeout=50, env=environment, cwd=ROOT, user=user, group=user
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines: list[str] = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert not out.exists() or not any(out.iterdir()), "something was begun"
+    return lines[0]
+
+
+def scenario(*arguments: str, name: str = "handover") -> tuple[str, ...]:
+    return (sys.executable, "-m", "controller.cli", "scenario", name, *arguments)
+
+
+def mininet(*arguments: str) -> tuple[str, ...]:
+    words = ("--topology", "topologies/three-access.yaml", "--scenario", "handover", *arguments)
+    return (PYTHON, str(RUN), *words)
+
+
+@root_only
+@pytest.mark.parametrize(
+    ("tool", "package"), [("ethtool", "ethtool"), ("curl", "curl"), ("ping", "iputils-ping"), ("iperf3", "iperf3")]
+)
+def test_a_scenario_names_the_package_that_is_missing(tmp_path: Path, tool: str, package: str) -> None:
+    line = refusal(tmp_path, path_with(tmp_path, tool), *scenario())
+    assert tool in line
+    assert f"apt-get install {package}" in line
+
+
+@root_only
+@pytest.mark.skipif(shutil.which("traceroute") is None, reason="needs traceroute, to be without it")
+def test_a_scenario_with_a_traceroute_names_its_package(tmp_path: Path) -> None:
+    line = refusal(tmp_path, path_with(tmp_path, "traceroute"), *scenario(name="tracing"))
+    assert "apt-get install traceroute" in line
+
+
+@root_only
+def test_a_scenario_needs_bmv2_only_when_it_is_asked_for(tmp_path: Path) -> None:
+    line = refusal(tmp_path, path_with(tmp_path), *scenario("--switch", "bmv2"))
+    assert "simple_switch_grpc" in line
+    assert "embedded" in line
+
+
+@root_only
+@needs_mininet
+@pytest.mark.parametrize(
+    ("tool", "package"), [("ethtool", "ethtool"), ("curl", "curl"), ("tcpdump", "tcpdump"), ("iperf3", "iperf3")]
+)
+def test_mininet_names_the_package_that_is_missing(tmp_path: Path, tool: str, package: str) -> None:
+    line = refusal(tmp_path, path_with(tmp_path, tool), *mininet())
+    assert f"apt-get install {package}" in line
+
+
+@root_only
+@needs_mininet
+def test_mininet_needs_bmv2_only_when_it_is_asked_for(tmp_path: Path) -> None:
+    line = refusal(tmp_path, path_with(tmp_path), *mininet("--switch", "bmv2"))
+    assert "simple_switch_grpc is not on PATH" in line
+    assert "--switch embedded" in line
+
+
+@root_only
+def test_without_mininet_the_package_is_named(tmp_path: Path) -> None:
+    # This Python is the project's own, which has no Mininet.
+    line = refusal(tmp_path, path_with(tmp_path), sys.executable, *mininet()[1:])
+    assert "Mininet is missing" in line
+    assert "apt-get install mininet" in line
+
+
+@root_only
+def test_without_root_it_says_so(tmp_path: Path) -> None:
+    for folder in (RUN, *RUN.parents):
+        if not folder.stat().st_mode & 0o004:
+            pytest.skip(f"{folder} cannot be read by others")
+    tmp_path.chmod(0o777)
+    line = refusal(tmp_path, path_with(tmp_path), *mininet(), user=NOBODY)
+    assert "needs root: run it with sudo" in line
