@@ -1,6 +1,6 @@
 """Malformed and hostile packets: each dropped with its reason, and the switch goes on."""
 
-from cases.case import Case, dropped, from_cn, from_node, reverse
+from cases.case import Case, dropped, from_cn, from_node, label, one_hop_less, reverse, to_cn, tunnelled
 from controller.dataplane.pipeline import DropReason
 from frames import (
     CELLULAR_COA,
@@ -33,12 +33,22 @@ def nested(depth: int, inner: IPv6) -> IPv6:
     return inner
 
 
-def chain(length: int) -> IPv6:
-    whole = IPv6(src=CN, dst=HA)
+def chain(length: int, **header: object) -> IPv6:
+    whole = IPv6(**{"src": CN, "dst": HA, **header})
     for _ in range(length):
         whole /= IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(4))])
     return whole / UDP(sport=1, dport=2)
 
+
+def passed(name: str, packets: list[IPv6], protocol: int) -> Case:
+    """To the node: whatever is in them, they are its own affair."""
+    out = [tunnelled(packet, 1, label(packet, protocol=protocol)) for packet in packets]
+    return Case(name, [from_cn(packet) for packet in packets], out)
+
+
+CHAINS = [chain(length, dst=HOA, hlim=20) for length in (2, 3, 10, 100)]
+INNER_CHAINS = [chain(length, src=HOA, dst=CN, hlim=33) for length in (2, 3, 10, 100)]
+STRANGE_TUNNELS = [IPv6(src=CN, dst=HOA, hlim=20) / nested(depth, packet()) for depth in (1, 2, 10)]
 
 WHOLE = to_switch(packet())
 TUNNEL = to_switch(IPv6(src=WIFI_COA, dst=HA) / from_node(), WIFI_MAC)
@@ -90,6 +100,36 @@ CASES = [
     ),
     dropped(
         "ten extension headers", DropReason.SIGNALLING_DENIED, *(from_cn(chain(length)) for length in (2, 3, 10, 100))
+    ),
+    passed("ten extension headers to a node", CHAINS, 60),
+    passed("tunnels in tunnels to a node", STRANGE_TUNNELS, 41),
+    Case(
+        "ten extension headers out of a tunnel",
+        [reverse(inner) for inner in INNER_CHAINS],
+        [to_cn(one_hop_less(inner)) for inner in INNER_CHAINS],
+    ),
+    dropped(
+        "a tunnel's multicast source",
+        DropReason.MALFORMED,
+        reverse(from_node(), "ff02::1"),
+        reverse(from_node(), "ff0e::1"),
+    ),
+    dropped(
+        "a tunnel's length that lies",
+        DropReason.MALFORMED,
+        reverse(from_node(), plen=3),
+        reverse(from_node(), plen=65535),
+    ),
+    dropped("a tunnel's version", DropReason.MALFORMED, reverse(from_node(), version=4)),
+    dropped(
+        "truncated in ten extension headers",
+        DropReason.MALFORMED,
+        *((1, to_switch(CHAINS[2])[:length]) for length in range(54, 54 + 80, 7)),
+    ),
+    Case(
+        "a tunnel whose hop limit was used up on its way to us has arrived",
+        [reverse(from_node(), hlim=0)],
+        [to_cn(from_node(hlim=32))],
     ),
     dropped(
         "an extension header that says it is longer than the packet",
