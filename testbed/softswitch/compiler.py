@@ -19,7 +19,7 @@ from testbed.softswitch.hashes import HASHES
 from testbed.softswitch.meters import MeterArray
 from testbed.softswitch.profiles import Member, Profile
 from testbed.softswitch.program import Json, Program, Table
-from testbed.softswitch.replication import Copy, Replication
+from testbed.softswitch.replication import Replication
 from testbed.softswitch.scope import Scope
 from testbed.softswitch.tables import Entry, ExactTable, MaskedTable, Part, ValueSet, make_table
 
@@ -116,7 +116,6 @@ class _Compiler:
         self._environment |= {
             "group": self._replication.group,
             "session": self._replication.session,
-            "Copy": Copy,
             "learn": self._hooks.take,
             "failed": self._hooks.failed,
         }

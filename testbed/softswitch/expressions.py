@@ -206,11 +206,15 @@ class Expressions:
 
     def _op_usat_cast(self, node: Json) -> Text:
         width = self._constant(node["right"])
-        return Text(f"min(max({self.value(node['left']).code}, 0), {(1 << width) - 1:#x})", width)
+        return Text(self._saturate(node["left"], 0, (1 << width) - 1), width)
 
     def _op_sat_cast(self, node: Json) -> Text:
         half = 1 << (self._constant(node["right"]) - 1)
-        return Text(f"min(max({self.value(node['left']).code}, {-half}), {half - 1})", None)
+        return Text(self._saturate(node["left"], -half, half - 1), None)
+
+    def _saturate(self, node: Json, low: int, high: int) -> str:
+        """A value between two bounds: calls of min and max would take several times as long."""
+        return f"({low:#x} if (s := {self.value(node).code}) < {low:#x} else s if s <= {high:#x} else {high:#x})"
 
     def _op_choose(self, node: Json) -> Text:
         yes, no = self.value(node["left"]), self.value(node["right"])

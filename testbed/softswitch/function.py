@@ -26,6 +26,9 @@ MAX_COPIES = 1024
 NORMAL, INGRESS_CLONE, EGRESS_CLONE, RECIRCULATED, REPLICATED, RESUBMITTED = 0, 1, 2, 4, 5, 6
 """Values of instance_type, numbered as in simple_switch."""
 
+_JOBS = f"jobs = [(c.port, c.instance, c.length, None) for c in copies[:{MAX_COPIES}]]"
+"""What egress has to do: port, instance, length and, of several, the state that each begins with."""
+
 _AROUND = {
     "clone_ingress_pkt_to_egress": "clone",
     "clone_egress_pkt_to_egress": "clone",
@@ -121,10 +124,10 @@ class FunctionWriter:
             source.lines(f"{name} = 0" for name in self._metadata())
             self._restore()
             self._set("instance_type", "kind")
+            source.line(_JOBS)
         with source.block("else:"):
             self._control("ingress")
             self._after_ingress()
-        source.line(f"jobs = [(c.port, c.instance, c.length, None) for c in copies[:{MAX_COPIES}]]")
         state = f"({', '.join(self._state())},)"
         with source.block("if len(jobs) > 1:"):
             source.line(f"state = {state}")
@@ -162,11 +165,12 @@ class FunctionWriter:
         if group:
             with source.block(f"if {group}:"):
                 source.line(f"copies = group({group})")
+                source.line(_JOBS)
                 self._set("instance_type", str(REPLICATED))
             word = "elif"
         source.line(f"{word} {spec} == {DROP_PORT}: return outputs")
         with source.block("else:"):
-            source.line(f"copies = (Copy({spec}, 0),)")
+            source.line(f"jobs = [({spec}, 0, None, None)]")
             self._set("instance_type", "0")
 
     def _learn(self) -> None:

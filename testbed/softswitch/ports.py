@@ -27,6 +27,7 @@ _SOL_PACKET = 263
 _PACKET_ADD_MEMBERSHIP = 1
 _PACKET_MR_PROMISC = 1
 _PACKET_OUTGOING = 4
+_PACKET_IGNORE_OUTGOING = 23
 _ETH_P_ALL = 3
 
 
@@ -182,6 +183,8 @@ class InterfacePort(_SocketPort):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
+        self._sees_own = True
+        """Whether the socket gives back what was sent by it."""
 
     async def open(self) -> None:
         """Open a packet socket.
@@ -200,6 +203,7 @@ class InterfacePort(_SocketPort):
             sock.bind((self.name, _ETH_P_ALL))
             membership = struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
             sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
+            self._sees_own = not _ignores_outgoing(sock)
         except OSError as error:
             sock.close()
             hint = "`ip link` lists the interfaces" if error.errno == errno.ENODEV or not error.errno else "is it up?"
@@ -207,6 +211,8 @@ class InterfacePort(_SocketPort):
         self._start(sock)
 
     def _take(self, sock: socket.socket) -> bytes | None:
+        if not self._sees_own:
+            return sock.recv(MAX_FRAME)
         frame, address = sock.recvfrom(MAX_FRAME)
         return None if address[2] == _PACKET_OUTGOING else frame
 
@@ -217,6 +223,15 @@ class InterfacePort(_SocketPort):
                 self._socket.send(frame)
             except OSError:
                 self.dropped += 1
+
+
+def _ignores_outgoing(sock: socket.socket) -> bool:
+    """Ask the kernel (Linux 4.20 and later) to keep from a packet socket what leaves by its interface."""
+    try:
+        sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+    except OSError:
+        return False
+    return True
 
 
 def parse_port(text: str) -> tuple[int, Port]:
