@@ -14,7 +14,7 @@ from statistics import median
 from time import process_time
 
 from bench.bed import Numbers
-from bench.registry import Result, Results, Settings, bench, in_turns, rate
+from bench.registry import Result, Results, Settings, bench, rate
 from controller.dataplane.entries import Entry, EntryKey, Op
 from controller.dataplane.planner import node_entries
 from controller.fabric.loader import load_topology, sample_topologies
@@ -33,6 +33,8 @@ BMV2 = "simple_switch_grpc"
 PAYLOAD = bytes(100)
 FLOWS = 2048
 """Frames that take turns, to nodes at random."""
+_FEW = 4
+"""Nodes where tables are nearly empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,32 +157,57 @@ def _in_process(settings: Settings, name: str) -> float:
 
 @bench("switch.table_scaling")
 def table_scaling(settings: Settings) -> Results:
-    """Encapsulation with tables of 100 000 entries beside tables of 12: nodes with three care-of addresses, flows to nodes at random."""
+    """Encapsulation with tables of 100 000 entries beside tables of 12.
+
+    Twice: with flows to all nodes at random, which a processor's caches do not hold when there are many nodes; and with as many flows to
+    four nodes only, so that nothing differs but how full the tables are.
+    """
     site = Site()
     nodes = settings.amount(33_334)
-    few, many = _filled(site, 4), _filled(site, nodes)
+    nearly_empty, full = _filled(site, _FEW), _filled(site, nodes)
+    # As many frames in each case: what differs is how many entries there are, and how many of them they meet.
+    to_few, to_all = _flows(site, _FEW), _flows(site, nodes)
+    cases = {"few": (nearly_empty, to_few), "many": (full, to_all), "same": (full, to_few)}
+    figures: dict[str, list[float]] = {name: [] for name in cases}
     times = settings.amount(20_000)
-    value, peer = in_turns(lambda: _spread(many, times), lambda: _spread(few, times), settings.rounds)
-    note = f"encapsulated in process, {3 * nodes} tunnels, {FLOWS} flows to nodes at random"
-    return {"switch.table_scaling": Result(value, "packets/s", "12 tunnels", peer, note)}
+    for _ in range(settings.rounds):
+        for name, (switch, frames) in cases.items():
+            figures[name].append(_spread(switch, frames, times))
+    found = {name: median(values) for name, values in figures.items()}
+    what = f"encapsulated in process, {3 * nodes} tunnels, {FLOWS} flows to"
+    peer = f"{3 * _FEW} tunnels"
+    return {
+        "switch.table_scaling": Result(
+            found["many"], "packets/s", peer, found["few"], f"{what} all {nodes} nodes at random"
+        ),
+        "switch.table_scaling_same_flows": Result(
+            found["same"], "packets/s", peer, found["few"], f"{what} the same {_FEW} nodes in both"
+        ),
+    }
 
 
-def _filled(site: Site, nodes: int) -> tuple[SoftSwitch, list[bytes]]:
+def _addresses(site: Site, nodes: int) -> list[Address]:
+    return [Address(site.home_address[:-4] + number.to_bytes(4)) for number in range(0x10000, 0x10000 + nodes)]
+
+
+def _flows(site: Site, nodes: int) -> list[bytes]:
+    chosen = random.Random(5648).choices(_addresses(site, nodes), k=FLOWS)
+    return [site.to_node(address, port) for port, address in enumerate(chosen, 1)]
+
+
+def _filled(site: Site, nodes: int) -> SoftSwitch:
     numbers, of_nodes = Numbers(), dict[EntryKey, Entry]()
-    addresses = [site.home_address[:-4] + number.to_bytes(4) for number in range(0x10000, 0x10000 + nodes)]
-    for number, address in enumerate(addresses):
+    for number, address in enumerate(_addresses(site, nodes)):
         # A host has two home addresses: there is room for 65 536 care-of addresses, and for twice as many tunnels.
         host = (number // 2).to_bytes(4)
         bindings = tuple(
             Binding(bid, Address(network + bytes(4) + host), 3600, 3600.0, 1)
             for bid, network in enumerate(_networks(site), 1)
         )
-        record = NodeRecord(Address(address), site.home_agent, 1, bindings)
+        record = NodeRecord(address, site.home_agent, 1, bindings)
         of_nodes |= node_entries(record, numbers)
-    # As many frames in both cases: what differs is how many entries they meet.
-    chosen = random.Random(5648).choices(addresses, k=FLOWS)
     entries = [*switch_entries(site.topology, SWITCH), *of_nodes.values()]
-    return _device(site, entries), [site.to_node(Address(address), port) for port, address in enumerate(chosen, 1)]
+    return _device(site, entries)
 
 
 def _networks(site: Site) -> Iterator[bytes]:
@@ -190,8 +217,7 @@ def _networks(site: Site) -> Iterator[bytes]:
         yield address[:8]
 
 
-def _spread(filled: tuple[SoftSwitch, list[bytes]], times: int) -> float:
-    switch, frames = filled
+def _spread(switch: SoftSwitch, frames: list[bytes], times: int) -> float:
     pipeline = switch.pipeline
     assert pipeline is not None
     process = pipeline.process
