@@ -8,7 +8,7 @@ done when the store has written it and every anchor in service has confirmed it;
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -27,6 +27,8 @@ MAX_DELAY: Final = 5.0
 """Seconds that the first of them may have waited: a node that is answered later has asked again meanwhile."""
 MAX_AHEAD: Final = 4
 """Batches that the switches may have and the store not yet."""
+MAX_REFUSALS: Final = 3
+"""Changes in a row that the store may refuse one by one before all others of their batch count as refused too."""
 MAX_OVERDUE: Final = 1.0
 """Seconds for which the end of a grace period may wait for a quiet moment."""
 
@@ -79,6 +81,9 @@ class Job(Protocol):
         """It was undone. The reason is for an operator."""
 
 
+Faults = Mapping[Address, str]
+"""Whose change could not be stored, and why."""
+
 StoreWriter = Callable[[Sequence[Change]], Awaitable[None]]
 """Makes changes durable, all or none of them; raises StoreError."""
 
@@ -99,8 +104,7 @@ class _Batch:
     """What is written to the switches, and on its way into the store."""
 
     flights: Sequence[_Flight]
-    storing: asyncio.Task[str | None]
-    """Ends with why it could not be stored; None: it is."""
+    storing: asyncio.Task[Faults]
 
 
 class Committer:
@@ -222,9 +226,9 @@ class Committer:
 
     async def _end_batch(self, batch: _Batch) -> None:
         """Bring changes that are stored and written into force, and undo the others."""
-        fault = await batch.storing
+        faults = await batch.storing
         for flight in batch.flights:
-            flight.refusal = flight.refusal or fault
+            flight.refusal = flight.refusal or faults.get(flight.job.home_address)
         good = [flight for flight in batch.flights if flight.refusal is None]
         bad = [flight for flight in batch.flights if flight.refusal is not None]
         if good:
@@ -235,7 +239,7 @@ class Committer:
             for flight in good:
                 flight.job.done()
         if bad:
-            await self._undo(bad, stored=fault is None)
+            await self._undo(bad, faults)
 
     def _enter(self, job: Job) -> _Flight | None:
         if job.refusable and (why := self._writer.shortfall()) is not None:
@@ -249,13 +253,37 @@ class Committer:
             return None
         return _Flight(job, plan, job.stored(self._desired))
 
-    async def _make_durable(self, changes: Sequence[Change]) -> str | None:
-        """Store changes together; return why that failed, None if it did not."""
+    async def _make_durable(self, changes: Sequence[Change]) -> Faults:
+        """Store changes together; return which could not be stored, and why."""
         owed, self._owed = self._owed, {}
+        fresh = {change.home_address for change in changes}
+        several = [*(change for change in owed.values() if change.home_address not in fresh), *changes]
+        why = await self._attempt(several)
+        if why is None:
+            return {}
+        faults = {several[0].home_address: why} if len(several) == 1 else await self._one_by_one(several)
+        self._owed |= {home_address: change for home_address, change in owed.items() if home_address in faults}
+        return faults
+
+    async def _one_by_one(self, changes: Sequence[Change]) -> Faults:
+        """Store each change by itself: one that contradicts what is stored must not take others with it for ever.
+
+        A store that takes none of the first few takes nothing, and is not asked again.
+        """
+        faults: dict[Address, str] = {}
+        why: str | None = None
+        for number, change in enumerate(changes):
+            if len(faults) < number or number < MAX_REFUSALS:
+                why = await self._attempt([change])
+            if why is not None:
+                faults[change.home_address] = why
+        return faults
+
+    async def _attempt(self, changes: Sequence[Change]) -> str | None:
+        """Store changes, all or none; return why that failed, None if it did not."""
         try:
-            await self._store([*owed.values(), *changes])
+            await self._store(changes)
         except StoreError as error:
-            self._owed = owed | self._owed
             LOG.error("store: %s", error)  # noqa: TRY400 - the text says it all, a traceback adds nothing
             return str(error)
         return None
@@ -281,17 +309,17 @@ class Committer:
             return outcome.shortfall
         return next((why for key, why in outcome.refused.items() if flight.plan.touches((key,))), None)
 
-    async def _undo(self, flights: Sequence[_Flight], *, stored: bool) -> None:
+    async def _undo(self, flights: Sequence[_Flight], faults: Faults) -> None:
         for flight in flights:
             LOG.warning("change of %s undone: %s", format_address(flight.job.home_address), flight.refusal)
             reverse = self._desired.rollback(flight.plan, flight.reached)
             await self._write_all((*reverse.stages, *reverse.break_), "an undo was refused")
             self._desired.confirm(reverse)
-        if stored:
-            back = [flight.stored[1] for flight in flights if flight.stored]
-            if await self._make_durable(back) is not None:
-                # A row that is left behind would hold a number that is another node's by then.
-                self._owed.update((change.home_address, change) for change in back)
+        back = [flight.stored[1] for flight in flights if flight.stored and flight.job.home_address not in faults]
+        if back:
+            left = await self._make_durable(back)
+            # A row that is left behind would hold a number that is another node's by then.
+            self._owed |= {change.home_address: change for change in back if change.home_address in left}
         for flight in flights:
             flight.job.failed(flight.refusal or "")
 

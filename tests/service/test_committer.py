@@ -49,6 +49,8 @@ class Bench:
     spindle: asyncio.Lock = field(default_factory=asyncio.Lock)
     store_fault_after: int | None = None
     """How many commits succeed before all others fail."""
+    contradicts: set[Address] = field(default_factory=set)
+    """Nodes of which nothing can be stored."""
     numbers: int = 0
     refuse_deletions: bool = False
     resyncs: list[str] = field(default_factory=list)
@@ -87,6 +89,8 @@ class Bench:
             self.note(changes)
 
     def note(self, changes: Sequence[Change]) -> None:
+        if any(change.home_address in self.contradicts for change in changes):
+            raise StoreError("contradiction")
         if self.store_fault_after is not None:
             if self.store_fault_after == 0:
                 raise StoreError("disk full")
@@ -243,6 +247,19 @@ async def test_while_one_batch_waits_for_the_disk_the_next_is_written() -> None:
         bench.disk.set()
         await bench.settle()
         assert [line for line in bench.log if line.startswith("done")] == ["done 1", "done 2", "done 3"]
+        assert bench.agree()
+
+
+async def test_a_change_that_the_store_will_not_have_takes_no_other_with_it() -> None:
+    async with running() as bench:
+        bench.gate.clear()
+        bench.contradicts = {NODE}
+        for node, care_of in ((NODE, WIFI), (OTHER, CELL)):
+            bench.committer.submit(bench.change(None, record(node, 1, b1=care_of)))
+        bench.gate.set()
+        await bench.settle()
+        assert "done 2" in bench.log
+        assert bench.failures == ["1: contradiction"]
         assert bench.agree()
 
 
