@@ -67,12 +67,12 @@ def refusal(folder: Path, path: str, *command: str, user: int | None = None) -> 
     return lines[0]
 
 
-def scenario(*arguments: str, name: str = "handover") -> tuple[str, ...]:
+def scenario(*arguments: str, name: str = "path-loss") -> tuple[str, ...]:
     return (sys.executable, "-m", "controller.cli", "scenario", name, *arguments)
 
 
 def mininet(*arguments: str) -> tuple[str, ...]:
-    words = ("--topology", "topologies/three-access.yaml", "--scenario", "handover", *arguments)
+    words = ("--topology", "topologies/three-access.yaml", "--scenario", "path-loss", *arguments)
     return (PYTHON, str(RUN), *words)
 
 
