@@ -9,9 +9,9 @@ import json
 import logging
 import os
 import time
-from collections import Counter, deque
-from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import asdict, replace
+from collections import Counter
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from controller.mobility.address import Address, Prefix, format_address
@@ -24,6 +24,7 @@ from controller.mobility.wire.errors import WireError
 from controller.mobility.wire.icmp import ALL_NODES, OVERRIDE, ROUTER, advertisement_packet
 from testbed.node.config import NodeFile
 from testbed.node.netlink import InterfaceState, Netlink
+from testbed.node.report import EventLog, interface_status
 from testbed.node.sockets import Arrivals, Departures, Tunnel
 from testbed.node.uplink import Uplinks
 
@@ -34,7 +35,6 @@ LINGER: Final = 2.0
 FAREWELL: Final = 3.0
 """Seconds that the deregistration at the end may take."""
 _EVERYTHING: Final = Prefix(Address(bytes(16)), 0)
-_KEPT_EVENTS: Final = 50
 
 
 class NodeAgent:
@@ -68,7 +68,7 @@ class NodeAgent:
         self._settled_at_home = False
         self._tunnel_index = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._events: Final[deque[dict[str, Any]]] = deque(maxlen=_KEPT_EVENTS)
+        self._events: Final = EventLog()
         self._changed: Final = asyncio.Event()
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._uplinks: Final = Uplinks(follow=node.follow)
@@ -236,7 +236,7 @@ class NodeAgent:
             await self._netlink.remove_route(self._tunnel_index, _EVERYTHING)
         await self._netlink.add_address(state.index, node.home_address, 128)
         self._advertise(self._home)
-        self._note({"event": "SettledAtHome", "interface": self._home})
+        self._events.note({"event": "SettledAtHome", "interface": self._home}, self._loop.time())
 
     def _advertise(self, name: str) -> None:
         """Tell the neighbours that the home address is here now."""
@@ -302,14 +302,9 @@ class NodeAgent:
             self.counters["ignored"] += 1
             LOG.debug("ignored: %s", event.detail)
             return
-        told = {"event": type(event).__name__, **_plain(asdict(event))}
-        LOG.info("%s", json.dumps(told))
-        self._note(told)
+        LOG.info("%s", json.dumps(self._events.add(event, self._loop.time())))
         if isinstance(event, AtHome) and event.answers_neighbours:
             self._later(self._answer_at_home(event.bid))
-
-    def _note(self, event: dict[str, Any]) -> None:
-        self._events.append({"at": self._loop.time(), **event})
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -376,39 +371,22 @@ class NodeAgent:
 
     def status(self) -> dict[str, Any]:
         """Return what `mcoa node status` shows."""
-        now, node = self._loop.time(), self._config.node
+        node = self._config.node
+        settled = self.engine.settled and (self._home is None or self._settled_at_home or bool(self._bindings))
+        now = self._loop.time()
         return {
             "home_address": format_address(node.home_address),
             "home_agent": format_address(node.home_agent),
             "prefixes": [str(prefix) for prefix in node.prefixes],
             "at_home": self._home,
-            "settled": self.engine.settled and (self._home is None or self._settled_at_home or bool(self._bindings)),
+            "settled": settled,
             "now": now,
             "interfaces": [
-                self._interface_status(interface.name, interface.bid, now) for interface in self._config.interface
+                interface_status(one, self._care_of.get(one.bid), self._bindings, now) for one in self._config.interface
             ],
             "counters": dict(self.counters),
             "failed": dict(self._departures.failed),
-            "events": list(self._events),
-        }
-
-    def _interface_status(self, name: str, bid: int, now: float) -> dict[str, Any]:
-        binding, care_of = self._bindings.get(bid), self._care_of.get(bid)
-        if binding is not None and binding.care_of == care_of:
-            state = "registered"
-        elif care_of is None:
-            state = "down"
-        else:
-            # A node with one binding has it for its best interface; the others wait.
-            single = any(one.bid == NO_BID for one in self._bindings.values())
-            state = "standby" if single else "pending"
-        return {
-            "name": name,
-            "bid": bid,
-            "priority": self._by_name[name].priority,
-            "care_of": None if care_of is None else format_address(care_of),
-            "state": state,
-            "expires_in": None if binding is None else round(binding.expires - now, 1),
+            "events": self._events.kept(),
         }
 
 
@@ -425,14 +403,3 @@ def _best(usable: tuple[Address, ...], known: tuple[Address, ...], current: Addr
     if current in usable:
         return current
     return usable[0] if usable else None
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401  any field of an event
-    """Return a value as JSON can have it: addresses as text."""
-    if isinstance(value, bytes):
-        return format_address(Address(value)) if len(value) == 16 else value.hex()
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return [_plain(item) for item in value]
-    return value
