@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,8 @@ def test_a_registration_and_a_policy_are_seen(browser: Any, lab: Running) -> Non
     assert page.locator("svg.network path.path").count() >= 6
     wait(lambda: page.locator("polyline").count() >= 3)
 
+    assert min(seen_after(page, lab) for _ in range(3)) < 1.0, "a registration is on the page within a second"
+
     # A policy that the page sets is in the switch, and in the audit log.
     page.get_by_role("link", name="Policies").first.click()
     page.get_by_label("Home address").fill(NODE)
@@ -182,6 +185,21 @@ def test_a_registration_and_a_policy_are_seen(browser: Any, lab: Running) -> Non
     page.wait_for_timeout(3000)
     keep(page, lab, "dashboard-desktop")
     page.context.close()
+
+
+def seen_after(page: Any, lab: Running) -> float:
+    """Have the node register anew; return how many seconds after the controller had taken note it was on the page."""
+    rows = page.locator("tr", has=page.get_by_role("link", name=NODE))
+    assert lab.rest("DELETE", f"/v1/nodes/{NODE}/bindings").status_code == 204
+    rows.get_by_text("provisioned").or_(rows.get_by_text("deregistered")).first.wait_for()
+    began = time.time()
+    rows.get_by_text("registered", exact=True).first.wait_for()
+    seen = time.time()
+    items = lab.rest("GET", "/v1/events?kind=registration&limit=10").json()["items"]
+    mine = next(one for one in items if one["details"]["home_address"] == NODE)
+    happened = datetime.fromisoformat(mine["time"]).timestamp()
+    assert happened > began - 10
+    return seen - happened
 
 
 def test_the_page_of_a_node_in_dark_mode(browser: Any, lab: Running) -> None:
