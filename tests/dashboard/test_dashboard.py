@@ -138,19 +138,21 @@ def test_a_stranger_gets_the_form_and_nothing_else(lab: Running) -> None:
 def test_a_registration_and_a_policy_are_seen(browser: Any, lab: Running) -> None:
     page = logged_in(browser, lab, viewport={"width": 1360, "height": 900}, color_scheme="light")
     assert page.get_by_text("No mobile nodes yet.").count() == 1 or page.locator("table").count()
-    # Nobody may register before he is provisioned; the node of the lab keeps asking.
+    # Nobody may register before he is provisioned; the nodes of the lab keep asking.
+    late: list[float] = []
     for address, body in (
         (NODE, {"max_bindings": 4}),
         ("2001:db8:0:1::200", {"prefixes": ["2001:db8:f00::/56"], "mobile_router": True}),
     ):
         assert lab.rest("PUT", f"/v1/nodes/{address}/provision", body).status_code == 201
+        late.append(seen_after(page, lab, address))
+    # The better of two: what disturbs the machine for a moment is not the page's doing.
+    assert min(late) < 1.0, f"a registration is on the page within a second: {late}"
     wait(lambda: len(lab.rest("GET", f"/v1/nodes/{NODE}/bindings").json()["items"]) == 3)
     page.get_by_role("link", name=NODE).wait_for()
     page.locator("ol.log", has_text="registration").first.wait_for()
     assert page.locator("svg.network path.path").count() >= 6
     wait(lambda: page.locator("polyline").count() >= 3)
-
-    assert min(seen_after(page, lab) for _ in range(3)) < 1.0, "a registration is on the page within a second"
 
     # A policy that the page sets is in the switch, and in the audit log.
     page.get_by_role("link", name="Policies").first.click()
@@ -187,19 +189,14 @@ def test_a_registration_and_a_policy_are_seen(browser: Any, lab: Running) -> Non
     page.context.close()
 
 
-def seen_after(page: Any, lab: Running) -> float:
-    """Have the node register anew; return how many seconds after the controller had taken note it was on the page."""
-    rows = page.locator("tr", has=page.get_by_role("link", name=NODE))
-    assert lab.rest("DELETE", f"/v1/nodes/{NODE}/bindings").status_code == 204
-    rows.get_by_text("provisioned").or_(rows.get_by_text("deregistered")).first.wait_for()
-    began = time.time()
-    rows.get_by_text("registered", exact=True).first.wait_for()
+def seen_after(page: Any, lab: Running, address: str) -> float:
+    """Wait for a node's registration; return how many seconds after the controller had taken note it was on the page."""
+    row = page.locator("tr", has=page.get_by_role("link", name=address, exact=True))
+    row.get_by_text("registered", exact=True).wait_for()
     seen = time.time()
     items = lab.rest("GET", "/v1/events?kind=registration&limit=10").json()["items"]
-    mine = next(one for one in items if one["details"]["home_address"] == NODE)
-    happened = datetime.fromisoformat(mine["time"]).timestamp()
-    assert happened > began - 10
-    return seen - happened
+    mine = next(one for one in items if one["details"]["home_address"] == address)
+    return seen - datetime.fromisoformat(mine["time"]).timestamp()
 
 
 def test_the_page_of_a_node_in_dark_mode(browser: Any, lab: Running) -> None:
