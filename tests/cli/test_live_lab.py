@@ -137,12 +137,9 @@ def test_what_json_prints_is_what_the_document_says(lab: Lab) -> None:
 
 def test_a_list_in_json_goes_on_while_it_is_watched(lab: Lab) -> None:
     command = [sys.executable, "-m", "controller.cli", "nodes", "--json", "--watch"]
-    process = subprocess.Popen(command, cwd=ROOT, env=lab.environment, stdout=subprocess.PIPE, text=True)
-    try:
+    with subprocess.Popen(command, cwd=ROOT, env=lab.environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for _ in range(2):
             assert {item["home_address"] for item in json.loads(process.stdout.readline())["items"]} >= {NODE, ROUTER}
-    finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
-        process.stdout.close()

@@ -5,12 +5,16 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.stateful import run_state_machine_as_test
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
+    ensure_resource_availability,
+    ignored_auth,
     response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
+    use_after_free,
 )
 
 from controller.northbound import Access, Role, TokenFile, create_app
@@ -24,6 +28,9 @@ CHECKS = [
     response_headers_conformance,
 ]
 WHO: list[Role | None] = [*Role, None]
+
+
+STATEFUL = [*CHECKS, use_after_free, ensure_resource_availability, ignored_auth]
 
 
 class Fresh:
@@ -76,3 +83,46 @@ def test_every_operation_does_what_the_document_says(server: Any, tokens: TokenF
         run()
     assert seen <= {200, 201, 202, 204, 400, 401, 403, 404, 405, 409, 412, 415, 422, 503}
     assert 200 in seen
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("role", WHO)
+def test_operations_go_on_from_one_another_as_the_links_say(tokens: TokenFile, role: Role | None) -> None:
+    headers = {} if role is None else {"Authorization": f"Bearer {tokens.create(f'linked {role}', role)}"}
+    app = create_app(FakeControl(), Access(tokens))
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app).exclude(path="/v1/events/stream")
+    seen = set()
+
+    class Machine(schema.as_state_machine()):  # type: ignore[misc]  # made at run time
+        def setup(self) -> None:
+            app.state.control = FakeControl()
+
+        def get_call_kwargs(self, _case: Any) -> dict[str, Any]:
+            return {"headers": headers}
+
+        def validate_response(self, response: Any, case: Any, **_more: Any) -> None:
+            seen.add((case.operation.path, case.method, response.status_code))
+            case.validate_response(response, checks=STATEFUL, headers=headers)
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=50 if role is Role.ADMIN else 12,
+            stateful_step_count=8,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    statuses = {status for _, _, status in seen}
+    assert all(status < 500 or status == 503 for status in statuses)
+    if role is None:
+        assert {status for path, _, status in seen if path != "/health"} == {401}
+    elif role is Role.ADMIN:
+        assert any(method == "DELETE" and status == 204 for _, method, status in seen), (
+            "something that was made is removed"
+        )
+    elif role is Role.VIEWER:
+        assert {status for _, method, status in seen if method != "GET"} <= {401, 403}

@@ -50,6 +50,12 @@ def fails(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem, "description": _MEANINGS[status]} for status in statuses}
 
 
+def leads_to(*operations: str, **parameters: str) -> dict[str, Any]:
+    """Return the links of an answer: operations that go on from there, with the path parameters that they take over."""
+    taken = {name: f"$request.path.{origin}" for name, origin in parameters.items()}
+    return {"links": {one: {"operationId": one, "parameters": taken} for one in operations}}
+
+
 BODY: Final = (400, 408, 413, 415)
 """What may be wrong with a body before anything looks into it."""
 

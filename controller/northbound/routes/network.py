@@ -9,7 +9,15 @@ from controller.northbound.control import Control, NotFoundError, SwitchState
 from controller.northbound.fields import SwitchNamePath
 from controller.northbound.guard import IdentityDependency
 from controller.northbound.models import AuditResource, Items, SwitchResource
-from controller.northbound.routes.common import OPERATOR, ControlDependency, LockDependency, fails, make_router, record
+from controller.northbound.routes.common import (
+    OPERATOR,
+    ControlDependency,
+    LockDependency,
+    fails,
+    leads_to,
+    make_router,
+    record,
+)
 from controller.northbound.system_models import HomeNetworkResource, TopologyResource
 
 router = make_router("network")
@@ -31,7 +39,14 @@ async def get_switch(control: ControlDependency, name: SwitchNamePath) -> Switch
     return await _known_switch(control, name)
 
 
-@router.put("/v1/switches/{name}/drain", responses=fails(403, 404, 409, 503), dependencies=OPERATOR)
+@router.put(
+    "/v1/switches/{name}/drain",
+    responses={
+        200: {"description": "It is out of service.", **leads_to("get_switch", "undrain_switch", name="name")},
+        **fails(403, 404, 409, 503),
+    },
+    dependencies=OPERATOR,
+)
 async def drain_switch(
     request: Request,
     control: ControlDependency,

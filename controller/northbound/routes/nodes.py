@@ -23,6 +23,7 @@ from controller.northbound.routes.common import (
     fails,
     gently,
     known_node,
+    leads_to,
     make_router,
     put_on,
     record,
@@ -31,6 +32,16 @@ from controller.northbound.views import Origin, ProvisionView
 
 router = make_router("nodes")
 
+_NEXT = leads_to(
+    "get_node",
+    "get_provision",
+    "put_provision",
+    "delete_provision",
+    "list_node_bindings",
+    "list_node_policies",
+    "get_preference",
+    home_address="home_address",
+)
 StateQuery = Annotated[NodeState | None, Query(description="Only nodes in this state.")]
 
 
@@ -80,7 +91,8 @@ async def get_provision(
 @router.put(
     "/v1/nodes/{home_address}/provision",
     responses={
-        201: {"model": ProvisionResource, "description": "The node is new."},
+        200: {"description": "The node is served so.", **_NEXT},
+        201: {"model": ProvisionResource, "description": "The node is new.", **_NEXT},
         **fails(403, 409, 412, 503, *BODY),
     },
     dependencies=ADMIN,

@@ -19,6 +19,7 @@ from controller.northbound.routes.common import (
     ValidateQuery,
     fails,
     known_node,
+    leads_to,
     make_router,
     put_on,
     record,
@@ -26,6 +27,7 @@ from controller.northbound.routes.common import (
 
 router = make_router("policies")
 
+_NEXT = leads_to("get_policy", "put_policy", "delete_policy", home_address="home_address", name="name")
 _UNSET = frozenset({"state"})
 """What of a policy is no operator's doing."""
 
@@ -65,7 +67,8 @@ async def get_policy(
 @router.put(
     "/v1/nodes/{home_address}/policies/{name}",
     responses={
-        201: {"model": PolicyResource, "description": "The policy is new."},
+        200: {"description": "The policy is so.", **_NEXT},
+        201: {"model": PolicyResource, "description": "The policy is new.", **_NEXT},
         **fails(403, 404, 409, 412, 503, *BODY),
     },
     dependencies=OPERATOR,

@@ -16,6 +16,7 @@ from controller.northbound.routes.common import (
     ValidateQuery,
     fails,
     known_node,
+    leads_to,
     make_router,
     put_on,
     record,
@@ -24,6 +25,7 @@ from controller.northbound.routes.common import (
 router = make_router("policies")
 
 _PATH = "/v1/nodes/{home_address}/path-preference"
+_NEXT = leads_to("get_preference", "put_preference", "delete_preference", "get_node", home_address="home_address")
 _UNSET = frozenset({"preferred_bid"})
 """What of a preference is no operator's doing."""
 
@@ -43,7 +45,8 @@ async def get_preference(
 @router.put(
     _PATH,
     responses={
-        201: {"model": PreferenceResource, "description": "Nothing was said before."},
+        200: {"description": "The order is so.", **_NEXT},
+        201: {"model": PreferenceResource, "description": "Nothing was said before.", **_NEXT},
         **fails(403, 404, 412, 503, *BODY),
     },
     dependencies=OPERATOR,
