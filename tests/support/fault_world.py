@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -268,11 +269,12 @@ class FaultWorld:
         task.add_done_callback(self._busy.discard)
 
     async def _ask(self, node: Node, wanted: Bindings) -> None:
+        """Ask, and wait twice as long each time (RFC 6275 section 11.8): a home agent drops what comes too often."""
         node.asked = wanted
         if not wanted and not node.acked:
             node.asked = None
             return
-        while True:
+        for attempt in count():
             node.sequence += 1
             node.answer.clear()
             name = self.moves.choice(sorted(self.machines))
@@ -280,7 +282,7 @@ class FaultWorld:
                 port = self.site.access_port
                 self.machines[name].wires[port].receive(self._update(node, wanted, self._macs[name, port]))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.moves.uniform(0.2, 0.5)):
+                async with asyncio.timeout(self.moves.uniform(0.2, 0.5) * 2 ** min(attempt, 4)):
                     await node.answer.wait()
                     # Nothing is left to remove where an earlier request was carried out and its answer lost.
                     if node.status < 128 or (node.status == 133 and not wanted):
@@ -391,6 +393,12 @@ class FaultWorld:
         waiting = [(node.number, node.sequence, node.status) for node in self.nodes if node.asked is not None]
         ended = repr(self._running.exception()) if self._running.done() else "runs"
         state = f"{sessions}; the controller {ended}; seen {dict(self.seen)}"
+        service = self.service
+        state += (
+            f"; {len(service._committer)} changes wait, {len(service._committer._ahead)} batches are written and not stored, "
+            f"of {len(service._desired._busy)} nodes changes are pending; {service._anchors.unsent} packets found no switch, "
+            f"{[session.packets_dropped for session in service._anchors.sessions.values()]} no room; {dict(service._engine.counters)}"
+        )
         tasks = "\n".join(sorted(map(_whereabouts, asyncio.all_tasks())))
         return f"nodes wait, with sequence number and last status: {waiting}; {state}\n{tasks}"
 
