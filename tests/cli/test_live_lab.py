@@ -16,7 +16,7 @@ from jsonschema_rs import validator_for
 
 ROOT = Path(__file__).parent.parent.parent
 NODE = "2001:db8:0:1::100"
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)  # some forty commands, each of which starts Python
 
 
 class Lab:
