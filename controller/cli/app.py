@@ -11,6 +11,7 @@ from controller.cli import (
     drill,
     events,
     nodes,
+    p4,
     policies,
     preferences,
     replay,
@@ -64,6 +65,7 @@ app.command()(top.top)
 app.command()(system.health)
 app.add_typer(system.drain_app, name="drain")
 app.add_typer(drill.app, name="drill")
+app.add_typer(p4.app, name="p4")
 app.command()(system.reload)
 app.command("audit-log")(system.audit_log)
 app.command()(audit.audit)

@@ -65,13 +65,17 @@ def _bmv2(_name: str, files: Mapping[str, bytes]) -> bytes:
     return files[BMV2_JSON]
 
 
+_PROFILE: Final = b"pipe"
+"""The name of the one pipeline of `p4src/tna`."""
+
+
 def _stratum(name: str, files: Mapping[str, bytes]) -> bytes:
     """Return Stratum's BfPipelineConfig for a program with one profile on every pipe (stratum/hal/lib/barefoot/bf.proto)."""
 
     def member(number: int, content: bytes) -> bytes:
         return framed(varint(number << 3 | 2), content)
 
-    profile = member(1, b"pipe") + member(2, files[CONTEXT]) + member(3, files[BINARY])
+    profile = member(1, _PROFILE) + member(2, files[CONTEXT]) + member(3, files[BINARY])
     return member(1, name.encode()) + member(2, files[BF_RUNTIME]) + member(3, profile)
 
 
