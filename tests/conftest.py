@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,11 @@ from rig import bmv2_missing
 # random one finds is found, and mended, at a developer's desk.
 settings.register_profile("mcoa", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("mcoa")
+
+
+# A suite that a shell starts in the background ignores Ctrl-C, and so would the programs that it starts and stops that way.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
