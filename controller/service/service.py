@@ -1,16 +1,14 @@
 """The composition root: wires the layers and runs them in one event loop."""
 
 import asyncio
-import gc
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from controller.config import Settings
 from controller.dataplane.desired import DesiredState
@@ -22,9 +20,7 @@ from controller.fabric.advertiser import Advertiser
 from controller.fabric.discovery import NeighbourDiscovery, with_macs
 from controller.fabric.paths import NO_OUTAGE, NoPathError, Outage, home_agents, home_doors, switch_entries
 from controller.mobility.address import Address, format_address
-from controller.mobility.events import Revoked
 from controller.mobility.home_agent import HomeAgent
-from controller.mobility.model import Transaction
 from controller.mobility.parts import Fault, Obstacle
 from controller.mobility.provision import HomeAgentConfig
 from controller.mobility.security.policy import SecurityContext
@@ -33,7 +29,6 @@ from controller.northbound import (
     NorthboundServer,
     RateLimit,
     Role,
-    ServerError,
     TokenFile,
     create_app,
 )
@@ -42,11 +37,9 @@ from controller.northbound.events import EventFeed
 from controller.service.anchors import Anchors, Quorum
 from controller.service.committer import Committer
 from controller.service.control import Machinery, ServiceControl
-from controller.service.event_log import EventLog
+from controller.service.dispatcher import Dispatcher
 from controller.service.facts import node_facts
-from controller.service.feed import publish
 from controller.service.home_links import HomeLinks, network_layer
-from controller.service.jobs import TransactionJob
 from controller.service.links import LinkKeeper, link_watch
 from controller.service.next_hops import NextHopKeeper
 from controller.service.preferences import with_preferences
@@ -55,14 +48,14 @@ from controller.service.rerouting import Rerouter, Static
 from controller.service.revoker import Revoker
 from controller.service.stages import Stopwatch, TimedWriter
 from controller.service.transit import Transit, TransitError, check_installed
-from controller.southbound.artefacts import ArtefactError, Artefacts, load
-from controller.southbound.journal import Journal, JournalError
+from controller.southbound.artefacts import Artefacts
+from controller.southbound.journal import Journal
 from controller.southbound.options import Foreign, SessionOptions, TlsFiles
 from controller.southbound.session import SwitchSession
 from controller.southbound.states import SessionState
 from controller.southbound.stream import PacketIn
 from controller.southbound.targets import target
-from controller.store import Change, Document, SqliteStore, StoredNode, StoredState, StoreError, system_boot
+from controller.store import Change, SqliteStore, StoredNode, StoredState
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -75,10 +68,6 @@ _FAULTS: Final = {
 
 REVIEW_INTERVAL: Final = 0.1
 """Seconds between two looks whether a switch is in service."""
-GARBAGE_THRESHOLDS: Final = (20_000, 20, 50)
-"""How many new objects there are between two searches for garbage: a registration makes hundreds, none of them in a circle."""
-_STARTS: Final = ("counter", "starts")
-"""Kind and key of the store's document that counts the controller's starts."""
 
 _T = TypeVar("_T")
 
@@ -122,7 +111,6 @@ class Service:
             return settings.home_agent_config(security.clock_offset, restarts)
 
         self._engine = HomeAgent(engine_config(settings), security=security, on_decoded=self._note_decoded)
-        self._event_log = EventLog()
         self._feed = EventFeed(time.time)
         self._stopwatch = Stopwatch()
         self._desired = DesiredState(
@@ -138,14 +126,7 @@ class Service:
             quorum=Quorum(settings.controller.quorum),
         )
         self._desired.set_capacity(self._anchors.capacity(self._desired.static_counts))
-        self._committer = Committer(
-            self._desired,
-            TimedWriter(self._anchors, self._stopwatch),
-            self._commit_to_store,
-            grace_period=settings.controller.grace_period_s,
-            batch_limit=settings.controller.batch_limit,
-            batch_window=settings.controller.batch_window_s,
-        )
+        self._committer = self._make_committer(settings)
         self._home_links = HomeLinks(settings.topology, self._anchors.sessions, self._anchors)
         self._advertiser = self._make_advertiser(settings)
         self._next_hops = NextHopKeeper(self._discovery, self._home_links.send_frames, self._rerouter.refresh)
@@ -155,8 +136,11 @@ class Service:
             self._home_links.send_frames,
             partial(self._rerouter.set_lost_links, "hellos"),
         )
-        self._revoker = Revoker(self._engine, self._pump)
-        self._reloader = Reloader(settings, self._engine, engine_config, self._pump)
+        self._dispatcher = Dispatcher(
+            self._engine, self._committer, self._anchors, self._home_links, self._feed, self._stopwatch
+        )
+        self._revoker = Revoker(self._engine, self._dispatcher.pump)
+        self._reloader = Reloader(settings, self._engine, engine_config, self._dispatcher.pump)
         self._control = ServiceControl(
             self._reloader,
             Machinery(
@@ -172,18 +156,9 @@ class Service:
                 self._stopwatch,
             ),
         )
-        listen = settings.northbound.listen
-        dashboard = settings.northbound.dashboard
-        try:
-            app = create_app(self._control, _access(settings), dashboard=dashboard)
-        except ModuleNotFoundError as error:
-            raise ServiceError(
-                f"northbound.dashboard: {error.name} is not installed: pip install 'mcoa[dashboard]', or set it to false"
-            ) from error
-        self.northbound: Final = NorthboundServer(app, listen.host, listen.port, settings.tls, dashboard=dashboard)
-        self._timer: asyncio.TimerHandle | None = None
+        self.northbound: Final = self._make_northbound(settings)
+        self._dispatcher.tell(self._control.committed, self._revoker.heard)
         self._reloading: set[asyncio.Task[None]] = set()
-        self._arrived: dict[int, float] = {}
         self._decoded = 0.0
         self._control.provision_stored(state)
         self._suspects = self._restore(state)
@@ -227,6 +202,26 @@ class Service:
             name: [home for home in homes if home.home_agent in real] for name, homes in self._home_links.ports.items()
         }
         return Advertiser(ports, real, self._loop.time())
+
+    def _make_committer(self, settings: Settings) -> Committer:
+        return Committer(
+            self._desired,
+            TimedWriter(self._anchors, self._stopwatch),
+            self._commit_to_store,
+            grace_period=settings.controller.grace_period_s,
+            batch_limit=settings.controller.batch_limit,
+            batch_window=settings.controller.batch_window_s,
+        )
+
+    def _make_northbound(self, settings: Settings) -> NorthboundServer:
+        listen, dashboard = settings.northbound.listen, settings.northbound.dashboard
+        try:
+            app = create_app(self._control, _access(settings), dashboard=dashboard)
+        except ModuleNotFoundError as error:
+            raise ServiceError(
+                f"northbound.dashboard: {error.name} is not installed: pip install 'mcoa[dashboard]', or set it to false"
+            ) from error
+        return NorthboundServer(app, listen.host, listen.port, settings.tls, dashboard=dashboard)
 
     async def _advertise(self) -> None:
         """Send Router Advertisements when they are due."""
@@ -320,7 +315,7 @@ class Service:
         committing = asyncio.create_task(self._committer.run(), name="commit")
         rerouting = asyncio.create_task(self._rerouter.run(), name="reroute")
         transit = [] if self._transit is None else [asyncio.create_task(self._transit.run(), name="openflow")]
-        self._pump()
+        self._dispatcher.pump()
         advertising = asyncio.create_task(self._advertise(), name="advertise")
         watching = [
             asyncio.create_task(self._links.run(), name="links"),
@@ -340,8 +335,7 @@ class Service:
         await asyncio.gather(
             *sessions, rerouting, *transit, stopping, reviewing, *self._reloading, return_exceptions=True
         )
-        if self._timer is not None:
-            self._timer.cancel()
+        self._dispatcher.close()
         await self.northbound.stop()
         for task in failed:
             task.result()
@@ -352,7 +346,7 @@ class Service:
             await asyncio.sleep(REVIEW_INTERVAL)
         for home_address, bids in self._engine.review(self._loop.time(), self._suspects).items():
             LOG.warning("%s may not keep BIDs %s: they are revoked", format_address(home_address), sorted(bids))
-        self._pump()
+        self._dispatcher.pump()
 
     def reload(self) -> None:
         """Begin to read the configuration file again; the log says what comes of it."""
@@ -382,62 +376,10 @@ class Service:
         now = self._loop.time()
         self._stopwatch.add("decode", self._decoded - began)
         self._stopwatch.add("decide", now - self._decoded)
-        self._pump(began)
+        self._dispatcher.pump(began)
 
     def _note_decoded(self) -> None:
         self._decoded = self._loop.time()
-
-    def _pump(self, arrived: float | None = None) -> None:
-        """Carry on what the engine has decided: changes to the committer, packets to a switch, events to the log.
-
-        Args:
-            arrived: when the packet came that it decided about; None: it was something else.
-        """
-        for transaction in self._engine.transactions():
-            if arrived is not None:
-                self._arrived[transaction.number] = arrived
-            self._committer.submit(TransactionJob(transaction, self._done, self._failed))
-        for packet in self._engine.outbox():
-            self._anchors.send(packet)
-        for link_packet in self._engine.link_outbox():
-            self._home_links.send(link_packet)
-        for event in self._engine.events():
-            self._event_log.write(event, self._loop.time())
-            publish(self._feed, event)
-            if isinstance(event, Revoked):
-                self._revoker.heard(event)
-        self._arm_timer()
-
-    def _done(self, transaction: Transaction) -> None:
-        began = self._loop.time()
-        self._engine.commit(transaction.number, began)
-        self._control.committed(transaction)
-        self._pump()
-        now = self._loop.time()
-        self._stopwatch.add("acknowledge", now - began)
-        arrived = self._arrived.pop(transaction.number, None)
-        if arrived is not None:
-            self._stopwatch.add("total", now - arrived)
-
-    def _failed(self, transaction: Transaction, _reason: str) -> None:
-        self._arrived.pop(transaction.number, None)
-        self._engine.abort(transaction.number, self._loop.time())
-        self._pump()
-
-    def _arm_timer(self) -> None:
-        due = self._engine.next_timer()
-        if self._timer is not None:
-            if due is not None and not self._timer.cancelled() and self._timer.when() == due:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            self._timer = self._loop.call_at(due, self._handle_timer)
-
-    def _handle_timer(self) -> None:
-        self._timer = None
-        self._engine.handle_timer(self._loop.time())
-        self._pump()
 
     # The store's thread
 
@@ -455,49 +397,3 @@ def _access(settings: Settings) -> Access:
     anonymous = None if section.anonymous == "none" else Role(section.anonymous)
     limit = RateLimit(section.requests_per_second, section.requests_burst)
     return Access(TokenFile(settings.tokens), anonymous=anonymous, limit=limit)
-
-
-def _count_start(store: SqliteStore, state: StoredState) -> int:
-    """Return how often a controller was started on a store, this time included; peers are told (RFC 5847 section 3.1)."""
-    counter = next((one for one in state.documents if (one.kind, one.key) == _STARTS), None)
-    starts = 1 + (int(counter.body) if counter is not None else 0)
-    store.save_document(Document(*_STARTS, str(starts)))
-    return starts
-
-
-async def run(settings: Settings) -> None:
-    """Run the controller until SIGINT or SIGTERM; SIGHUP has it read its configuration file again.
-
-    Raises:
-        ServiceError: it cannot start; the text is one line for the operator.
-    """
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    with ThreadPoolExecutor(1, thread_name_prefix="store") as thread:
-        journal: Journal | None = None
-        try:
-            artefacts = load()
-            if settings.journal is not None:
-                journal = Journal(settings.journal, settings.controller.journal_mib << 20, artefacts.cookie)
-            store = await loop.run_in_executor(thread, lambda: SqliteStore(settings.state, boot=system_boot()))
-        except (ArtefactError, JournalError, StoreError) as error:
-            raise ServiceError(str(error)) from error
-        try:
-            state = await loop.run_in_executor(thread, store.load, loop.time())
-            restarts = await loop.run_in_executor(thread, _count_start, store, state)
-            service = Service(settings, artefacts, thread, store, state, restarts, journal=journal)
-            loop.add_signal_handler(signal.SIGHUP, service.reload)
-            # What there is now stays: to look through a million bindings for garbage again and again would stop all else for seconds.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(*GARBAGE_THRESHOLDS)
-            await service.run(stop)
-        except (StoreError, ServerError) as error:
-            raise ServiceError(str(error)) from error
-        finally:
-            closing: Callable[..., Any] = store.close
-            await loop.run_in_executor(thread, closing)
-            if journal is not None:
-                journal.close()
