@@ -38,6 +38,11 @@ class Readers:
         for _ in range(_CONNECTIONS):
             self._idle.put_nowait(await asyncio.open_connection(self.host, self.port))
 
+    def close(self) -> None:
+        """Close the connections: between two turns the controller would, as nothing is asked by them."""
+        while not self._idle.empty():
+            self._idle.get_nowait()[1].close()
+
     async def read(self, stop: asyncio.Event) -> list[float]:
         found: list[float] = []
         due = time.perf_counter()
@@ -65,13 +70,15 @@ class Readers:
 async def _main() -> None:
     loop = asyncio.get_running_loop()
     readers = Readers(**json.loads(await loop.run_in_executor(None, sys.stdin.readline)))
-    await readers.connect()
     while await loop.run_in_executor(None, sys.stdin.readline):
+        await readers.connect()
         stop = asyncio.Event()
         reading = asyncio.create_task(readers.read(stop))
         await loop.run_in_executor(None, sys.stdin.readline)
         stop.set()
-        sys.stdout.write(json.dumps(await reading) + "\n")
+        found = await reading
+        readers.close()
+        sys.stdout.write(json.dumps(found) + "\n")
         sys.stdout.flush()
 
 

@@ -45,9 +45,10 @@ def entries_of(nodes: int) -> Entries:
     numbers, found = Numbers(), Entries()
     for number in range(nodes):
         home = Address(_AGENT[:8] + (0x100000 + number).to_bytes(8))
+        # A host has two home addresses: there is room for 65 536 care-of addresses, and for twice as many tunnels.
+        host = (number // 2).to_bytes(8)
         bindings = tuple(
-            Binding(bid, Address(bytes.fromhex(f"20010db800a{bid}0000") + number.to_bytes(8)), 3600, 1e9, bid)
-            for bid in (1, 2, 3)
+            Binding(bid, Address(bytes.fromhex(f"20010db800a{bid}0000") + host), 3600, 1e9, bid) for bid in (1, 2, 3)
         )
         record = NodeRecord(home, _AGENT, 1, bindings)
         numbers.node(home)
