@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -19,7 +20,7 @@ from tempfile import TemporaryDirectory
 from bench.bed import ask, start_controller
 from bench.registry import Result, Results, Settings, bench
 from controller.mobility.address import format_address
-from testbed.bed import Bed
+from testbed.bed import Bed, Request
 
 _READS = 200
 """A second."""
@@ -31,6 +32,8 @@ _WINDOW = 64
 """So many registrations may be under way: one more that is due waits, and its time counts from when it was due."""
 _KNOWN = 200
 """Nodes whose pages are read one by one; they have registered before."""
+_NODES = 20_000
+"""With three care-of addresses each they leave some room in a table of 65 536."""
 _SECONDS = 8.6
 """Of one turn: with seven rounds readers read for a minute."""
 
@@ -43,14 +46,20 @@ def interference(settings: Settings) -> Results:
 
 @dataclass(slots=True)
 class _Load:
-    """Registrations of new nodes.
+    """Registrations of new nodes, and of the same ones with another care-of address when the switch has no room for more.
 
     Args:
         bed: where.
     """
 
     bed: Bed
-    numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 65_000)))
+    _numbers: Iterator[tuple[int, int]] = field(
+        default_factory=lambda: ((sequence, node) for sequence in count(1) for node in range(1, _NODES + 1))
+    )
+
+    def next(self) -> Request:
+        sequence, node = next(self._numbers)
+        return self.bed.request(node, sequence, sequence - 1)
 
     async def flood(self, seconds: float) -> float:
         """Return how many a second the machine carries."""
@@ -60,7 +69,7 @@ class _Load:
         async def worker() -> None:
             nonlocal done
             while time.perf_counter() < end:
-                await ask(self.bed, self.bed.request(next(self.numbers), 1))
+                await ask(self.bed, self.next())
                 done += 1
 
         async with asyncio.TaskGroup() as group:
@@ -75,7 +84,7 @@ class _Load:
 
         async def one(due: float) -> None:
             async with window:
-                await ask(self.bed, self.bed.request(next(self.numbers), 1))
+                await ask(self.bed, self.next())
             found.append(1000 * (time.perf_counter() - due))
 
         due = time.perf_counter()
@@ -97,7 +106,7 @@ async def _interference(settings: Settings) -> Results:
         async with Bed(Path(folder)) as bed:
             controller = await start_controller(bed)
             load = _Load(bed)
-            known = [bed.request(next(load.numbers), 1) for _ in range(_KNOWN)]
+            known = [load.next() for _ in range(_KNOWN)]
             for request in known:
                 await ask(bed, request)
             rate = min(_MOST, _SHARE * await load.flood(max(1.0, 4.0 * settings.scale)))
@@ -118,7 +127,7 @@ async def _interference(settings: Settings) -> Results:
                         reads += await readers.end()
     ours, peer = median(map(_p99, disturbed)), median(map(_p99, quiet))
     note = (
-        f"{rate:.0f} registrations of new nodes a second offered, of {_MOST} that were asked for (the machine carries"
+        f"{rate:.0f} registrations a second offered, of {_MOST} that were asked for (the machine carries"
         f" {rate / _SHARE:.0f}), beside {len(reads) / (settings.rounds * seconds):.0f} of {_READS} reads a second for"
         f" {settings.rounds * seconds:.0f} s; median of {settings.rounds} turns; processors: {shares.text()}"
     )
