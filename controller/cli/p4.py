@@ -21,8 +21,8 @@ def pack(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("home_agent.pb.bin"),
 ) -> None:
     """Make the one file that Stratum takes as device configuration of what the Tofino compiler wrote."""
-    from controller.southbound.artefacts import ArtefactError  # noqa: PLC0415  brings gRPC with it, seldom needed
-    from controller.southbound.compiled import pack_folder  # noqa: PLC0415
+    from controller.southbound.artefacts import ArtefactError  # noqa: PLC0415  it brings gRPC, seldom needed
+    from controller.southbound.compiled import pack_folder  # noqa: PLC0415  the same
 
     try:
         packed = pack_folder(folder)

@@ -6,6 +6,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from controller.northbound.access import Identity
 from controller.northbound.shelf import Shelf
@@ -34,11 +35,11 @@ class World:
         self.role = Role.VIEWER
         shelf = Shelf(Starlette(routes=routes), 1.0, 3.0, self.clock)
 
-        async def app(scope: dict, receive: object, send: object) -> None:  # type: ignore[type-arg]
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
             scope.setdefault("state", {})["identity"] = Identity("alice", self.role, "1")
-            await shelf(scope, receive, send)  # type: ignore[arg-type]
+            await shelf(scope, receive, send)
 
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shelf")  # type: ignore[arg-type]
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shelf")
 
     async def read(self, request: Request) -> JSONResponse:
         if request.method == "PUT":

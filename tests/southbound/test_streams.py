@@ -54,7 +54,7 @@ async def test_a_controller_of_the_same_role_with_a_higher_id_takes_over(
         assert status == 0
         async with asyncio.timeout(10):
             await session.wait_for(SessionState.STANDBY)
-        stream.cancel()  # type: ignore[attr-defined]
+        stream.cancel()  # type: ignore[attr-defined]  # grpc's calls are untyped
         async with asyncio.timeout(10):
             await session.wait_for(SessionState.READY)
 
