@@ -137,6 +137,16 @@ class SecurityResource(Resource):
         return cls(kind="none")
 
 
+def _fingerprints(policy: SecurityPolicy) -> list[str]:
+    keys: tuple[Key | None, ...] = ()
+    match policy:
+        case AuthPolicy():
+            keys = (policy.key, policy.aaa_key)
+        case EspPolicy():
+            keys = (policy.from_node.key, policy.to_node.key)
+    return [key.fingerprint().hex() for key in keys if key is not None]
+
+
 class ProvisionRequest(Resource):
     """What a node may do."""
 
@@ -193,6 +203,7 @@ class ProvisionResource(Resource):
     """What a node may do, and who said so."""
 
     origin: Origin = Field(description="configuration: in the configuration file, where it has to be changed.")
+    key_fingerprints: list[str] = Field(description="They tell whether a key is another one; the keys are not shown.")
     multiple_care_of: bool
     bulk: bool
     max_bindings: int
@@ -208,6 +219,7 @@ class ProvisionResource(Resource):
         node = view.provision
         return cls(
             origin=view.origin,
+            key_fingerprints=_fingerprints(node.security),
             multiple_care_of=node.multiple_care_of,
             bulk=node.bulk,
             max_bindings=node.max_bindings,

@@ -142,11 +142,12 @@ async def test_keys_go_in_and_never_out(client: httpx.AsyncClient, control: Fake
         "algorithm": None,
         "replay_window": None,
     }
+    assert made.json()["key_fingerprints"] == [Key.from_hex(key).fingerprint().hex()]
     expected = AuthPolicy(4096, Key.from_hex(key), b"mn@example.net")
     assert control.provisions[ADDRESS].provision.security == expected
-    # What is shown can be put back: the key stays.
+    # What is shown can be put back, but for what the controller says of it: the key stays.
     back = {**made.json(), "max_bindings": 2}
-    del back["origin"]
+    del back["origin"], back["key_fingerprints"]
     back["security"] = {name: value for name, value in back["security"].items() if value is not None}
     assert (await client.put(PROVISION, json=back)).status_code == 200
     assert control.provisions[ADDRESS].provision.security == expected
@@ -270,6 +271,40 @@ async def test_a_bulk_upload_may_be_long(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/bulk", json={"policies": policies})
     assert (answer.status_code, answer.json()["refused"], len(answer.json()["items"])) == (200, 0, 1000)
     assert (await client.post("/v1/bulk", content=b"x" * 5_000_000)).status_code == 413
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+async def test_another_key_is_a_change_and_is_not_shown(client: httpx.AsyncClient, *, bulk: bool) -> None:
+    """The audit log has every change, and whoever edits by what was read before hears of it."""
+
+    async def put(key: str) -> None:
+        security = {"security": {"kind": "auth", "spi": 256, "key": key}}
+        if bulk:
+            answer = await client.post("/v1/bulk", json={"nodes": [{"home_address": NEW, **security}]})
+        else:
+            answer = await client.put(f"/v1/nodes/{NEW}/provision", json=security)
+        assert answer.status_code in {200, 201}
+
+    async def read() -> tuple[str, list[str]]:
+        answer = await client.get(f"/v1/nodes/{NEW}/provision")
+        return answer.headers["etag"], answer.json()["key_fingerprints"]
+
+    first, second = "ab" * 16, "cd" * 16
+    await put(first)
+    tag, keys = await read()
+    await put(first)
+    assert await read() == (tag, keys)
+    await put(second)
+    other_tag, other_keys = await read()
+    assert tag != other_tag
+    assert keys != other_keys
+    log = await client.get("/v1/audit-log")
+    changes = [
+        (entry["before"], entry["after"]) for entry in log.json()["items"] if entry["resource"].endswith("provision")
+    ]
+    assert [after["key_fingerprints"] for _, after in changes] == [other_keys, keys]
+    assert first not in log.text
+    assert second not in log.text
 
 
 async def test_the_audit_log_is_read_in_pages(client: httpx.AsyncClient) -> None:
