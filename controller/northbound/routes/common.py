@@ -1,16 +1,16 @@
 """What all resources share: dependencies, documented failures, conditions, and the audit log."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from controller.mobility.address import Address, format_address
-from controller.northbound import etags
 from controller.northbound.access import Identity
 from controller.northbound.control import Control, NodeView, UnknownNodeError
 from controller.northbound.guard import needs
@@ -60,10 +60,16 @@ BODY: Final = (400, 408, 413, 415)
 """What may be wrong with a body before anything looks into it."""
 
 
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for other in dependant.dependencies:
+        yield from _query_names(other)
+
+
 async def no_unknown_query(request: Request) -> None:
     """Refuse query parameters that the operation does not have: a misspelt filter must not look like one that works."""
     route = request.scope.get("route")
-    known = {field.alias for field in route.dependant.query_params} if isinstance(route, APIRoute) else set()
+    known = set(_query_names(route.dependant)) if isinstance(route, APIRoute) else set()
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         raise RequestValidationError(
@@ -118,14 +124,6 @@ async def gently(items: Sequence[Any], make: Callable[[Any], Iterable[T]]) -> li
         if position % AT_ONCE == 0:
             await asyncio.sleep(0)
     return found
-
-
-def put_on(request: Request, response: Response, tag: str, *, new: bool) -> None:
-    """Tell a client what became of what it has put: its entity tag, and whether it is new."""
-    if new:
-        response.status_code = 201
-        response.headers["Location"] = request.url.path
-    etags.put_on(response, tag)
 
 
 async def record(

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Query, Response
 from fastapi.exceptions import RequestValidationError
 
 from controller.mobility.address import Address
@@ -10,7 +10,6 @@ from controller.mobility.provision import NodeProvision
 from controller.northbound import etags, paging
 from controller.northbound.control import Control, NodeState, NodeView, NotFoundError
 from controller.northbound.fields import HomeAddressPath
-from controller.northbound.guard import IdentityDependency
 from controller.northbound.models import Items, NodeResource
 from controller.northbound.node_models import FlowResource, ProvisionRequest, ProvisionResource
 from controller.northbound.policy_models import Preview
@@ -18,16 +17,13 @@ from controller.northbound.routes.common import (
     ADMIN,
     BODY,
     ControlDependency,
-    LockDependency,
-    ValidateQuery,
     fails,
     gently,
     known_node,
     leads_to,
     make_router,
-    put_on,
-    record,
 )
+from controller.northbound.routes.exchange import RemovalDependency, ReplacementDependency
 from controller.northbound.views import Origin, ProvisionView
 
 router = make_router("nodes")
@@ -98,34 +94,24 @@ async def get_provision(
     dependencies=ADMIN,
 )
 async def put_provision(
-    request: Request,
-    response: Response,
-    control: ControlDependency,
-    identity: IdentityDependency,
-    changing: LockDependency,
-    home_address: HomeAddressPath,
-    body: ProvisionRequest,
-    validate: ValidateQuery = None,
-    if_match: etags.IfMatch = None,
-    if_none_match: etags.IfNoneMatch = None,
+    replacement: ReplacementDependency, home_address: HomeAddressPath, body: ProvisionRequest
 ) -> ProvisionResource | Preview:
     """Serve a node, or by other rules. It is durable, and in force at once; bindings that the node may not keep are revoked.
 
     A node that the configuration file names has to be changed there.
     """
-    async with changing:
-        before = _shown(control, home_address)
-        etags.require(None if before is None else etags.tag(before), if_match, if_none_match)
+    control = replacement.control
+
+    def preview() -> Preview:
+        control.check_provision(_provision(control, home_address, body))
+        return Preview.of()
+
+    async def put() -> tuple[bool, ProvisionResource]:
         node = _provision(control, home_address, body)
-        if validate == "only":
-            control.check_provision(node)
-            return Preview.of()
         new = await control.put_provision(node)
-        after = ProvisionResource.of(ProvisionView(node, Origin.REST))
-        if before != after:
-            await record(control, identity, "put", request.url.path, before, after)
-    put_on(request, response, etags.tag(after), new=new)
-    return after
+        return new, ProvisionResource.of(ProvisionView(node, Origin.REST))
+
+    return await replacement.carry_out(lambda: _shown(control, home_address), preview, put)
 
 
 @router.delete(
@@ -134,21 +120,12 @@ async def put_provision(
     responses=fails(403, 404, 409, 412, 503),
     dependencies=ADMIN,
 )
-async def delete_provision(
-    request: Request,
-    control: ControlDependency,
-    identity: IdentityDependency,
-    changing: LockDependency,
-    home_address: HomeAddressPath,
-    if_match: etags.IfMatch = None,
-) -> Response:
+async def delete_provision(removal: RemovalDependency, home_address: HomeAddressPath) -> Response:
     """Serve a node no more; its bindings are revoked."""
-    async with changing:
-        before = _shown(control, home_address)
-        etags.require(None if before is None else etags.tag(before), if_match, None)
-        await control.delete_provision(home_address)
-        await record(control, identity, "delete", request.url.path, before)
-    return Response(status_code=204)
+    control = removal.control
+    return await removal.carry_out(
+        lambda: _shown(control, home_address), lambda: control.delete_provision(home_address)
+    )
 
 
 @router.get("/v1/nodes/{home_address}/flows", responses=fails(404))

@@ -2,28 +2,24 @@
 
 from typing import Annotated, NoReturn
 
-from fastapi import Query, Request, Response
+from fastapi import Query, Response
 
 from controller.mobility.address import Address, format_address
 from controller.northbound import etags, paging
 from controller.northbound.control import Control, NotFoundError, PolicyState, PolicyView
 from controller.northbound.fields import HomeAddressPath, PolicyNamePath
-from controller.northbound.guard import IdentityDependency
 from controller.northbound.models import Items
 from controller.northbound.policy_models import PolicyRequest, PolicyResource, Preview
 from controller.northbound.routes.common import (
     BODY,
     OPERATOR,
     ControlDependency,
-    LockDependency,
-    ValidateQuery,
     fails,
     known_node,
     leads_to,
     make_router,
-    put_on,
-    record,
 )
+from controller.northbound.routes.exchange import RemovalDependency, ReplacementDependency
 
 router = make_router("policies")
 
@@ -74,36 +70,27 @@ async def get_policy(
     dependencies=OPERATOR,
 )
 async def put_policy(
-    request: Request,
-    response: Response,
-    control: ControlDependency,
-    identity: IdentityDependency,
-    changing: LockDependency,
-    home_address: HomeAddressPath,
-    name: PolicyNamePath,
-    body: PolicyRequest,
-    validate: ValidateQuery = None,
-    if_match: etags.IfMatch = None,
-    if_none_match: etags.IfNoneMatch = None,
+    replacement: ReplacementDependency, home_address: HomeAddressPath, name: PolicyNamePath, body: PolicyRequest
 ) -> PolicyResource | Preview:
     """Make a policy, or put another in its place. Saying the same again changes nothing.
 
     The node need not be registered. While none of its BIDs is, the policy is inactive.
     """
+    control = replacement.control
     known_node(control, home_address)
     policy = body.to_policy(home_address, name)
-    async with changing:
-        before = find_policy(control, home_address, name)
-        etags.require(_tag(before), if_match, if_none_match)
-        if validate == "only":
-            return Preview.of(control.preview_policy(policy))
+
+    async def put() -> tuple[bool, PolicyResource]:
         new = await control.put_policy(policy, body.to_schedule())
         # A deletion waits for the lock: what was put is there.
-        after = find_policy(control, home_address, name) or _no_policy(home_address, name)
-        if before is None or _tag(before) != _tag(after):
-            await record(control, identity, "put", request.url.path, before, after)
-    put_on(request, response, etags.tag(after, without=_UNSET), new=new)
-    return after
+        return new, find_policy(control, home_address, name) or _no_policy(home_address, name)
+
+    return await replacement.carry_out(
+        lambda: find_policy(control, home_address, name),
+        lambda: Preview.of(control.preview_policy(policy)),
+        put,
+        _UNSET,
+    )
 
 
 @router.delete(
@@ -112,24 +99,16 @@ async def put_policy(
     responses=fails(403, 404, 412, 503),
     dependencies=OPERATOR,
 )
-async def delete_policy(
-    request: Request,
-    control: ControlDependency,
-    identity: IdentityDependency,
-    changing: LockDependency,
-    home_address: HomeAddressPath,
-    name: PolicyNamePath,
-    if_match: etags.IfMatch = None,
-) -> Response:
+async def delete_policy(removal: RemovalDependency, home_address: HomeAddressPath, name: PolicyNamePath) -> Response:
     """Remove a policy: its flows take the next policy that fits, else the preferred binding."""
+    control = removal.control
     known_node(control, home_address)
-    async with changing:
-        before = find_policy(control, home_address, name)
-        etags.require(_tag(before), if_match, None)
+
+    async def remove() -> None:
         if not await control.delete_policy(home_address, name):
             _no_policy(home_address, name)
-        await record(control, identity, "delete", request.url.path, before)
-    return Response(status_code=204)
+
+    return await removal.carry_out(lambda: find_policy(control, home_address, name), remove, _UNSET)
 
 
 def find_policy(control: Control, home_address: Address, name: str) -> PolicyResource | None:
@@ -140,10 +119,6 @@ def find_policy(control: Control, home_address: Address, name: str) -> PolicyRes
 
 def _key(view: PolicyView) -> bytes:
     return view.policy.home_address + view.policy.priority.to_bytes(2)
-
-
-def _tag(policy: PolicyResource | None) -> str | None:
-    return None if policy is None else etags.tag(policy, without=_UNSET)
 
 
 def _no_policy(home_address: Address, name: str) -> NoReturn:
