@@ -9,7 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from controller.northbound.control import Control, NodeState, SwitchState, SwitchView
+from controller.northbound.control import Control, NodeState
+from controller.northbound.switch_views import SwitchState, SwitchView
 from controller.northbound.views import Stages
 
 _GAUGES: Final = {

@@ -6,18 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from controller.mobility.address import Address, format_address
 from controller.northbound.control import (
-    AuditView,
     BindingState,
     BindingTraffic,
     BindingView,
-    DriftKind,
     Health,
     NodeState,
     NodeView,
-    SwitchState,
-    SwitchView,
-    Traffic,
 )
+from controller.northbound.switch_views import AuditView, DriftKind, SwitchState, SwitchView, Traffic
 
 T = TypeVar("T")
 

@@ -10,7 +10,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from controller.northbound.access import AccessError
-from controller.northbound.control import ConflictError, ControlError, NotFoundError, RefusedError, UnavailableError
+from controller.northbound.errors import (
+    ConflictError,
+    ControlError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+)
 from controller.northbound.models import FieldError, Problem
 
 MEDIA_TYPE: Final = "application/problem+json"

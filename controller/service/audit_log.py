@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from controller.northbound.control import UnavailableError
+from controller.northbound.errors import UnavailableError
 from controller.northbound.views import Change
 from controller.service.keeper import Keeper
 from controller.store import AuditEntry, Store

@@ -17,7 +17,6 @@ from controller.mobility.home_agent import HomeAgent
 from controller.mobility.model import NodeRecord, Transaction
 from controller.mobility.provision import NodeProvision
 from controller.northbound.control import (
-    AuditView,
     BindingKey,
     BindingState,
     BindingTraffic,
@@ -25,14 +24,13 @@ from controller.northbound.control import (
     Health,
     NodeState,
     NodeView,
-    NotFoundError,
     PolicyView,
     Reloaded,
-    SwitchView,
-    UnknownNodeError,
 )
+from controller.northbound.errors import NotFoundError, UnknownNodeError
 from controller.northbound.events import EventFeed, Kind
 from controller.northbound.schedule import Schedule
+from controller.northbound.switch_views import AuditView, SwitchView
 from controller.northbound.views import (
     Census,
     Change,

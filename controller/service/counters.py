@@ -10,7 +10,8 @@ from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import EntryKey
 from controller.dataplane.planner import BindingCounters, binding_counters
 from controller.mobility.model import NodeRecord
-from controller.northbound.control import BindingKey, BindingTraffic, Traffic
+from controller.northbound.control import BindingKey, BindingTraffic
+from controller.northbound.switch_views import Traffic
 from controller.service.anchors import Anchors
 from controller.service.readings import Readings
 from controller.southbound.errors import SouthboundError

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from controller.dataplane.text import format_action, format_key
-from controller.northbound.control import Difference, DriftKind
+from controller.northbound.switch_views import Difference, DriftKind
 from controller.southbound.readback import Drift
 
 

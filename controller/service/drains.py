@@ -8,7 +8,7 @@ from typing import Final
 
 from controller.mobility.address import Address, format_address, parse_address
 from controller.mobility.home_agent import HomeAgent
-from controller.northbound.control import RefusedError
+from controller.northbound.errors import RefusedError
 from controller.northbound.views import DrainView
 from controller.service.keeper import Keeper
 from controller.store import Document, Store, StoreError

@@ -11,7 +11,7 @@ from controller.dataplane.plans import Plan
 from controller.mobility.address import Address, format_address
 from controller.mobility.home_agent import HomeAgent
 from controller.mobility.model import Cause, NodeRecord, Transaction
-from controller.northbound.control import ConflictError, NotFoundError, RefusedError
+from controller.northbound.errors import ConflictError, NotFoundError, RefusedError
 from controller.northbound.events import EventFeed, Kind
 from controller.northbound.views import DrillView
 from controller.service.committer import Committer

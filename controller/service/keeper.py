@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
-from controller.northbound.control import UnavailableError
+from controller.northbound.errors import UnavailableError
 from controller.store import StoreError
 
 T = TypeVar("T")

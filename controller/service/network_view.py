@@ -9,7 +9,7 @@ from controller.fabric.paths import graph
 from controller.fabric.topology import MobileNode, OpenFlowSwitch, Role, Switch, Topology
 from controller.mobility.address import Address, Prefix
 from controller.mobility.model import NodeRecord
-from controller.northbound.control import SwitchState
+from controller.northbound.switch_views import SwitchState
 from controller.northbound.views import TopologyLink, TopologyNode, TopologyPath, TopologyView
 
 

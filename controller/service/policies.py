@@ -17,7 +17,8 @@ from controller.mobility.address import Address, format_address, parse_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.home_agent import HomeAgent
 from controller.mobility.model import NodeRecord
-from controller.northbound.control import ConflictError, PolicyState, PolicyView, RefusedError
+from controller.northbound.control import PolicyState, PolicyView
+from controller.northbound.errors import ConflictError, RefusedError
 from controller.northbound.schedule import Schedule
 from controller.northbound.views import TableUpdate
 from controller.service import preferences

@@ -20,7 +20,7 @@ from controller.mobility.security.policy import (
     NoSecurity,
     SecurityPolicy,
 )
-from controller.northbound.control import ConflictError, RefusedError
+from controller.northbound.errors import ConflictError, RefusedError
 from controller.northbound.views import Origin, ProvisionView
 from controller.service.keeper import Keeper
 from controller.store import Document, Store, StoreError

@@ -18,7 +18,8 @@ from controller.mobility.address import Address, format_address
 from controller.mobility.home_agent import HomeAgent
 from controller.mobility.provision import HomeAgentConfig, NodeProvision
 from controller.mobility.security.policy import NO_SECURITY, EspPolicy, NoSecurity
-from controller.northbound.control import RefusedError, Reloaded
+from controller.northbound.control import Reloaded
+from controller.northbound.errors import RefusedError
 
 LOG: Final = logging.getLogger(__name__)
 

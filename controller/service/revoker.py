@@ -7,7 +7,7 @@ from typing import Final
 from controller.mobility.address import Address
 from controller.mobility.events import Revoked
 from controller.mobility.home_agent import HomeAgent
-from controller.northbound.control import ConflictError, NotFoundError, UnavailableError
+from controller.northbound.errors import ConflictError, NotFoundError, UnavailableError
 
 LONGEST: Final = 15.0
 """Seconds for which a client waits: the node has 3 to answer, the rest is for store and switches."""

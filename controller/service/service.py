@@ -32,7 +32,7 @@ from controller.northbound import (
     TokenFile,
     create_app,
 )
-from controller.northbound.control import ControlError
+from controller.northbound.errors import ControlError
 from controller.northbound.events import EventFeed
 from controller.service.anchors import Anchors, Quorum
 from controller.service.committer import Committer

@@ -8,15 +8,8 @@ from typing import Final
 
 from controller.config import Settings
 from controller.dataplane.desired import DesiredState
-from controller.northbound.control import (
-    AuditView,
-    ConflictError,
-    NotFoundError,
-    SwitchState,
-    SwitchView,
-    TableUsage,
-    Traffic,
-)
+from controller.northbound.errors import ConflictError, NotFoundError
+from controller.northbound.switch_views import AuditView, SwitchState, SwitchView, TableUsage, Traffic
 from controller.service.anchors import Anchors
 from controller.service.differences import differences
 from controller.service.keeper import Keeper

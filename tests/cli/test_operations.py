@@ -18,8 +18,9 @@ import pytest
 
 from controller.cli import drill as drill_module
 from controller.mobility.flows import FlowEntry, FlowSelector, Replicate, Span
-from controller.northbound.control import BindingTraffic, Traffic
+from controller.northbound.control import BindingTraffic
 from controller.northbound.events import Kind
+from controller.northbound.switch_views import Traffic
 from controller.northbound.views import FlowView
 from fake_control import NODE as ADDRESS
 from fake_control import FakeControl

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controller.northbound.control import AuditView, Difference, DriftKind
+from controller.northbound.switch_views import AuditView, Difference, DriftKind
 from controller.southbound.journal import Journal
 from fake_control import FakeControl
 

@@ -8,7 +8,7 @@ import pytest
 from controller.mobility.flows import Balance, Discard, FlowEntry, FlowSelector, Replicate, Share, Span
 from controller.mobility.security.keys import Key
 from controller.mobility.security.policy import AuthPolicy
-from controller.northbound.control import ConflictError
+from controller.northbound.errors import ConflictError
 from controller.northbound.views import FlowView
 from fake_control import NODE as ADDRESS
 from fake_control import ROUTER as ROUTER_ADDRESS

@@ -14,7 +14,8 @@ from controller.mobility.provision import NodeProvision
 from controller.mobility.security.keys import Key
 from controller.mobility.security.policy import AuthPolicy, EspAssociation, EspPolicy, SecurityContext
 from controller.mobility.wire import BindingIdentifier, BindingUpdate, encode_packet
-from controller.northbound.control import RefusedError, Reloaded
+from controller.northbound.control import Reloaded
+from controller.northbound.errors import RefusedError
 from controller.service.reload import Reloader
 
 TOPOLOGY = Path(__file__).parents[2] / "topologies" / "three-access.yaml"

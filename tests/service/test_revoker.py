@@ -8,7 +8,7 @@ from controller.mobility.address import Address, Prefix, parse_address
 from controller.mobility.events import Revoked
 from controller.mobility.home_agent import HomeAgent, HomeAgentConfig, HomeNetwork
 from controller.mobility.wire import BindingIdentifier, BindingUpdate, encode_packet
-from controller.northbound.control import ConflictError, NotFoundError, UnavailableError
+from controller.northbound.errors import ConflictError, NotFoundError, UnavailableError
 from controller.service import revoker as module
 from controller.service.revoker import Revoker
 

@@ -12,29 +12,27 @@ from controller.mobility.security.keys import Key
 from controller.mobility.security.policy import AuthPolicy
 from controller.northbound import Access, Role
 from controller.northbound.control import (
-    AuditView,
     BindingKey,
     BindingState,
     BindingTraffic,
     BindingView,
-    ConflictError,
     Health,
     NodeState,
     NodeView,
-    NotFoundError,
     PolicyState,
     PolicyView,
-    RefusedError,
     Reloaded,
-    SwitchState,
-    SwitchView,
-    TableUsage,
-    Traffic,
+)
+from controller.northbound.errors import (
+    ConflictError,
+    NotFoundError,
+    RefusedError,
     UnavailableError,
     UnknownNodeError,
 )
 from controller.northbound.events import EventFeed
 from controller.northbound.schedule import Schedule
+from controller.northbound.switch_views import AuditView, SwitchState, SwitchView, TableUsage, Traffic
 from controller.northbound.views import (
     Census,
     Change,

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from controller.mobility.address import Address, format_address
 from controller.northbound import fields
 from controller.northbound.access import Access, Identity
-from controller.northbound.control import Control, ControlError
+from controller.northbound.control import Control
+from controller.northbound.errors import ControlError
 from controller.northbound.policy_models import PolicyRequest
 from controller.northbound.routes.common import record
 from controller.northbound.routes.policies import find_policy

@@ -6,12 +6,13 @@ from html import escape
 from typing import Final
 
 from controller.mobility.address import Address, format_address
-from controller.northbound.control import Control, NodeView, PolicyView, SwitchState, SwitchView
+from controller.northbound.control import Control, NodeView, PolicyView
 from controller.northbound.dashboard.door import PREFIX
 from controller.northbound.dashboard.drawing import colour, sparkline
 from controller.northbound.dashboard.sampler import Sampler
 from controller.northbound.events import EventFeed, Happening, Kind
 from controller.northbound.policy_models import PolicyResource
+from controller.northbound.switch_views import SwitchState, SwitchView
 
 _STATES: Final = {SwitchState.READY: "good", SwitchState.SYNCING: "warn", SwitchState.STANDBY: "warn"}
 _BAD: Final = {Kind.REFUSAL, Kind.SECURITY}

@@ -11,12 +11,13 @@ from nicegui import ui
 from controller.mobility.address import format_address
 from controller.northbound import fields
 from controller.northbound.access import Identity
-from controller.northbound.control import Control, SwitchState
+from controller.northbound.control import Control
 from controller.northbound.dashboard import drawing, fragments
 from controller.northbound.dashboard.door import PREFIX
 from controller.northbound.dashboard.editor import Editor
 from controller.northbound.dashboard.sampler import MAX_NODES, Sampler
 from controller.northbound.events import Kind
+from controller.northbound.switch_views import SwitchState
 
 _STYLE: Final = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 _PERIOD: Final = 0.5

@@ -5,7 +5,8 @@ import time
 from collections import deque
 from typing import Final
 
-from controller.northbound.control import BindingKey, Control, Traffic
+from controller.northbound.control import BindingKey, Control
+from controller.northbound.switch_views import Traffic
 
 HISTORY: Final = 60
 """Seconds that are shown."""

@@ -7,7 +7,8 @@ from fastapi import Query, Request, Response
 
 from controller.mobility.address import Address, format_address
 from controller.northbound import paging
-from controller.northbound.control import BindingKey, BindingTraffic, NodeView, NotFoundError
+from controller.northbound.control import BindingKey, BindingTraffic, NodeView
+from controller.northbound.errors import NotFoundError
 from controller.northbound.fields import BidPath, HomeAddressPath
 from controller.northbound.guard import IdentityDependency
 from controller.northbound.models import BindingResource, Items

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field
 
 from controller.mobility.address import Address, format_address
 from controller.northbound import fields
-from controller.northbound.control import Control, ControlError
+from controller.northbound.control import Control
+from controller.northbound.errors import ControlError
 from controller.northbound.guard import IdentityDependency, needs
 from controller.northbound.models import Problem, Resource
 from controller.northbound.node_models import ProvisionRequest, ProvisionResource

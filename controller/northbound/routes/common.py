@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from controller.mobility.address import Address, format_address
 from controller.northbound.access import Identity
-from controller.northbound.control import Control, NodeView, UnknownNodeError
+from controller.northbound.control import Control, NodeView
+from controller.northbound.errors import UnknownNodeError
 from controller.northbound.guard import needs
 from controller.northbound.models import Problem
 from controller.northbound.tokens import Role

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from controller.northbound import paging
 from controller.northbound.access import Access, Identity
-from controller.northbound.control import UnavailableError
+from controller.northbound.errors import UnavailableError
 from controller.northbound.events import EventFeed, Happening, Kind
 from controller.northbound.guard import IdentityDependency
 from controller.northbound.models import Items

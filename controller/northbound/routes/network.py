@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from controller.northbound import paging
-from controller.northbound.control import Control, NotFoundError, SwitchState
+from controller.northbound.control import Control
+from controller.northbound.errors import NotFoundError
 from controller.northbound.fields import SwitchNamePath
 from controller.northbound.guard import IdentityDependency
 from controller.northbound.models import AuditResource, Items, SwitchResource
@@ -18,6 +19,7 @@ from controller.northbound.routes.common import (
     make_router,
     record,
 )
+from controller.northbound.switch_views import SwitchState
 from controller.northbound.system_models import HomeNetworkResource, TopologyResource
 
 router = make_router("network")

@@ -8,7 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from controller.mobility.address import Address
 from controller.mobility.provision import NodeProvision
 from controller.northbound import etags, paging
-from controller.northbound.control import Control, NodeState, NodeView, NotFoundError
+from controller.northbound.control import Control, NodeState, NodeView
+from controller.northbound.errors import NotFoundError
 from controller.northbound.fields import HomeAddressPath
 from controller.northbound.models import Items, NodeResource
 from controller.northbound.node_models import FlowResource, ProvisionRequest, ProvisionResource

@@ -6,7 +6,8 @@ from fastapi import Query, Response
 
 from controller.mobility.address import Address, format_address
 from controller.northbound import etags, paging
-from controller.northbound.control import Control, NotFoundError, PolicyState, PolicyView
+from controller.northbound.control import Control, PolicyState, PolicyView
+from controller.northbound.errors import NotFoundError
 from controller.northbound.fields import HomeAddressPath, PolicyNamePath
 from controller.northbound.models import Items
 from controller.northbound.policy_models import PolicyRequest, PolicyResource, Preview

@@ -4,7 +4,8 @@ from fastapi import Response
 
 from controller.mobility.address import Address, format_address
 from controller.northbound import etags
-from controller.northbound.control import Control, NotFoundError
+from controller.northbound.control import Control
+from controller.northbound.errors import NotFoundError
 from controller.northbound.fields import HomeAddressPath
 from controller.northbound.policy_models import PreferenceRequest, PreferenceResource, Preview
 from controller.northbound.routes.common import (

@@ -3,7 +3,7 @@
 from fastapi import Request, Response
 
 from controller.northbound import metrics, paging
-from controller.northbound.control import NotFoundError
+from controller.northbound.errors import NotFoundError
 from controller.northbound.guard import IdentityDependency
 from controller.northbound.models import HealthResource, Items
 from controller.northbound.routes.common import (
