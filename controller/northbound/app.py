@@ -78,14 +78,14 @@ def create_app(control: Control, access: Access, *, dashboard: bool = False) -> 
     app.state.access = access
     app.state.changing = asyncio.Lock()
     app.state.streams = 0
-    for part in (nodes, bindings, policies, preferences, network, events, bulk, system):
-        app.include_router(part.router)
-    app.include_router(system.open_router)
+    parts = (nodes, bindings, policies, preferences, network, events, bulk, system)
+    routers = [*(part.router for part in parts), system.open_router]
+    for router in routers:
+        app.include_router(router)
     elsewhere = _DASHBOARD if dashboard else ""
     app.add_middleware(Shelf)
     app.add_middleware(BodyLimit, elsewhere=elsewhere)
     app.add_middleware(Guard, access=access, elsewhere=elsewhere)
-    problems.install(app)
 
     if dashboard:
         from controller.northbound.dashboard import Door, mount  # noqa: PLC0415  an extra, and slow to import
@@ -97,4 +97,5 @@ def create_app(control: Control, access: Access, *, dashboard: bool = False) -> 
     async def reference() -> HTMLResponse:
         return HTMLResponse(page.render(app.openapi()))
 
+    problems.install(app, [*app.routes, *(route for router in routers for route in router.routes)])
     return app

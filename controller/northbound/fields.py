@@ -1,11 +1,15 @@
-"""Field types of requests: checked text on the outside, one canonical spelling inside."""
+"""Field types of requests: checked text on the outside, one canonical spelling inside.
 
+What a type refuses, its JSON Schema refuses too, so that a program can check a request before it sends it.
+"""
+
+from datetime import UTC
 from typing import Annotated, Any, Final
 
 from fastapi import Path
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
-from controller.mobility.address import Address, Prefix, is_routable_unicast, parse_address
+from controller.mobility.address import Address, Prefix, format_address, is_routable_unicast, parse_address
 from controller.mobility.flows import PortRange
 
 PROTOCOLS: Final = {"tcp": 6, "udp": 17, "esp": 50, "icmpv6": 58}
@@ -14,6 +18,29 @@ PROTOCOL_NAMES: Final = {number: name for name, number in PROTOCOLS.items()}
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 """Pattern of a policy's name."""
+
+_NOT_ROUTABLE: Final = (
+    "^[fF]([fF][0-9a-fA-F]|[eE][89aAbB])[0-9a-fA-F]:",  # multicast, link-local
+    "^(0*:)+0*[0-9a-fA-F]{0,2}$",  # unspecified, loopback
+    r"^(0*:)+0+\.0+\.0+\.[0-9]+$",
+    "^(0*:)+[fF]{4}:([0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}|[0-9.]+)$",  # IPv4-mapped
+    "^(0{1,4}:){5}[fF]{4}:(:[0-9a-fA-F]{0,4}|[0-9a-fA-F]{1,4}::)$",
+)
+"""Patterns of the IPv6 addresses that `home_address` refuses, in any spelling."""
+ROUTABLE: Final[dict[str, Any]] = {
+    "format": "ipv6",
+    "not": {"anyOf": [{"pattern": pattern} for pattern in _NOT_ROUTABLE]},
+}
+"""JSON Schema of the text of a routable unicast address."""
+
+
+def _whole(value: object) -> object:
+    """Return a number without its empty fraction: to JSON Schema 1.0 is an integer (2020-12, validation, 6.1.1)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE: Final = BeforeValidator(_whole)
+"""Goes behind the bounds of a strict integer."""
 
 
 def home_address(text: object) -> Address:
@@ -38,10 +65,30 @@ def _shown(value: object) -> str:
     return "an array" if isinstance(value, list) else "an object"
 
 
+def _address(text: str) -> str:
+    return format_address(home_address(text))
+
+
+def _instant(value: object) -> object:
+    if not isinstance(value, str) or value[:4].isdecimal() is not True or value[4:5] != "-":
+        raise ValueError(f"{_shown(value)} is not a time: write it as in 2026-11-24T08:00:00Z")
+    return value
+
+
+def _representable(value: AwareDatetime) -> AwareDatetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("years are 1 to 9999, in UTC too") from None
+
+
 def _prefix(text: str) -> str:
     if "/" not in text or "%" in text:
         raise ValueError(f"{text!r} is not an IPv6 prefix: write it as in 2001:db8:1::/64")
-    return str(Prefix.parse(text))
+    try:
+        return str(Prefix.parse(text))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an IPv6 prefix: {error}") from None
 
 
 def protocol_number(value: int | str) -> int:
@@ -52,8 +99,9 @@ def protocol_number(value: int | str) -> int:
 def _protocol(value: object) -> int | str:
     if isinstance(value, str) and value in PROTOCOLS:
         return value
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255:
-        return PROTOCOL_NAMES.get(value, value)
+    number = _whole(value)
+    if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= 255:
+        return PROTOCOL_NAMES.get(number, number)
     raise ValueError(f"{_shown(value)} is not a protocol: give a number from 0 to 255 or one of {', '.join(PROTOCOLS)}")
 
 
@@ -69,14 +117,20 @@ def format_ports(ports: PortRange) -> str:
 
 
 def _ports(value: object) -> str:
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    number = _whole(value)
+    text = str(number) if isinstance(number, int) and not isinstance(number, bool) else number
     if isinstance(text, str):
         parts = text.split("-")
         if len(parts) <= 2 and all(part.isascii() and part.isdecimal() and len(part) <= 5 for part in parts):
             ports = PortRange(int(parts[0]), int(parts[-1]))
-            if ports.low <= ports.high <= 65535:
+            if ports.high < ports.low <= 65535:
+                raise ValueError(f"{text!r} begins above its end")
+            if ports.high <= 65535:
                 return format_ports(ports)
     raise ValueError(f'{_shown(value)} is not a port or a range of ports: write 443 or "5000-5999", 0 to 65535')
+
+
+_PORT: Final = "0{0,4}([0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 
 
 def _schema(**schema: Any) -> WithJsonSchema:  # noqa: ANN401  JSON Schema keywords take any JSON value
@@ -86,7 +140,7 @@ def _schema(**schema: Any) -> WithJsonSchema:  # noqa: ANN401  JSON Schema keywo
 HomeAddressPath = Annotated[
     Address,
     PlainValidator(home_address),
-    _schema(type="string", format="ipv6", examples=["2001:db8:0:1::100"]),
+    _schema(type="string", **ROUTABLE, examples=["2001:db8:0:1::100"]),
     Path(description="Home address of the mobile node, in any spelling of RFC 4291."),
 ]
 BidPath = Annotated[
@@ -102,7 +156,15 @@ PolicyNamePath = Annotated[
 ]
 SwitchNamePath = Annotated[str, Path(max_length=64, description="Name of the switch.", examples=["s1"])]
 
-PrefixText = Annotated[str, AfterValidator(_prefix), Field(examples=["2001:db8:c::/64"], max_length=64)]
+AddressText = Annotated[str, AfterValidator(_address), Field(max_length=64, json_schema_extra=ROUTABLE)]
+"""A routable unicast address."""
+Instant = Annotated[AwareDatetime, AfterValidator(_representable), BeforeValidator(_instant)]
+"""A point in time, RFC 3339."""
+PrefixText = Annotated[
+    str,
+    AfterValidator(_prefix),
+    Field(examples=["2001:db8:c::/64"], max_length=64, json_schema_extra={"format": "ipv6-prefix"}),
+]
 ProtocolField = Annotated[
     int | str,
     PlainValidator(_protocol),
@@ -117,7 +179,7 @@ PortsField = Annotated[
     _schema(
         anyOf=[
             {"type": "integer", "minimum": 0, "maximum": 65535},
-            {"type": "string", "pattern": "^[0-9]{1,5}(-[0-9]{1,5})?$"},
+            {"type": "string", "pattern": f"^{_PORT}(-{_PORT})?$"},
         ],
         examples=["5000-5999", 443],
     ),

@@ -1,5 +1,6 @@
 """Mobile nodes as JSON: what they may do, what they have signalled."""
 
+import re
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StrictBool, StrictFloat, StrictInt, model_validator
@@ -9,6 +10,7 @@ from controller.mobility.flows import FlowEntry, FlowSelector
 from controller.mobility.provision import NodeProvision
 from controller.mobility.security.keys import Key
 from controller.mobility.security.policy import (
+    AUTH_KEY_OCTETS,
     DEFAULT_REPLAY_WINDOW,
     DEFAULT_TIMESTAMP_WINDOW,
     NO_SECURITY,
@@ -18,33 +20,60 @@ from controller.mobility.security.policy import (
     EspPolicy,
     SecurityPolicy,
 )
-from controller.northbound import fields
+from controller.northbound import fields, rules
 from controller.northbound.models import Resource
 from controller.northbound.views import FlowView, Origin, ProvisionView
 
+_KEY: Final = "^([0-9a-fA-F]{2})+$"
+
 
 def _key(value: SecretStr) -> SecretStr:
-    Key.from_hex(value.get_secret_value())
+    if re.fullmatch(_KEY, value.get_secret_value()) is None:
+        raise ValueError("not a key: it has to be hexadecimal digits, two for each octet")
     return value
 
 
-Spi = Annotated[StrictInt, Field(ge=256, le=0xFFFFFFFF)]
+Spi = Annotated[StrictInt, Field(ge=256, le=0xFFFFFFFF), fields.WHOLE]
 KeyText = Annotated[
     SecretStr,
     AfterValidator(_key),
-    Field(min_length=2, max_length=1024, json_schema_extra={"writeOnly": True, "pattern": "^([0-9a-fA-F]{2})+$"}),
+    Field(min_length=2, max_length=1024, json_schema_extra={"writeOnly": True, "pattern": _KEY}),
 ]
 SecurityKind = Literal["none", "auth", "esp"]
+DEFAULT_ALGORITHM: Final = EspAlgorithm.AES_128_CBC_SHA_256
 _ONLY: Final = {
     "none": frozenset[str](),
     "auth": frozenset({"spi", "key", "mn_id", "timestamp_window_seconds"}),
     "esp": frozenset({"spi", "key", "reply_spi", "reply_key", "algorithm", "replay_window"}),
 }
-_NEEDED: Final = {"none": (), "auth": ("spi",), "esp": ("spi", "reply_spi")}
+_NEEDED: Final[dict[str, tuple[str, ...]]] = {"none": (), "auth": ("spi",), "esp": ("spi", "reply_spi")}
+
+
+def _keys_of(octets: str) -> rules.JsonSchema:
+    key = rules.one_of(rules.NULL, {"pattern": f"^([0-9a-fA-F]{{2}}){{{octets}}}$"})
+    return {"key": key, "reply_key": key}
+
+
+_KEY_LENGTHS: Final = rules.one_of(
+    rules.case(kind={"enum": ["none", "auth"]}, **_keys_of(f"{AUTH_KEY_OCTETS},")),
+    *(
+        rules.case(
+            ("kind",) if algorithm is DEFAULT_ALGORITHM else ("kind", "algorithm"),
+            kind={"const": "esp"},
+            algorithm={"enum": [algorithm, None]} if algorithm is DEFAULT_ALGORITHM else {"const": algorithm},
+            **_keys_of(str(algorithm.key_octets)),
+        )
+        for algorithm in EspAlgorithm
+    ),
+)
 
 
 class SecurityRequest(Resource):
     """How a node proves that the home address is its own."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"allOf": [rules.by_kind("kind", "none", _NEEDED, _ONLY), _KEY_LENGTHS]}
+    )
 
     kind: SecurityKind = "none"
     spi: Spi | None = Field(
@@ -56,11 +85,11 @@ class SecurityRequest(Resource):
     mn_id: Annotated[str, Field(min_length=1, max_length=254)] | None = Field(
         default=None, description="With auth: network access identifier (RFC 4283)."
     )
-    timestamp_window_seconds: Annotated[StrictFloat | StrictInt, Field(gt=3, le=3600)] | None = None
+    timestamp_window_seconds: Annotated[StrictFloat, Field(gt=3, le=3600)] | None = None
     reply_spi: Spi | None = Field(default=None, description="With esp: from here to the node.")
     reply_key: KeyText | None = None
     algorithm: EspAlgorithm | None = Field(default=None, description="With esp; aes-128-cbc-hmac-sha-256.")
-    replay_window: Annotated[StrictInt, Field(ge=0, le=8192, multiple_of=64)] | None = None
+    replay_window: Annotated[StrictInt, Field(ge=0, le=8192, multiple_of=64), fields.WHOLE] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -89,7 +118,7 @@ class SecurityRequest(Resource):
         if self.kind == "esp":
             assert self.spi is not None
             assert self.reply_spi is not None
-            algorithm = self.algorithm or EspAlgorithm.AES_128_CBC_SHA_256
+            algorithm = self.algorithm or DEFAULT_ALGORITHM
             esp = known if isinstance(known, EspPolicy) else None
             key = self._one("key", self.key, esp.from_node.key if esp else None)
             reply = self._one("reply_key", self.reply_key, esp.to_node.key if esp else None)
@@ -155,19 +184,25 @@ class ProvisionRequest(Resource):
             "examples": [
                 {"max_bindings": 4},
                 {"mobile_router": True, "prefixes": ["2001:db8:f01::/56"]},
-            ]
+            ],
+            **rules.one_of(
+                rules.case(("mobile_router",), mobile_router={"const": True}), rules.case(prefixes={"maxItems": 0})
+            ),
         }
     )
 
     multiple_care_of: StrictBool = Field(default=True, description="Several care-of addresses (RFC 5648).")
     bulk: StrictBool = Field(default=True, description="Several in one Binding Update.")
-    max_bindings: Annotated[StrictInt, Field(ge=1, le=255)] = 8
+    max_bindings: Annotated[StrictInt, Field(ge=1, le=255), fields.WHOLE] = 8
     mobile_router: StrictBool = False
     prefixes: list[fields.PrefixText] = Field(
-        default=[], max_length=64, description="Mobile network prefixes that it may register (RFC 3963)."
+        default=[],
+        max_length=64,
+        description="Mobile network prefixes that it may register (RFC 3963); none is a part of another.",
+        json_schema_extra={"uniqueItems": True},
     )
     flows: StrictBool = Field(default=True, description="It may signal flow bindings (RFC 6089).")
-    max_flows: Annotated[StrictInt, Field(ge=1, le=1024)] = 32
+    max_flows: Annotated[StrictInt, Field(ge=1, le=1024), fields.WHOLE] = 32
     security: SecurityRequest = SecurityRequest()
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """Lists in pages: a cursor is where the last page ended, so a page is right however much came and went since."""
 
 import base64
-import binascii
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Final, TypeVar
@@ -17,8 +17,14 @@ DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
 
 LimitQuery = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items on a page.")]
+_CURSOR: Final = "^([A-Za-z0-9_-]{4})*[A-Za-z0-9_-]{2,4}$"
 CursorQuery = Annotated[
-    str | None, Query(max_length=200, description="`next` of the page before; left out: the first page.")
+    str | None,
+    Query(
+        max_length=200,
+        description="`next` of the page before; left out: the first page.",
+        json_schema_extra={"pattern": _CURSOR},
+    ),
 ]
 
 
@@ -33,14 +39,10 @@ def decode(cursor: str) -> bytes:
     Raises:
         RequestValidationError: it is none.
     """
-    try:
-        key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not key:
+    if re.fullmatch(_CURSOR, cursor) is None:
         reason = "not a cursor: take it from `next` of the page before"
         raise RequestValidationError([{"type": "value_error", "loc": ("query", "cursor"), "msg": reason}])
-    return key
+    return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
 
 
 def after(addresses: Sequence[Address], cursor: str | None) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
 from controller.mobility.address import Address, Prefix, format_address
 from controller.mobility.flows import (
@@ -19,22 +19,41 @@ from controller.mobility.flows import (
     TrafficSelector,
     Treatment,
 )
-from controller.northbound import fields
+from controller.northbound import fields, rules
 from controller.northbound.control import NodeView, PolicyState, PolicyView
 from controller.northbound.models import AddressText, Resource
 from controller.northbound.schedule import DAYS, Schedule
 from controller.northbound.views import TableUpdate
 
-_WITH_PORTS: Final = {"tcp", "udp", 33, 132, 136}
+_WITH_PORTS: Final[set[int | str]] = {"tcp", "udp", 33, 132, 136}
 """Protocols whose headers begin with two ports: TCP, UDP, DCCP, SCTP, UDP-Lite."""
-_WITH_SPI: Final = {"esp", 51}
+_WITH_SPI: Final[set[int | str]] = {"esp", 51}
 """Protocols with a security parameter index: ESP, AH."""
 
-Bid = Annotated[StrictInt, Field(ge=1, le=65535)]
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-Action = Literal["steer", "balance", "replicate", "drop"]
+_UNIQUE: Final[rules.JsonSchema] = {"uniqueItems": True}
+_PORTS: Final = ("source_ports", "destination_ports")
 _GOES_WITH: Final[dict[str, str | None]] = {"steer": "bid", "balance": "shares", "replicate": "bids", "drop": None}
 """Which field says where packets go, by action."""
+_FITTING: Final = rules.by_kind(
+    "action",
+    "steer",
+    {action: (field,) if field else () for action, field in _GOES_WITH.items()},
+    {action: frozenset({field} if field else ()) for action, field in _GOES_WITH.items()},
+)
+_FALLBACK: Final = rules.one_of(
+    rules.case(fallback={"const": False}), rules.case(selector={"additionalProperties": rules.NULL})
+)
+
+
+def _one_of(protocols: set[int | str]) -> rules.JsonSchema:
+    """Return the schema of some protocols, by name or number, or none said."""
+    numbers = [fields.protocol_number(protocol) for protocol in protocols]
+    return {"enum": [None, *sorted(map(str, protocols - set(numbers))), *sorted(numbers)]}
+
+
+Bid = Annotated[StrictInt, Field(ge=1, le=65535), fields.WHOLE]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Action = Literal["steer", "balance", "replicate", "drop"]
 
 
 class Selector(Resource):
@@ -43,6 +62,14 @@ class Selector(Resource):
     The source is the correspondent's side, the destination the mobile node's (RFC 6088).
     """
 
+    model_config = ConfigDict(
+        json_schema_extra=rules.one_of(
+            rules.case(absent=("spi",), protocol=_one_of(_WITH_PORTS)),
+            rules.case(absent=(*_PORTS, "spi")),
+            rules.case(absent=_PORTS, protocol=_one_of(_WITH_SPI)),
+        )
+    )
+
     source: fields.PrefixText | None = None
     destination: fields.PrefixText | None = None
     protocol: fields.ProtocolField | None = Field(default=None, description="By number, or tcp, udp, esp, icmpv6.")
@@ -50,9 +77,11 @@ class Selector(Resource):
     destination_ports: fields.PortsField | None = Field(
         default=None, description="One port, or the lowest and the highest."
     )
-    dscp: Annotated[StrictInt, Field(ge=0, le=63)] | None = None
-    flow_label: Annotated[StrictInt, Field(ge=0, le=0xFFFFF)] | None = None
-    spi: Annotated[StrictInt, Field(ge=0, le=0xFFFFFFFF)] | None = Field(default=None, description="Of ESP or AH.")
+    dscp: Annotated[StrictInt, Field(ge=0, le=63), fields.WHOLE] | None = None
+    flow_label: Annotated[StrictInt, Field(ge=0, le=0xFFFFF), fields.WHOLE] | None = None
+    spi: Annotated[StrictInt, Field(ge=0, le=0xFFFFFFFF), fields.WHOLE] | None = Field(
+        default=None, description="Of ESP or AH."
+    )
 
     @model_validator(mode="after")
     def _fits_protocol(self) -> Self:
@@ -100,7 +129,7 @@ class ShareResource(Resource):
     """One BID's part of a balanced flow."""
 
     bid: Bid
-    weight: Annotated[StrictInt, Field(ge=1, le=MAX_WEIGHT)] = Field(
+    weight: Annotated[StrictInt, Field(ge=1, le=MAX_WEIGHT), fields.WHOLE] = Field(
         default=1, description="Of all weights of the registered BIDs together, so many flows take this one."
     )
 
@@ -108,8 +137,8 @@ class ShareResource(Resource):
 class ScheduleResource(Resource):
     """When a policy is in force; times are UTC. What is left out does not restrict it."""
 
-    not_before: AwareDatetime | None = None
-    not_after: AwareDatetime | None = None
+    not_before: fields.Instant | None = None
+    not_after: fields.Instant | None = None
     days: list[Day] | None = Field(default=None, min_length=1, max_length=7, description="On which its hours begin.")
     begins: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None = Field(
         default=None, examples=["08:00"]
@@ -167,11 +196,12 @@ class PolicyRequest(Resource):
                     "selector": {"source": "2001:db8:c::/64", "protocol": "udp", "destination_ports": "5000-5999"},
                 },
                 {"priority": 20, "action": "balance", "shares": [{"bid": 1, "weight": 3}, {"bid": 2, "weight": 1}]},
-            ]
+            ],
+            "allOf": [_FITTING, _FALLBACK],
         }
     )
 
-    priority: Annotated[StrictInt, Field(ge=1, le=65535)] = Field(
+    priority: Annotated[StrictInt, Field(ge=1, le=65535), fields.WHOLE] = Field(
         description="1 comes first; unique for a mobile node."
     )
     action: Action = Field(
@@ -181,7 +211,7 @@ class PolicyRequest(Resource):
     )
     bid: Bid | None = Field(default=None, description="With steer: the binding that takes these packets.")
     shares: list[ShareResource] | None = Field(default=None, min_length=1, max_length=MAX_TARGETS)
-    bids: list[Bid] | None = Field(default=None, min_length=1, max_length=MAX_TARGETS)
+    bids: Annotated[list[Bid], Field(min_length=1, max_length=MAX_TARGETS, json_schema_extra=_UNIQUE)] | None = None
     selector: Selector = Selector()
     fallback: StrictBool = Field(
         default=False,
@@ -330,6 +360,7 @@ class PreferenceRequest(Resource):
     bids: Annotated[list[Bid], AfterValidator(_each_once)] = Field(
         min_length=1,
         max_length=64,
+        json_schema_extra=_UNIQUE,
         description="The best first, each once. One that is not registered is passed over; when none is, the node's own order"
         " (BID-PRI, RFC 6089) counts.",
         examples=[[2, 1]],

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from controller.northbound.access import AccessError
 from controller.northbound.errors import (
@@ -92,24 +93,45 @@ def _document(status: int, detail: str, instance: str, errors: Sequence[FieldErr
     )
 
 
-def install(app: FastAPI) -> None:
-    """Make an application answer every failure with a problem document."""
-    app.add_exception_handler(HTTPException, _http)
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Make an application answer every failure with a problem document.
+
+    Args:
+        app: the application.
+        routes: all that it serves, one by one.
+    """
+
+    async def http(request: Request, error: Exception) -> ProblemResponse:
+        assert isinstance(error, HTTPException)
+        return _http(request, error, routes)
+
+    app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ControlError, _refused)
     app.add_exception_handler(AccessError, _turned_away)
     app.add_exception_handler(Exception, _failed)
 
 
-async def _http(request: Request, error: Exception) -> ProblemResponse:
-    assert isinstance(error, HTTPException)
+def _http(request: Request, error: HTTPException, routes: Sequence[BaseRoute]) -> ProblemResponse:
     path = request.url.path
     detail = str(error.detail)
+    headers = error.headers
     if error.status_code == 404 and detail == HTTPStatus.NOT_FOUND.phrase:
         detail = f"nothing is at {path}: /openapi.json lists what there is"
     elif error.status_code == 405:
         detail = f"{path} does not have {request.method}"
-    return problem(error.status_code, detail, path, headers=error.headers)
+        headers = {"Allow": ", ".join(_methods(request, routes))}
+    return problem(error.status_code, detail, path, headers=headers)
+
+
+def _methods(request: Request, routes: Sequence[BaseRoute]) -> list[str]:
+    """Return all methods of a resource: Starlette names those of one of its operations only."""
+    found: set[str] = set()
+    for route in routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found)
 
 
 async def _invalid(request: Request, error: Exception) -> ProblemResponse:

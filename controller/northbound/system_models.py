@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, StrictFloat, StrictInt
+from pydantic import Field, StrictFloat
 
 from controller.mobility.address import Address, format_address
 from controller.northbound import fields
@@ -31,7 +31,7 @@ class RevokedResource(Resource):
 class DrillRequest(Resource):
     """How a drill is to be."""
 
-    seconds: Annotated[StrictFloat | StrictInt, Field(ge=0.1, le=MAX_DRILL)] = Field(
+    seconds: Annotated[StrictFloat, Field(ge=0.1, le=MAX_DRILL)] = Field(
         default=2.0, description="For how long the path is away."
     )
 
@@ -61,17 +61,13 @@ class DrillResource(Resource):
         )
 
 
-def _address(text: str) -> str:
-    return format_address(fields.home_address(text))
-
-
 class DrainRequest(Resource):
     """Where nodes are to go."""
 
-    home_agents: list[
-        Annotated[str, AfterValidator(_address), Field(max_length=64, json_schema_extra={"format": "ipv6"})]
-    ] = Field(default=[], max_length=64, description="Best first; none: each node finds one by discovery.")
-    seconds_left: Annotated[StrictFloat | StrictInt, Field(ge=0, le=262_140)] | None = Field(
+    home_agents: list[fields.AddressText] = Field(
+        default=[], max_length=64, description="Best first; none: each node finds one by discovery."
+    )
+    seconds_left: Annotated[StrictFloat, Field(ge=0, le=262_140)] | None = Field(
         default=None, description="For how long this home agent will still be there; null: it is not said."
     )
 

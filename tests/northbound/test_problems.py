@@ -50,11 +50,21 @@ async def test_policies_of_an_unknown_node_are_not_taken(client: httpx.AsyncClie
     assert not control.kept
 
 
-@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
-async def test_a_method_that_a_resource_lacks(client: httpx.AsyncClient, method: str) -> None:
-    answer = await client.request(method, "/v1/nodes")
+@pytest.mark.parametrize("method", ["POST", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/nodes", "GET"),
+        ("/health", "GET"),
+        ("/docs", "GET"),
+        (POLICY, "DELETE, GET, PUT"),
+        ("/v1/switches/s1/drain", "DELETE, PUT"),
+    ],
+)
+async def test_a_method_that_a_resource_lacks(client: httpx.AsyncClient, method: str, path: str, allowed: str) -> None:
+    answer = await client.request(method, path)
     check(answer, 405)
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == allowed
 
 
 async def test_a_priority_belongs_to_one_policy(client: httpx.AsyncClient) -> None:

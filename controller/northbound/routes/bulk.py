@@ -4,9 +4,8 @@ from typing import Annotated, Literal
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from controller.mobility.address import Address, format_address
 from controller.northbound import fields
 from controller.northbound.control import Control
 from controller.northbound.errors import ControlError
@@ -34,23 +33,16 @@ router = make_router("controller")
 MAX_ITEMS = 1000
 
 
-def _address(text: str) -> str:
-    return format_address(fields.home_address(text))
-
-
-HomeAddressText = Annotated[str, AfterValidator(_address), Field(max_length=64, json_schema_extra={"format": "ipv6"})]
-
-
 class BulkNode(ProvisionRequest):
     """A node, as for PUT /v1/nodes/{home_address}/provision."""
 
-    home_address: HomeAddressText
+    home_address: fields.AddressText
 
 
 class BulkPolicy(PolicyRequest):
     """A policy, as for PUT /v1/nodes/{home_address}/policies/{name}."""
 
-    home_address: HomeAddressText
+    home_address: fields.AddressText
     name: Annotated[str, Field(pattern=fields.NAME)]
 
 
@@ -118,7 +110,7 @@ async def bulk(
 async def _put_node(
     control: Control, node: BulkNode, *, only: bool
 ) -> tuple[ProvisionResource | None, ProvisionResource | None, bool]:
-    address: Address = fields.home_address(node.home_address)
+    address = fields.home_address(node.home_address)
     known = control.provision(address)
     before = None if known is None else ProvisionResource.of(known)
     try:
@@ -138,7 +130,7 @@ async def _put_node(
 async def _put_policy(
     control: Control, policy: BulkPolicy, *, only: bool
 ) -> tuple[PolicyResource | None, PolicyResource | None, bool]:
-    address: Address = fields.home_address(policy.home_address)
+    address = fields.home_address(policy.home_address)
     known_node(control, address)
     before = find_policy(control, address, policy.name)
     wanted = policy.to_policy(address, policy.name)
