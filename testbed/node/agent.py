@@ -23,7 +23,7 @@ from controller.mobility.wire.codes import Protocol
 from controller.mobility.wire.errors import WireError
 from controller.mobility.wire.icmp import ALL_NODES, OVERRIDE, ROUTER, advertisement_packet
 from testbed.node.config import NodeFile
-from testbed.node.netlink import InterfaceState, Netlink
+from testbed.node.netlink import InterfaceState, Netlink, best_address
 from testbed.node.report import EventLog, interface_status
 from testbed.node.sockets import Arrivals, Departures, Tunnel
 from testbed.node.uplink import Uplinks
@@ -58,7 +58,6 @@ class NodeAgent:
         """Packets: sent and received through tunnels, and those that went nowhere, by reason."""
         self._by_name: Final = {interface.name: interface for interface in config.interface}
         self._name_of: Final = {interface.bid: interface.name for interface in config.interface}
-        self._home_prefix: Final = _prefix_of(node.home_address, node.home_prefix_length)
         self._states: dict[str, InterfaceState] = {}
         self._care_of: Final[dict[int, Address]] = {}
         self._own: dict[Address, int] = {}
@@ -66,6 +65,8 @@ class NodeAgent:
         self._bindings: dict[int, Binding] = {}
         self._home: str | None = None
         self._settled_at_home = False
+        self._looked = False
+        self._unsent: list[bytes] = []
         self._tunnel_index = 0
         self._timer: asyncio.TimerHandle | None = None
         self._events: Final = EventLog()
@@ -117,8 +118,12 @@ class NodeAgent:
 
     async def _watch(self) -> None:
         """Look again whenever the kernel says that something changed. Many changes at once are one."""
-        async for _ in self._netlink.changes():
-            await self._scan()
+        async for interfaces in self._netlink.changes():
+            if interfaces:
+                await self._scan()
+            elif self._unsent:
+                # An address is often there before its route: the node need not wait until it sends again by itself.
+                self._send_signalling(self._unsent)
 
     async def _farewell(self) -> None:
         """Deregister, and wait for the answer as long as is decent."""
@@ -163,6 +168,7 @@ class NodeAgent:
                 await self._leave_home()
             self._attach(before, home)
         self._pump()
+        self._looked = True
         if self._home is not None and not self._settled_at_home and self._config.node.at_home == "alone":
             await self._settle_at_home()
 
@@ -170,7 +176,7 @@ class NodeAgent:
         """Return the interface that has an address of the home network, other than one that we gave it."""
         for name, state in self._states.items():
             own = (address for address in state.addresses if address != self._config.node.home_address)
-            if state.up and any(address in self._home_prefix for address in own):
+            if state.up and any(address in self._config.node.home_prefix for address in own):
                 return name
         return None
 
@@ -188,7 +194,7 @@ class NodeAgent:
                 continue
             self._own.update(dict.fromkeys(usable, bid))
             known = before[name].addresses if name in before and before[name].up else ()
-            care_of = _best(usable, known, self._care_of.get(bid))
+            care_of = best_address(usable, known, self._care_of.get(bid))
             if care_of is None:
                 if self._care_of.pop(bid, None) is not None:
                     LOG.info("%s has no usable address: BID %d is given up", name, bid)
@@ -270,11 +276,11 @@ class NodeAgent:
 
     def _pump(self) -> None:
         """Send what the engine wants sent, note what happened, and wake it when it wants to be woken."""
-        for packet in self.engine.outbox():
-            self._send_signalling(packet)
+        packets = self.engine.outbox()
+        if packets:  # what is said now takes the place of what could not be said before
+            self._send_signalling(packets)
         for event in self.engine.events():
             self._heard(event)
-        # A binding without BID (RFC 6275) is that of the interface whose address it has.
         bindings = ((self._bid_of(binding), binding) for binding in self.engine.bindings)
         self._bindings = {bid: binding for bid, binding in bindings if bid is not None}
         ways = [replace(binding, bid=bid) for bid, binding in self._bindings.items()]
@@ -286,16 +292,21 @@ class NodeAgent:
         self._changed.set()
 
     def _bid_of(self, binding: Binding) -> int | None:
+        # One without BID (RFC 6275) is that of the interface whose address it has.
         return self._own.get(binding.care_of) if binding.bid == NO_BID else binding.bid
 
-    def _send_signalling(self, packet: bytes) -> None:
-        source = Address(packet[8:24])
-        bid = self._own.get(source)
-        name = self._name_of.get(bid) if bid is not None else self._home
-        self.counters["binding_updates"] += 1
-        self.counters["signalling_octets"] += len(packet)
-        if name is None or not self._departures.send(packet, name, Address(packet[24:40])):
-            self.counters["signalling_unsent"] += 1
+    def _send_signalling(self, packets: list[bytes]) -> None:
+        """Send packets, and keep those that the kernel does not take until it has a route."""
+        self._unsent = []
+        for packet in packets:
+            bid = self._own.get(Address(packet[8:24]))
+            name = self._name_of.get(bid) if bid is not None else self._home
+            if name is not None and self._departures.send(packet, name, Address(packet[24:40])):
+                self.counters["binding_updates"] += 1
+                self.counters["signalling_octets"] += len(packet)
+            else:
+                self.counters["signalling_unsent"] += 1
+                self._unsent.append(packet)
 
     def _heard(self, event: NodeEvent) -> None:
         if isinstance(event, Ignored):
@@ -372,7 +383,9 @@ class NodeAgent:
     def status(self) -> dict[str, Any]:
         """Return what `mcoa node status` shows."""
         node = self._config.node
-        settled = self.engine.settled and (self._home is None or self._settled_at_home or bool(self._bindings))
+        # Before it has seen its interfaces, a node does not know what it wants.
+        at_rest = self._home is None or self._settled_at_home or bool(self._bindings)
+        settled = self._looked and self.engine.settled and at_rest
         now = self._loop.time()
         return {
             "home_address": format_address(node.home_address),
@@ -388,18 +401,3 @@ class NodeAgent:
             "failed": dict(self._departures.failed),
             "events": self._events.kept(),
         }
-
-
-def _prefix_of(address: Address, length: int) -> Prefix:
-    shift = 128 - length
-    return Prefix(Address((int.from_bytes(address) >> shift << shift).to_bytes(16)), length)
-
-
-def _best(usable: tuple[Address, ...], known: tuple[Address, ...], current: Address | None) -> Address | None:
-    """Return the care-of address to use: one that is new, else the current one, else the newest."""
-    new = [address for address in usable if address not in known]
-    if new:
-        return new[0]
-    if current in usable:
-        return current
-    return usable[0] if usable else None

@@ -15,6 +15,7 @@ from controller.config.checks import Finding, dotted
 from controller.config.model import NodeSection
 from controller.config.security import read_policy
 from controller.fabric.fields import AddressField, PrefixField
+from controller.mobility.address import Address, Prefix
 from controller.mobility.flows import FlowEntry, FlowSelector, Span
 from controller.mobility.mobile_node import MobileNodeConfig
 
@@ -74,6 +75,13 @@ class AgentSection(NodeSection):
     """What to do on the home link: give all bindings up (RFC 5648 section 5.5.1), or register it beside the others (5.6.3)."""
     control: str = "node.sock"
     """Path of the socket on which `mcoa node status` asks, relative to this file."""
+
+    @property
+    def home_prefix(self) -> Prefix:
+        """The prefix of the home network."""
+        shift = 128 - self.home_prefix_length
+        network = int.from_bytes(self.home_address) >> shift << shift
+        return Prefix(Address(network.to_bytes(16)), self.home_prefix_length)
 
 
 class InterfaceSection(_Section):

@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.rtnl import RTMGRP_IPV6_IFADDR, RTMGRP_LINK
+from pyroute2.netlink.rtnl import RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE, RTMGRP_LINK
 
 from controller.mobility.address import Address, Prefix, format_address, is_routable_unicast, parse_address
 
@@ -19,6 +19,7 @@ _UNUSABLE: Final = 0x08 | 0x20 | 0x40
 _ROUTE_METRIC: Final = 64
 """Better than the kernel's 1024 for what it learns from routers."""
 _EXISTS, _NO_SUCH = 17, (3, 19, 99)
+_ROUTES: Final = frozenset({"RTM_NEWROUTE", "RTM_DELROUTE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +42,20 @@ class Netlink:
         self._monitor: Final = AsyncIPRoute()
 
     async def __aenter__(self) -> Self:
-        await self._monitor.bind(groups=RTMGRP_LINK | RTMGRP_IPV6_IFADDR)
+        await self._monitor.bind(groups=RTMGRP_LINK | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._monitor.close()
         self._route.close()
 
-    async def changes(self) -> AsyncIterator[None]:
-        """Yield whenever an interface or an address came, went or changed."""
+    async def changes(self) -> AsyncIterator[bool]:
+        """Yield whenever an interface, an address or a route came, went or changed: whether it was more than routes."""
         while True:
-            async for _ in self._monitor.get():  # ends with each datagram of the kernel
-                pass
-            yield
+            kinds = set()
+            async for message in self._monitor.get():  # ends with each datagram of the kernel
+                kinds.add(message.get("event"))
+            yield not kinds <= _ROUTES
 
     async def interfaces(self, names: Iterable[str]) -> dict[str, InterfaceState]:
         """Return the state of those of the interfaces that exist."""
@@ -127,3 +129,21 @@ class Netlink:
         except NetlinkError as error:
             if error.code not in _NO_SUCH:
                 raise
+
+
+def best_address(
+    usable: tuple[Address, ...], known: tuple[Address, ...], current: Address | None = None
+) -> Address | None:
+    """Return the care-of address to use: one that is new, else the current one, else the newest.
+
+    Args:
+        usable: of the interface, the newest first.
+        known: those that it had before.
+        current: the one in use.
+    """
+    new = [address for address in usable if address not in known]
+    if new:
+        return new[0]
+    if current in usable:
+        return current
+    return usable[0] if usable else None
