@@ -376,6 +376,7 @@ class World:
         await asyncio.to_thread(run_script, self.pids[node], script, f"{node}:{interface}")
 
     async def take_address(self, node: str, interface: str, address: str) -> None:
-        """Take an address from an interface of a node."""
-        script = f"ip address del {address} dev {interface}\n"
+        """Take an address from an interface of a node, and the way out that came with it."""
+        # The route first: a node that has a new address already must not send it to the router of the old network.
+        script = f"ip -6 route flush exact ::/0 dev {interface}\nip address del {address} dev {interface}\n"
         await asyncio.to_thread(run_script, self.pids[node], script, f"{node}:{interface}")
