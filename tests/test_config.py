@@ -163,7 +163,14 @@ SINGLE = [
     ("[[switch]]\nname = 's1'\naddress = '::1:9559'", "switch[0].address", "not host:port"),
     ("[[switch]]\nname = 's1'\naddress = '127.0.0.1:65536'", "switch[0].address", "not host:port"),
     ("[[switch]]\nname = 's1'\naddress = '127.0.0.1:0'", "switch[0].address", "port 0"),
-    ("[[switch]]\nname = 's1'\ntarget = 'tofino'", "switch[0].target", "'embedded' or 'bmv2'"),
+    ("[[switch]]\nname = 's1'\ntarget = 'asic'", "switch[0].target", "'embedded', 'bmv2', 'tofino' or 'tofino2'"),
+    ("[[switch]]\nname = 's1'\ntarget = 'tofino'", "switch[0].target", "for which no program comes with this package"),
+    ("[[switch]]\nname = 's1'\np4info = 'x'", "switch[0].p4info", "pipeline is needed too"),
+    ("[[switch]]\nname = 's1'\npipeline = 'x'", "switch[0].pipeline", "p4info is needed too"),
+    ("[[switch]]\nname = 's1'\nprogram = 'x'\np4info = 'y'", "switch[0].p4info", "leave one of them out"),
+    ("[[switch]]\nname = 's1'\nprogram = 'none'", "program of switch s1", "home_agent.p4info.txtpb cannot be read"),
+    ("[[switch]]\nname = 's1'\ntarget = 'tofino2'\nprogram = 'none'", "program of switch s1", "has to have one"),
+    ("[[switch]]\nname = 's1'\ncopy_port = 512", "switch[0].copy_port", "less than or equal to 511"),
     ("[[switch]]\nname = 's1'\ndevice_id = 0", "switch[0].device_id", "greater than or equal to 1"),
     ("[northbound]\nlisten = '0.0.0.0:80'", "northbound.listen", "allow_remote = true"),
     ("[northbound]\nlisten = '[::]:80'", "northbound.listen", "allow_remote = true"),
@@ -311,6 +318,7 @@ def test_no_setting_of_the_engine_is_forgotten(path: Path) -> None:
     """Each differs from its default in the engine, or another test sets it, or it is not for a file."""
     engine = parse(path, ENGINE).home_agent_config(0.0, 1)
     elsewhere = {"nodes", "max_lifetime", "max_bindings", "max_flows", "source_rate", "source_burst", "ipv4"}
+    elsewhere |= {"flow_keys"}  # which switches say by their program
     same = {
         field.name
         for field in fields(HomeAgentConfig)

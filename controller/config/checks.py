@@ -5,12 +5,12 @@ from itertools import combinations
 from typing import TypeAlias
 
 from controller.config.model import ConfigFile, NetworkSection, NorthboundSection, SwitchSection
-from controller.config.switches import controlled_switches
+from controller.config.switches import Switch, controlled_switches
 from controller.fabric.checks import overlap
 from controller.fabric.paths import home_ports
 from controller.fabric.topology import Topology
 from controller.mobility.address import Address, Ipv4Address, Prefix, format_address, format_ipv4
-from controller.southbound.targets import TARGETS
+from controller.southbound.targets import BMV2, TARGETS
 
 Location: TypeAlias = tuple[str | int, ...]
 Finding: TypeAlias = tuple[Location, str]
@@ -45,6 +45,7 @@ def check(config: ConfigFile) -> Iterator[Finding]:
         if switch.address is not None and switch.address.port == 0:
             yield ("switch", position, "address"), "port 0: name the port that the switch listens on"
         yield from _tls(switch, position)
+        yield from _files(switch, position)
     yield from _northbound(config.northbound)
 
 
@@ -72,6 +73,16 @@ def _tls(switch: SwitchSection, position: int) -> Iterator[Finding]:
     for given, missing in (("certificate", "private_key"), ("private_key", "certificate"), ("certificate", "ca")):
         if getattr(switch, given) is not None and getattr(switch, missing) is None:
             yield ("switch", position, given), f"TLS needs {missing} too"
+
+
+def _files(switch: SwitchSection, position: int) -> Iterator[Finding]:
+    for given, missing in (("p4info", "pipeline"), ("pipeline", "p4info")):
+        if getattr(switch, given) is None:
+            continue
+        if switch.program is not None:
+            yield ("switch", position, given), "program names a folder that has it already: leave one of them out"
+        elif getattr(switch, missing) is None:
+            yield ("switch", position, given), f"{missing} is needed too"
 
 
 def _nodes(config: ConfigFile) -> Iterator[Finding]:
@@ -162,8 +173,19 @@ def check_topology(config: ConfigFile, topology: Topology) -> Iterator[Finding]:
             reason = f"{switch.name} and {addresses[str(switch.address)]} have the same address {switch.address}"
             yield ("switch",), reason
         addresses.setdefault(str(switch.address), switch.name)
-        if switch.target not in {"embedded", "bmv2"}:
-            yield (
-                ("topology", "file"),
-                f"switch {switch.name} has target {switch.target!r}: it must be embedded or bmv2",
-            )
+        yield from _kind(config, switch)
+
+
+def _kind(config: ConfigFile, switch: Switch) -> Iterator[Finding]:
+    """Yield what does not fit to a switch's kind; the kind may be said in either file."""
+    position = next((number for number, section in enumerate(config.switch) if section.name == switch.name), None)
+    said = position is not None and config.switch[position].target is not None
+    place: Location = ("switch", position, "target") if position is not None and said else ("topology", "file")
+    if switch.target not in TARGETS:
+        yield place, f"switch {switch.name} has target {switch.target!r}: the targets are {', '.join(TARGETS)}"
+    elif switch.program is None and TARGETS[switch.target].config_format != BMV2:
+        reason = (
+            f"{switch.name} is a {switch.target}, for which no program comes with this package:"
+            " name one by program, or by p4info and pipeline, in its [[switch]]"
+        )
+        yield place, reason

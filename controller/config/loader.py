@@ -20,13 +20,14 @@ from controller.config.model import (
     OpenFlowSection,
 )
 from controller.config.security import Policies, read_policies
-from controller.config.switches import Switch, controlled_switches
+from controller.config.switches import Switch, controlled_switches, read_programs
 from controller.fabric.loader import TopologyError, load_topology
 from controller.fabric.paths import home_ports
 from controller.fabric.topology import Topology
 from controller.mobility.address import IPV4_DUMMY
 from controller.mobility.provision import HomeAgentConfig, HomeBinding, HomeNetwork, LinkKind, NodeProvision
 from controller.mobility.security.policy import NO_SECURITY
+from controller.southbound.artefacts import Artefacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class Settings:
     topology: Topology
     northbound: NorthboundSection
     openflow: OpenFlowSection = field(default_factory=OpenFlowSection)
+    programs: Mapping[str, Artefacts] = field(default_factory=dict)
+    """By switch: the program of those that have one of their own."""
     security: Policies = field(default_factory=dict)
     """By home address: how each node proves itself. Its keys show themselves nowhere."""
 
@@ -203,6 +206,9 @@ def parse_settings(text: str, path: Path) -> Settings:
         problems += [Problem(file, "topology.file", str(problem)) for problem in error.problems]
         raise ConfigError(problems) from error
     problems += [Problem(file, dotted(place), reason) for place, reason in check_topology(config, topology)]
+    switches = controlled_switches(config, topology, path.parent)
+    programs, unusable = read_programs(switches)
+    problems += [Problem(file, f"program of switch {name}", reason) for name, reason in unusable]
     if problems:
         raise ConfigError(problems)
     return Settings(
@@ -212,7 +218,8 @@ def parse_settings(text: str, path: Path) -> Settings:
         controller=config.controller,
         home_agent=config.home_agent,
         nodes=tuple(config.node),
-        switches=controlled_switches(config, topology, path.parent),
+        switches=switches,
+        programs=programs,
         topology_file=topology_file,
         topology=topology,
         northbound=config.northbound,

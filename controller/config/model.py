@@ -34,8 +34,8 @@ Algorithm: TypeAlias = Literal[
 ]
 """The values of `mobility.security.policy.EspAlgorithm`."""
 EndpointField = Annotated[Endpoint, PlainValidator(parse_endpoint)]
-Target: TypeAlias = Literal["embedded", "bmv2"]
-"""Kinds of switch: the one that comes with this package, and BMv2's simple_switch_grpc."""
+Target: TypeAlias = Literal["embedded", "bmv2", "tofino", "tofino2"]
+"""Kinds of switch: the one that comes with this package, BMv2's simple_switch_grpc, and Stratum on one of the chips."""
 
 
 class _Section(BaseModel):
@@ -230,6 +230,16 @@ class SwitchSection(_Section):
     """Its P4Runtime device id."""
     target: Target | None = None
     """Its kind."""
+    program: str | None = None
+    """Folder, relative to this file, of the program that it is to run, as a compiler wrote it, P4Info included. None: that of this
+    package, which there is for ``embedded`` and ``bmv2``."""
+    p4info: str | None = None
+    """Instead of `program`: the P4Info, as text; with `pipeline`."""
+    pipeline: str | None = None
+    """What goes to the switch beside it: the file that `mcoa p4 pack` writes; for ``embedded`` and ``bmv2`` p4c's JSON."""
+    copy_port: Annotated[int, Field(ge=0, le=511)] | None = None
+    """By which port copies of a packet begin their second pass through the switch, as its program has it. None: 510, the port of the
+    controller; on ``tofino`` 68, on ``tofino2`` 6, the recirculation ports of the first pipe."""
     role: Annotated[str, Field(max_length=64)] = ""
     """P4Runtime role to ask for; empty: full access. Only where the target knows roles."""
     takeover: bool = True

@@ -32,6 +32,7 @@ from controller.dataplane.planner import NO_FACTS, NodeFacts
 from controller.dataplane.plans import DELETE_STEPS, Plan, Stage, Stages, Step, plan
 from controller.dataplane.statics import Statics
 from controller.mobility.address import Address, format_address
+from controller.mobility.expansion import FULL, KeyShape
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import NodeRecord, Transaction
 
@@ -61,13 +62,19 @@ class DesiredState:
     Args:
         ids: the numbers that are handed out; None: new ones.
         facts: what the configuration says of a node.
+        flow_keys: what the keys of flows can say in all switches.
     """
 
     def __init__(
-        self, ids: Ids | None = None, facts: Callable[[NodeRecord], NodeFacts] = lambda _record: NO_FACTS
+        self,
+        ids: Ids | None = None,
+        facts: Callable[[NodeRecord], NodeFacts] = lambda _record: NO_FACTS,
+        flow_keys: KeyShape = FULL,
     ) -> None:
         self.ids = ids if ids is not None else Ids()
         """The numbers of nodes, paths and all else that has one."""
+        self.flow_keys: Final = flow_keys
+        """What the keys of flows can say."""
         self._facts = facts
         self._usual_facts = NO_FACTS
         self._nodes: dict[Address, NodeState] = {}
@@ -191,7 +198,7 @@ class DesiredState:
             ValueError: the numbers contradict those of another node, or a policy is not valid.
         """
         home_address = record.home_address
-        to = self._state(record, checked_policies(home_address, policies))
+        to = self._state(record, checked_policies(home_address, policies, self.flow_keys))
         try:
             self.ids.nodes.restore(home_address, node_id, home_address)
             for binding in record.bindings:
@@ -239,7 +246,7 @@ class DesiredState:
             RuntimeError: an earlier change of the node is still pending.
         """
         self._require_idle(home_address)
-        to = self._state(self.record(home_address), checked_policies(home_address, policies))
+        to = self._state(self.record(home_address), checked_policies(home_address, policies, self.flow_keys))
         return self._move(home_address, to, grace=True)
 
     def preview_policies(self, home_address: Address, policies: Iterable[FlowPolicy]) -> tuple[Update, ...]:
@@ -249,7 +256,7 @@ class DesiredState:
             PolicyError: one of them cannot be carried out, or two have one name or priority.
         """
         node = self._nodes.get(home_address, NOBODY)
-        wanted = replace(node, policies=checked_policies(home_address, policies))
+        wanted = replace(node, policies=checked_policies(home_address, policies, self.flow_keys))
         return tuple(plan(node.entries(self.ids), wanted.entries(self.ids), grace=False).updates())
 
     def confirm(self, done: Plan) -> None:
@@ -359,6 +366,8 @@ class DesiredState:
 
     def _state(self, record: NodeRecord | None, policies: tuple[FlowPolicy, ...]) -> NodeState:
         facts = NO_FACTS if record is None else self._facts(record)
+        if self.flow_keys != FULL:
+            facts = replace(facts, flow_keys=self.flow_keys)
         # Nearly all nodes have the same facts: one object for them.
         if facts == self._usual_facts:
             facts = self._usual_facts

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Match, Range, Ternary
 from controller.mobility.address import ADDRESS_LENGTH, Address, Prefix, format_address
-from controller.mobility.expansion import Masked, expand
+from controller.mobility.expansion import FULL, ExpansionError, FlowKey, KeyShape, Masked, expand
 from controller.mobility.flows import (
     MAX_TARGETS,
     MAX_WEIGHT,
@@ -19,6 +19,7 @@ from controller.mobility.flows import (
     Discard,
     FlowEntry,
     FlowPolicy,
+    FlowSelector,
     PortRange,
     Span,
     TrafficSelector,
@@ -35,6 +36,8 @@ MAX_PREFERRED: Final = 64
 """So many fallbacks of a node may come after those: an order of its paths. A fallback is no entry of its own, so that its priority
 may be any number."""
 _MAX_PORT: Final = 65535
+_IPV6_ONLY: Final = Ternary(0, 1)
+_MAPPED: Final = 0xFFFF << 32
 _NODE_BAND: Final = 0x10000
 """Priorities of entries for flows that nodes signalled lie below this, at 1 to 65535."""
 _OPERATOR_BAND: Final = 0x20000
@@ -55,8 +58,12 @@ class PolicyError(ValueError):
         self.reason = reason
 
 
-def validate_policy(policy: FlowPolicy) -> None:
-    """Check that the pipeline can carry out a policy.
+def validate_policy(policy: FlowPolicy, shape: KeyShape = FULL) -> None:
+    """Check that switches can carry out a policy.
+
+    Args:
+        policy: to be checked.
+        shape: what the keys of their flows can say.
 
     Raises:
         PolicyError: it cannot; the error names the field.
@@ -81,6 +88,7 @@ def validate_policy(policy: FlowPolicy) -> None:
         if ports is not None:
             _check_ports(f"selector.{name}", ports, selector)
     _check_spi(selector)
+    _check_shape(selector, shape)
 
 
 def _check_treatment(policy: FlowPolicy) -> None:
@@ -134,48 +142,78 @@ def _check_spi(selector: TrafficSelector) -> None:
         raise PolicyError(
             "selector.spi", "0 would take packets without an SPI too: name the protocol, ESP (50) or AH (51)"
         )
-    if any(_any_port(ports) is not None for ports in (selector.source_ports, selector.destination_ports)):
+    if any(ports not in {None, (0, _MAX_PORT)} for ports in (selector.source_ports, selector.destination_ports)):
         raise PolicyError("selector.spi", "no packet has ports and an SPI that the switch can see: give one of them")
+
+
+def _check_shape(selector: TrafficSelector, shape: KeyShape) -> None:
+    try:
+        expand(_as_ranges(selector), shape=shape)
+    except ExpansionError as error:
+        fields = ("source_ports", "destination_ports")
+        where = ", ".join(f"selector.{name}" for name in fields if getattr(selector, name) is not None)
+        raise PolicyError(where or "selector", f"{error}: choose ranges that begin and end at powers of two") from None
+    # IPv4 packets have the flow label 0 in a switch.
+    if not shape.ip_version and _names_ipv6(selector) and not selector.flow_label:
+        _check_addresses(selector)
+
+
+def _check_addresses(selector: TrafficSelector) -> None:
+    """Check that the addresses of a selector for IPv6 tell its packets from IPv4 ones."""
+    named = {"source": selector.source, "destination": selector.destination}
+    if any(prefix is not None and not _takes_ipv4(prefix) for prefix in named.values()):
+        return
+    field = next((name for name, prefix in named.items() if prefix is not None), "flow_label")
+    raise PolicyError(
+        f"selector.{field}",
+        "would take IPv4 packets too, which a switch tells from IPv6 ones by their addresses only: name a narrower prefix",
+    )
+
+
+def _takes_ipv4(prefix: Prefix) -> bool:
+    """Tell whether a prefix covers IPv4-mapped addresses, as which IPv4 addresses stand in a switch."""
+    mask = _prefix_mask(min(prefix.length, 96))
+    return int.from_bytes(prefix.network) & mask == _MAPPED & mask
 
 
 FlowAction: TypeAlias = tuple[str, tuple[int, ...]]
 """Name and parameters of an action of `flow_bindings`."""
 
 
-def flow_entry(node_id: int, policy: FlowPolicy, action: FlowAction) -> Entry:
-    """Return the table entry of a valid policy.
+def policy_entries(node_id: int, policy: FlowPolicy, action: FlowAction, shape: KeyShape = FULL) -> list[Entry]:
+    """Return the table entries of a valid policy, which all have its priority.
 
     The selector's directions are those of a packet towards the node, as in the switch (RFC 6088 section 3).
+
+    Raises:
+        ExpansionError: it needs more entries than a flow may have; `validate_policy` does not let it pass.
     """
     selector = policy.selector
-    match: tuple[Match, ...] = (
-        node_id,
-        _prefix(selector.source),
-        _prefix(selector.destination),
-        _exactly(selector.protocol, 8),
-        _any_port(selector.source_ports),
-        _any_port(selector.destination_ports),
-        # DSCP is the upper six bits of the traffic class (RFC 2474 section 3); ECN is left to the network.
-        None if selector.dscp is None else Ternary(selector.dscp << 2, 0xFC),
-        _exactly(selector.flow_label, 20),
-        _exactly(selector.spi, 32),
-        _version(selector),
-    )
-    return Entry(p.FLOW_BINDINGS, match, *action, _OPERATOR_BAND - policy.priority)
+    version = _IPV6_ONLY if shape.ip_version and _names_ipv6(selector) else None
+    keys = expand(_as_ranges(selector), shape=shape)
+    return _entries(node_id, keys, version, action, _OPERATOR_BAND - policy.priority)
 
 
-def _version(selector: TrafficSelector) -> Ternary | None:
-    """Return what an operator's selector says of the IP version: it has IPv6 addresses and a flow label, or it does not care."""
-    named = (selector.source, selector.destination, selector.flow_label)
-    return None if all(value is None for value in named) else Ternary(0, 1)
-
-
-def signalled_entries(node_id: int, flow: FlowEntry, action: FlowAction) -> list[Entry]:
+def signalled_entries(node_id: int, flow: FlowEntry, action: FlowAction, shape: KeyShape = FULL) -> list[Entry]:
     """Return the table entries that do something with a flow that a node signalled.
 
     Raises:
         ExpansionError: its selector needs more entries than a flow may have; the home agent does not accept such a one.
     """
+    # RFC 6088 section 3.2: a selector of the IPv6 format takes IPv6 packets.
+    version = _IPV6_ONLY if shape.ip_version else None
+    return _entries(node_id, expand(flow.selector, shape=shape), version, action, _NODE_BAND - flow.priority)
+
+
+def ipv4_entry(node_id: int, action: FlowAction) -> Entry:
+    """Return the entry that has a node's IPv4 packets pass by its signalled flows, where keys cannot ask for the version."""
+    match: tuple[Match, ...] = (node_id, None, Ternary(_MAPPED, _prefix_mask(96)), *(None,) * 7)
+    return Entry(p.FLOW_BINDINGS, match, *action, _NODE_BAND)
+
+
+def _entries(
+    node_id: int, keys: Iterable[FlowKey], version: Ternary | None, action: FlowAction, priority: int
+) -> list[Entry]:
     return [
         Entry(
             p.FLOW_BINDINGS,
@@ -189,17 +227,52 @@ def signalled_entries(node_id: int, flow: FlowEntry, action: FlowAction) -> list
                 _masked(key.traffic_class),
                 _masked(key.flow_label),
                 _masked(key.spi),
-                # RFC 6088 section 3.2: a selector of the IPv6 format takes IPv6 packets.
-                Ternary(0, 1),
+                version,
             ),
             *action,
-            _NODE_BAND - flow.priority,
+            priority,
         )
-        for key in expand(flow.selector)
+        for key in keys
     ]
 
 
-def checked_policies(home_address: Address, policies: Iterable[FlowPolicy]) -> tuple[FlowPolicy, ...]:
+def _names_ipv6(selector: TrafficSelector) -> bool:
+    """Tell whether an operator's selector says of what IP version a packet is: it has IPv6 addresses or a flow label."""
+    return any(value is not None for value in (selector.source, selector.destination, selector.flow_label))
+
+
+def _as_ranges(selector: TrafficSelector) -> FlowSelector:
+    """Return what an operator's selector takes, in the terms of those that nodes signal."""
+
+    def one(value: int | None) -> Span | None:
+        return None if value is None else Span(value, value)
+
+    def block(prefix: Prefix | None) -> Span | None:
+        if prefix is None:
+            return None
+        first = int.from_bytes(prefix.network)
+        return Span(first, first | (1 << 128 - prefix.length) - 1)
+
+    def ports(given: PortRange | None) -> Span | None:
+        # P4Runtime section 9.1.1 wants a range of everything left out.
+        return None if given is None or given == (0, _MAX_PORT) else Span(*given)
+
+    return FlowSelector(
+        source=block(selector.source),
+        destination=block(selector.destination),
+        protocol=one(selector.protocol),
+        source_ports=ports(selector.source_ports),
+        destination_ports=ports(selector.destination_ports),
+        # DSCP is the upper six bits of the traffic class (RFC 2474 section 3); ECN is left to the network.
+        traffic_class=None if selector.dscp is None else one(selector.dscp << 2),
+        flow_label=one(selector.flow_label),
+        spi=one(selector.spi),
+    )
+
+
+def checked_policies(
+    home_address: Address, policies: Iterable[FlowPolicy], shape: KeyShape = FULL
+) -> tuple[FlowPolicy, ...]:
     """Return a node's policies, first priority first.
 
     Raises:
@@ -209,7 +282,7 @@ def checked_policies(home_address: Address, policies: Iterable[FlowPolicy]) -> t
     names: set[str] = set()
     priorities: dict[int, str] = {}
     for policy in ordered:
-        validate_policy(policy)
+        validate_policy(policy, shape)
         if policy.home_address != home_address:
             raise PolicyError(
                 "home_address", f"policy {policy.name!r} belongs to {format_address(policy.home_address)}"
@@ -235,20 +308,3 @@ def _span(span: Span | None) -> Range | None:
 
 def _prefix_mask(length: int) -> int:
     return (1 << 128) - (1 << (128 - length))
-
-
-def _prefix(prefix: Prefix | None) -> Ternary | None:
-    if prefix is None or prefix.length == 0:
-        return None
-    return Ternary(int.from_bytes(prefix.network), _prefix_mask(prefix.length))
-
-
-def _exactly(value: int | None, width: int) -> Ternary | None:
-    return None if value is None else Ternary(value, (1 << width) - 1)
-
-
-def _any_port(ports: PortRange | None) -> Range | None:
-    """Return the range of a key; P4Runtime section 9.1.1 wants a range of everything left out."""
-    if ports is None or (ports.low, ports.high) == (0, _MAX_PORT):
-        return None
-    return Range(ports.low, ports.high)

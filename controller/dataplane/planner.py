@@ -7,10 +7,11 @@ from typing import Final, Protocol
 from controller.dataplane import pipeline as p
 from controller.dataplane.doors import home_link_entry
 from controller.dataplane.entries import Entry, EntryKey, Lpm, Rate
-from controller.dataplane.flows import FlowAction, flow_entry, signalled_entries
+from controller.dataplane.flows import FlowAction, ipv4_entry, policy_entries, signalled_entries
 from controller.dataplane.ids import Copies, Path, Shared, Spread
 from controller.dataplane.ways import Way, copies, way
 from controller.mobility.address import Address, Prefix, format_address
+from controller.mobility.expansion import FULL, KeyShape
 from controller.mobility.flows import FlowEntry, FlowPolicy
 from controller.mobility.model import Binding, NodeRecord
 
@@ -48,6 +49,8 @@ class NodeFacts:
     """What a BID lets through towards the node, in octets; a BID without an entry: everything."""
     tunnel_mtu: int = DEFAULT_TUNNEL_MTU
     """Octets of the longest packet that goes into its tunnels whole."""
+    flow_keys: KeyShape = FULL
+    """What the keys of its flows can say in every switch that has them."""
 
 
 NO_FACTS: Final = NodeFacts()
@@ -149,7 +152,7 @@ def node_entries(
         if facts.rates and (rate := facts.rates.get(binding.bid)) is not None:
             entries.append(Entry(p.TUNNEL_RATES, (node_id, binding.bid), p.LIMIT, rate=rate))
     if policies or record.flows:
-        entries += _flows(record, ids, node_id, policies)
+        entries += _flows(record, ids, node_id, policies, facts)
     else:
         preferred = record.preferred
         assert preferred is not None
@@ -192,16 +195,20 @@ def _tunnel(record: NodeRecord, node_id: int, home_agent: int, binding: Binding,
     return home_link_entry(node_id, binding.bid, address_number(record.home_agent), station)
 
 
-def _flows(record: NodeRecord, ids: Numbers, node_id: int, policies: Iterable[FlowPolicy]) -> Iterator[Entry]:
+def _flows(
+    record: NodeRecord, ids: Numbers, node_id: int, policies: Iterable[FlowPolicy], facts: NodeFacts
+) -> Iterator[Entry]:
     """Yield which packets go where."""
     by_policy, signalled, default = ways(record, policies)
     targets = [default, *(target for _, target in by_policy), *(target for _, target in signalled)]
     yield from _targets([target for target in targets if isinstance(target, Spread | Copies)], ids)
     for policy, target in by_policy:
-        yield flow_entry(node_id, policy, _flow_action(target, ids))
+        yield from policy_entries(node_id, policy, _flow_action(target, ids), facts.flow_keys)
     for flow, target in signalled:
-        yield from signalled_entries(node_id, flow, _flow_action(target, ids))
+        yield from signalled_entries(node_id, flow, _flow_action(target, ids), facts.flow_keys)
     action, params = _flow_action(default, ids)
+    if signalled and facts.home_ipv4 is not None and not facts.flow_keys.ip_version:
+        yield ipv4_entry(node_id, (action, params))
     yield Entry(p.DEFAULT_BINDING, (node_id,), _DEFAULT_ACTIONS[action], params)
 
 

@@ -61,6 +61,7 @@ def _with_flows(request: Request, decision: Decision) -> Decision:
     limits = FlowLimits(
         allowed=provision is not None and provision.flows,
         most=0 if provision is None else min(provision.max_flows, request.room.flows),
+        shape=request.config.flow_keys,
     )
     bids = frozenset(binding.bid for binding in record.bindings) - {NO_BID}
     outcome = process_flows(request.arrival.update.options, bids, known, limits)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from controller.mobility.expansion import MAX_KEYS, ExpansionError, expand
+from controller.mobility.expansion import FULL, MAX_KEYS, ExpansionError, KeyShape, expand
 from controller.mobility.flows import FlowEntry, FlowSelector
 from controller.mobility.wire.flow_options import (
     BindingReference,
@@ -34,6 +34,8 @@ class FlowLimits:
     """Flow bindings at a time; further ones get status 129."""
     keys: int = MAX_KEYS
     """Keys in a switch into which one selector may expand; beyond it status 129."""
+    shape: KeyShape = FULL
+    """What these keys can say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ def _selector(
         return FlowStatus.SELECTOR_FORMAT_NOT_SUPPORTED
     try:
         selector = decode_selector(option)
-        expand(selector, limits.keys)
+        expand(selector, limits.keys, limits.shape)
     except ExpansionError:
         return FlowStatus.REASON_UNSPECIFIED  # well formed, but more than a switch should spend on it
     except ValueError:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from controller.mobility.address import IPV4_DUMMY, Address, Ipv4Address, Prefix
+from controller.mobility.expansion import FULL, KeyShape
 from controller.mobility.security.policy import NO_SECURITY, AuthPolicy, EspPolicy, SecurityPolicy
 
 
@@ -117,6 +118,8 @@ class HomeAgentConfig:
     """How many of them may leave at once."""
     max_flows: int = 65536
     """Flow bindings of all nodes together; the options of more get status 129."""
+    flow_keys: KeyShape = FULL
+    """What switches can say of a flow: one that needs too many keys for it gets status 129."""
     source_rate: float = 0.0
     """Packets a second that are taken from one source address; 0: as many as come."""
     source_burst: int = 100

@@ -132,7 +132,7 @@ class PolicyBook:
         now = self._policies.get(policy.home_address, {})
         _refuse_double(now, policy)
         try:
-            validate_policy(policy)
+            validate_policy(policy, self._desired.flow_keys)
             wanted = {**self._open(policy.home_address, now), policy.name: policy}
             bids = self._preferences.get(policy.home_address, ())
             return self._previewed(policy.home_address, _in_force(policy.home_address, wanted, bids))

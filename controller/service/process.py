@@ -42,7 +42,9 @@ async def run(settings: Settings) -> None:
         try:
             artefacts = load()
             if settings.journal is not None:
-                journal = Journal(settings.journal, settings.controller.journal_mib << 20, artefacts.cookie)
+                others = {name: program.cookie for name, program in settings.programs.items()}
+                size = settings.controller.journal_mib << 20
+                journal = Journal(settings.journal, size, artefacts.cookie, others=others)
             store = await loop.run_in_executor(thread, lambda: SqliteStore(settings.state, boot=system_boot()))
         except (ArtefactError, JournalError, StoreError) as error:
             raise ServiceError(str(error)) from error

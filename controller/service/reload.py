@@ -105,6 +105,7 @@ class Reloader:
             state=old.state,
             controller=old.controller,
             switches=old.switches,
+            programs=old.programs,
             topology_file=old.topology_file,
             topology=old.topology,
             northbound=old.northbound,
@@ -173,7 +174,7 @@ def _later(old: Settings, new: Settings) -> Iterator[str]:
     yield from (f"home_agent.{name}" for name in _differences(old.home_agent, new.home_agent) if name in _AT_START)
     yield from (f"controller.{name}" for name in _differences(old.controller, new.controller))
     yield from (f"northbound.{name}" for name in _differences(old.northbound, new.northbound))
-    if old.switches != new.switches:
+    if old.switches != new.switches or old.programs != new.programs:
         yield "switch"
     if old.topology != new.topology:
         yield "topology.file"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -21,6 +22,7 @@ from controller.fabric.discovery import NeighbourDiscovery, with_macs
 from controller.fabric.paths import NO_OUTAGE, NoPathError, Outage, home_agents, home_doors, switch_entries
 from controller.mobility.address import Address, format_address
 from controller.mobility.home_agent import HomeAgent
+from controller.mobility.model import NodeRecord
 from controller.mobility.parts import Fault, Obstacle
 from controller.mobility.provision import HomeAgentConfig
 from controller.mobility.security.policy import SecurityContext
@@ -43,19 +45,19 @@ from controller.service.home_links import HomeLinks, network_layer
 from controller.service.links import LinkKeeper, link_watch
 from controller.service.next_hops import NextHopKeeper
 from controller.service.preferences import with_preferences
+from controller.service.programs import Programs
 from controller.service.reload import Reloader
 from controller.service.rerouting import Rerouter, Static
 from controller.service.revoker import Revoker
+from controller.service.sessions import session_options
 from controller.service.stages import Stopwatch, TimedWriter
 from controller.service.transit import Transit, TransitError, check_installed
 from controller.southbound.artefacts import Artefacts
 from controller.southbound.journal import Journal
-from controller.southbound.options import Foreign, SessionOptions, TlsFiles
 from controller.southbound.session import SwitchSession
 from controller.southbound.states import SessionState
 from controller.southbound.stream import PacketIn
-from controller.southbound.targets import target
-from controller.store import Change, SqliteStore, StoredNode, StoredState
+from controller.store import Change, SqliteStore, StoredState
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -81,7 +83,7 @@ class Service:
 
     Args:
         settings: the checked configuration.
-        artefacts: the compiled P4 program for the switches.
+        artefacts: the compiled P4 program for switches that have none of their own.
         store_thread: the one thread in which the store is used.
         store: the durable binding cache.
         state: what was in it.
@@ -104,23 +106,27 @@ class Service:
         self._store_thread = store_thread
         self._store = store
         self._journal = journal
+        self._programs = Programs.of(settings, artefacts)
         # The wall clock is read once: the engine's own does not jump.
         security = SecurityContext(time.time() - self._loop.time(), os.urandom)
 
         def engine_config(settings: Settings) -> HomeAgentConfig:
-            return settings.home_agent_config(security.clock_offset, restarts)
+            config = settings.home_agent_config(security.clock_offset, restarts)
+            return replace(config, flow_keys=self._programs.flow_keys)
 
         self._engine = HomeAgent(engine_config(settings), security=security, on_decoded=self._note_decoded)
         self._feed = EventFeed(time.time)
         self._stopwatch = Stopwatch()
         self._desired = DesiredState(
-            Ids(home_agents=home_agents(settings.topology)), node_facts(settings, self._engine)
+            Ids(self._programs.highest_number, home_agents(settings.topology)),
+            node_facts(settings, self._engine),
+            self._programs.flow_keys,
         )
         self._discovery = NeighbourDiscovery(settings.topology, settings.controller.neighbour_reachable_s)
         self._rerouter = Rerouter(self._desired, partial(self._static, settings))
         self._transit = self._make_transit(settings)
         self._anchors = Anchors(
-            (self._session(settings, artefacts, name) for name in self._switch_names(settings)),
+            (self._session(settings, name) for name in self._switch_names(settings)),
             self._desired.localised,
             anchors=settings.topology.anchors,
             quorum=Quorum(settings.controller.quorum),
@@ -172,6 +178,8 @@ class Service:
                 static = self._static(settings, switch.name, NO_OUTAGE)
             except NoPathError as error:
                 raise ServiceError(f"{settings.topology_file}: {error}") from error
+            if (overflow := self._programs.overflow(switch.name, static.entries)) is not None:
+                raise ServiceError(f"{settings.topology_file}: {overflow}")
             self._desired.set_static(switch.name, static.entries, anchor=static.anchor, doors=static.doors)
         return [switch.name for switch in settings.switches]
 
@@ -238,23 +246,10 @@ class Service:
         entries = switch_entries(topology, switch, rate, reports, outage=outage)
         return Static(entries, home_doors(topology, switch, outage=outage), switch in topology.anchors)
 
-    def _session(self, settings: Settings, artefacts: Artefacts, name: str) -> SwitchSession:
-        switch = next(switch for switch in settings.switches if switch.name == name)
-        options = SessionOptions(
-            name,
-            str(switch.address),
-            switch.device_id,
-            target(switch.target),
-            switch.role,
-            None if switch.ca is None else TlsFiles(switch.ca, switch.certificate, switch.private_key),
-            switch.takeover,
-            Foreign(switch.foreign),
-            settings.controller.audit_interval_s,
-            journal=self._journal,
-        )
+    def _session(self, settings: Settings, name: str) -> SwitchSession:
         return SwitchSession(
-            options,
-            artefacts,
+            session_options(settings, name, self._journal),
+            self._programs.by_switch[name],
             WantedOf(self._desired, name),
             election_ids=self,
             on_state=self._switch_changed,
@@ -277,10 +272,10 @@ class Service:
         """Take over what was stored; return whose bindings the configuration may no longer allow."""
         policies = with_preferences(state.policies, state.documents)
         gone: list[Change] = []
-        kept: list[StoredNode] = []
+        kept = list[NodeRecord]()
         suspects: list[Address] = []
         for node in state.nodes:
-            record = node.record
+            record = self._programs.carried(node.record)
             excess = self._engine.excess(record)
             if excess is None:
                 LOG.warning("%s has no home network any more: its bindings go", format_address(record.home_address))
@@ -288,11 +283,15 @@ class Service:
                 continue
             if excess:
                 suspects.append(record.home_address)
-            self._desired.restore(record, node.node_id, node.path_ids, policies.pop(record.home_address, ()))
-            kept.append(node)
+            wanted = self._programs.enforceable(policies.pop(record.home_address, ()))
+            try:
+                self._desired.restore(record, node.node_id, node.path_ids, wanted)
+            except ValueError as error:
+                raise ServiceError(f"what is stored does not fit the switches: {error}") from error
+            kept.append(record)
         for home_address, rest in policies.items():
-            self._desired.confirm(self._desired.set_policies(home_address, rest))
-        self._engine.restore((node.record for node in kept), state.marks)
+            self._desired.confirm(self._desired.set_policies(home_address, self._programs.enforceable(rest)))
+        self._engine.restore(kept, state.marks)
         if gone:
             self._store_thread.submit(self._store.commit, gone).result()
         for expired in state.expired:

@@ -11,19 +11,12 @@ from typing import Any, Final
 from finsy.proto import p4i
 from google.protobuf import text_format
 
-from controller.dataplane import pipeline as p
-from controller.dataplane.pipeline import Kind
+from controller.southbound.requirements import KINDS, unmet
+from controller.southbound.targets import BMV2
 
 P4INFO_FILE: Final = "home_agent.p4info.txtpb"
 CONFIG_FILE: Final = "home_agent.json"
 MANIFEST_FILE: Final = "manifest.json"
-
-_MATCH_TYPES: Final = {
-    Kind.EXACT: p4i.MatchField.EXACT,
-    Kind.LPM: p4i.MatchField.LPM,
-    Kind.TERNARY: p4i.MatchField.TERNARY,
-    Kind.RANGE: p4i.MatchField.RANGE,
-}
 
 
 class ArtefactError(Exception):
@@ -68,20 +61,39 @@ def load(folder: Path | None = None) -> Artefacts:
         ArtefactError: a file is missing or broken, or the files do not belong together.
     """
     folder = packaged() if folder is None else folder
-    text, config = _read(folder / P4INFO_FILE), _read(folder / CONFIG_FILE)
+    text, config = read(folder / P4INFO_FILE), read(folder / CONFIG_FILE)
     _check_manifest(folder / MANIFEST_FILE, {P4INFO_FILE: text, CONFIG_FILE: config})
-    try:
-        info = text_format.Parse(text, p4i.P4Info())
-    except text_format.ParseError as error:
-        raise ArtefactError(f"{folder / P4INFO_FILE} is no P4Info: {error}") from error
+    return checked(folder / P4INFO_FILE, text, folder / CONFIG_FILE, config)
+
+
+def checked(info_path: Path, text: bytes, config_path: Path, config: bytes) -> Artefacts:
+    """Return a program for BMv2 or the embedded switch, of a P4Info and a JSON that belong together.
+
+    Raises:
+        ArtefactError: they do not, or one of them is broken, or the controller cannot use the program.
+    """
+    info = parsed(info_path, text)
     try:
         program = json.loads(config)
     except ValueError as error:
-        raise ArtefactError(f"{folder / CONFIG_FILE} is no JSON: {error}") from error
-    problems = [*_against_program(info, program), *_against_pipeline(info)]
+        raise ArtefactError(f"{config_path} is no JSON: {error}") from error
+    problems = [*_against_program(info, program), *unmet(info)]
     if problems:
-        raise ArtefactError(f"the program in {folder} cannot be used: {'; '.join(problems)}")
-    return Artefacts(info, config, "bmv2-json", cookie(info, config))
+        raise ArtefactError(f"the program in {info_path.parent} cannot be used: {'; '.join(problems)}")
+    return Artefacts(info, config, BMV2, cookie(info, config))
+
+
+def parsed(path: Path, text: bytes) -> Any:  # noqa: ANN401  finsy's messages have no types
+    """Return the P4Info of a file's text.
+
+    Raises:
+        ArtefactError: it is none.
+    """
+    try:
+        return text_format.Parse(text, p4i.P4Info())
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        hint = ": compile with --p4runtime-force-std-externs" if "barefoot." in str(error) else ""
+        raise ArtefactError(f"{path} is no P4Info: {error}{hint}") from error
 
 
 def cookie(info: Any, config: bytes) -> int:  # noqa: ANN401  finsy's messages have no types
@@ -91,7 +103,12 @@ def cookie(info: Any, config: bytes) -> int:  # noqa: ANN401  finsy's messages h
     return int.from_bytes(digest.digest()) or 1
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """Return what is in a file.
+
+    Raises:
+        ArtefactError: it cannot be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:
@@ -101,7 +118,7 @@ def _read(path: Path) -> bytes:
 def _check_manifest(path: Path, contents: Mapping[str, bytes]) -> None:
     """Compare the files with the digests written when they were compiled."""
     try:
-        digests = json.loads(_read(path))["artefacts"]
+        digests = json.loads(read(path))["artefacts"]
         wrong = [name for name, content in contents.items() if hashlib.sha256(content).hexdigest() != digests.get(name)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtefactError(f"{path} is no manifest: {error!r}") from error
@@ -139,7 +156,7 @@ def _against_program(info: Any, program: Any) -> list[str]:  # noqa: ANN401  par
 
 def _tables_of_info(info: Any) -> dict[str, object]:  # noqa: ANN401  untyped messages
     actions = {action.preamble.id: action.preamble.name for action in info.actions}
-    names = {value: kind.value for kind, value in _MATCH_TYPES.items()}
+    names = {value: kind.value for kind, value in KINDS.items()}
     return {
         table.preamble.name: (
             [(field.name, names.get(field.match_type, "unknown")) for field in table.match_fields],
@@ -210,43 +227,3 @@ def _packet_headers_of_program(program: Any) -> dict[str, object]:  # noqa: ANN4
         for header in program["headers"]
         if header["name"] in {"packet_in", "packet_out"}
     }
-
-
-def _against_pipeline(info: Any) -> list[str]:  # noqa: ANN401  untyped messages
-    """Compare with what the controller relies on; the program may have more actions, but no more tables."""
-    actions = {
-        action.preamble.id: (action.preamble.alias, [(param.name, param.bitwidth) for param in action.params])
-        for action in info.actions
-    }
-    compiled = {
-        table.preamble.alias: (
-            [(field.name, field.bitwidth, field.match_type) for field in table.match_fields],
-            dict(actions[ref.id] for ref in table.action_refs),
-        )
-        for table in info.tables
-    }
-    problems = [f"the controller does not know table {name}" for name in compiled if name not in p.TABLES]
-    for name, table in p.TABLES.items():
-        if name not in compiled:
-            problems.append(f"table {name} is missing")
-            continue
-        fields, offered = compiled[name]
-        wanted = [(field.name, field.width, _MATCH_TYPES[field.kind]) for field in table.fields]
-        if fields != wanted:
-            problems.append(f"the key of table {name} is {fields}, the controller needs {wanted}")
-        for action in table.actions:
-            params = [(param.name, param.width) for param in action.params]
-            if offered.get(action.name) != params:
-                problems.append(
-                    f"action {action.name}{params} of table {name} is {offered.get(action.name, 'missing')}"
-                )
-    headers = {header.preamble.alias: header for header in info.controller_packet_metadata}
-    for header_name, wanted_fields in (("packet_in", p.PACKET_IN), ("packet_out", p.PACKET_OUT)):
-        found = (
-            [(field.name, field.bitwidth) for field in headers[header_name].metadata] if header_name in headers else []
-        )
-        if found != [(field.name, field.width) for field in wanted_fields]:
-            problems.append(f"header {header_name} is {found}, the controller needs {wanted_fields}")
-    if p.DROPS_COUNTER not in {counter.preamble.alias for counter in info.counters}:
-        problems.append(f"counter {p.DROPS_COUNTER} is missing")
-    return problems

@@ -9,6 +9,7 @@ from finsy.proto import p4i
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey, Lpm, Match, Range, Rate, Ternary, Update
 from controller.southbound.encoding import CodecError, Encoder, Message
+from controller.southbound.flow_fields import FlowFields
 
 __all__ = ["Codec", "CodecError", "Message", "octets"]
 
@@ -48,9 +49,10 @@ class Codec:
 
     Args:
         info: its `p4.config.v1.P4Info`.
+        copy_port: by which copies of a packet begin their second pass.
     """
 
-    def __init__(self, info: Message) -> None:
+    def __init__(self, info: Message, copy_port: int = p.COPY_PORT) -> None:
         actions = {
             action.preamble.id: _Action(
                 action.preamble.id, action.preamble.alias, tuple(param.bitwidth for param in action.params)
@@ -70,7 +72,9 @@ class Codec:
                 table.preamble.id, table.preamble.alias, fields, sparse, offered
             )
         self._by_id = {table.id: table for table in self._tables.values()}
-        self._encoder = Encoder(info)
+        self._copy_port = copy_port
+        self._encoder = Encoder(info, copy_port)
+        self._flows = FlowFields(info)
 
     @property
     def table_ids(self) -> dict[str, int]:
@@ -128,9 +132,8 @@ class Codec:
         rate = Rate(meter.pir, meter.pburst) if message.HasField("meter_config") and meter.pir else None
         return Entry(table.name, self._match(table, message), name, params, message.priority, rate)
 
-    @staticmethod
-    def decode_group(message: Message) -> Entry:
-        """Return the entry that a `p4.v1.PacketReplicationEngineEntry` holds.
+    def decode_group(self, message: Message) -> Entry:
+        """Return the entry that a `p4.v1.PacketReplicationEngineEntry` holds; copies by another port are none.
 
         Raises:
             CodecError: it is no multicast group of ours.
@@ -140,7 +143,7 @@ class Codec:
         group = message.multicast_group_entry
         if any(replica.instance == 0 for replica in group.replicas):
             raise CodecError(f"multicast group {group.multicast_group_id} has a copy without a BID")
-        bids = tuple(sorted(replica.instance for replica in group.replicas))
+        bids = tuple(sorted(replica.instance for replica in group.replicas if _port(replica) == self._copy_port))
         return Entry(p.MULTICAST_GROUPS, (group.multicast_group_id,), p.COPY, bids)
 
     def decode_key(self, message: Message) -> EntryKey:
@@ -154,14 +157,18 @@ class Codec:
             raise CodecError(f"table id {message.table_id} is not in the program")
         return table.name, self._match(table, message), message.priority
 
-    @staticmethod
-    def _match(table: _Table, message: Message) -> tuple[Match, ...]:
+    def _match(self, table: _Table, message: Message) -> tuple[Match, ...]:
         if not table.sparse and len(message.match) == len(table.fields):
             found = {part.field_id: int.from_bytes(part.exact.value) for part in message.match}
             if len(found) == len(table.fields):
                 return tuple(found[field.id] for field in table.fields)
         parts = {part.field_id: part for part in message.match}
-        return tuple(_value(field, parts.get(field.id)) for field in table.fields)
+        match = tuple(_value(field, parts.get(field.id)) for field in table.fields)
+        return self._flows.from_switch(match) if table.name == p.FLOW_BINDINGS and not self._flows.same else match
+
+
+def _port(replica: Message) -> int:
+    return int.from_bytes(replica.port) if replica.WhichOneof("port_kind") == "port" else int(replica.egress_port)
 
 
 _EXACT: Final = p4i.MatchField.EXACT

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from controller.southbound.artefacts import ArtefactError
+from controller.southbound.encoding import LENGTH_DELIMITED, varint_at
 from controller.southbound.targets import BF_RUNTIME, BINARY, CONTEXT, pack
 
 MANIFEST: Final = "manifest.json"
 _BF_RUNTIME_NAMES: Final = ("bfrt.json", "bf-rt.json")
 """Of the open compiler, and of the vendor's."""
+_DESCRIPTION, _PROFILE, _CONTEXT = 2, 3, 2
+"""Field numbers of BF Runtime description and profile in a BfPipelineConfig, and of the context in a profile."""
 _CHIPS: Final = ("tofino", "tofino2")
 
 
@@ -39,7 +43,45 @@ def pack_folder(folder: Path) -> bytes:
     if not binary:
         raise ArtefactError(f"{binary_path} is empty: the assembler failed, compile again and read what it says")
     files = {BF_RUNTIME: _read(runtime), CONTEXT: _read(context_path), BINARY: binary}
-    return pack("tofino", context["program_name"], files)
+    return pack(chip, context["program_name"], files)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What a device configuration for Stratum says of the program in it."""
+
+    chip: str
+    sizes: Mapping[int, int]
+    """How many entries its tables take, by their P4Runtime id."""
+
+
+def unpack(config: bytes) -> Packed:
+    """Look into a device configuration for Stratum.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        whole = _fields(config)
+        tables = json.loads(whole[_DESCRIPTION])["tables"]
+        context = json.loads(_fields(whole[_PROFILE])[_CONTEXT])
+        return Packed(context["target"], {table["id"]: table.get("size", 0) for table in tables})
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"it is no device configuration for Stratum: {error!r}") from error
+
+
+def _fields(message: bytes) -> dict[int, bytes]:
+    """Return the fields of a message that has strings, bytes and messages only, the last of each number."""
+    fields: dict[int, bytes] = {}
+    position = 0
+    while position < len(message):
+        tag, position = varint_at(message, position)
+        size, position = varint_at(message, position)
+        if tag & 7 != LENGTH_DELIMITED or position + size > len(message):
+            raise ValueError(f"there is no string at octet {position}")
+        fields[tag >> 3] = message[position : position + size]
+        position += size
+    return fields
 
 
 def _described(path: Path, manifest: Mapping[str, Any]) -> tuple[str, str]:

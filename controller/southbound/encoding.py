@@ -15,12 +15,14 @@ from finsy.proto import p4i, p4r
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey, Match, Op, Update
+from controller.southbound.flow_fields import FlowFields
 
 Message: TypeAlias = Any
 """A message of finsy's protocol buffers: the package has no types."""
 
 _Put: TypeAlias = Callable[[Any], bytes]
 """Encodes one value of a key or an action."""
+_Translate: TypeAlias = Callable[[tuple[Match, ...]], tuple[Match, ...]]
 
 LENGTH_DELIMITED: Final = 2
 _VARINT: Final = 0
@@ -38,6 +40,30 @@ def varint(number: int) -> bytes:
         number >>= 7
     octets_.append(number)
     return bytes(octets_)
+
+
+def varint_at(data: bytes, position: int) -> tuple[int, int]:
+    """Return a number as protocol buffers write it, and where it ends.
+
+    Raises:
+        IndexError: the data end before it.
+        CodecError: it is too long.
+    """
+    number = data[position]
+    position += 1
+    if number < 0x80:
+        return number, position
+    number &= 0x7F
+    shift = 7
+    while True:
+        octet = data[position]
+        position += 1
+        number |= (octet & 0x7F) << shift
+        if octet < 0x80:
+            return number, position
+        shift += 7
+        if shift > 63:
+            raise CodecError("a number does not end")
 
 
 def _tag(number: int, wire_type: int) -> bytes:
@@ -191,10 +217,12 @@ class _Table:
     """The same where all of them are exact; otherwise empty."""
     required: frozenset[int]
     """Positions of fields that every entry has: the exact ones."""
+    translate: _Translate | None
+    """Gives a key as the program has it; None: it has it as the planner does."""
     actions: dict[str, _Action]
 
 
-def _table(table: Message, actions: dict[int, tuple[str, _Action]]) -> _Table:
+def _table(table: Message, actions: dict[int, tuple[str, _Action]], translate: _Translate | None) -> _Table:
     fields = table.match_fields
     required = frozenset(position for position, field in enumerate(fields) if field.match_type == p4i.MatchField.EXACT)
     return _Table(
@@ -202,6 +230,7 @@ def _table(table: Message, actions: dict[int, tuple[str, _Action]]) -> _Table:
         tuple(map(_field_encoder, fields)),
         tuple(_exact(field.id, field.bitwidth) for field in fields) if len(required) == len(fields) else (),
         required,
+        translate,
         dict(actions[ref.id] for ref in table.action_refs),
     )
 
@@ -211,9 +240,13 @@ class Encoder:
 
     Args:
         info: its `p4.config.v1.P4Info`.
+        copy_port: by which copies of a packet begin their second pass.
     """
 
-    def __init__(self, info: Message) -> None:
+    def __init__(self, info: Message, copy_port: int = p.COPY_PORT) -> None:
+        self._copy_port = copy_port
+        flows = FlowFields(info)
+        translations = {} if flows.same else {p.FLOW_BINDINGS: flows.to_switch}
         actions = {
             action.preamble.id: (
                 action.preamble.alias,
@@ -224,7 +257,10 @@ class Encoder:
             )
             for action in info.actions
         }
-        self._tables = {table.preamble.alias: _table(table, actions) for table in info.tables}
+        self._tables = {
+            table.preamble.alias: _table(table, actions, translations.get(table.preamble.alias))
+            for table in info.tables
+        }
         self._frames: dict[tuple[Op, int], bytes] = {}
 
     def entry(self, entry: Entry) -> bytes:
@@ -234,7 +270,7 @@ class Encoder:
             CodecError: it does not fit the program.
         """
         if entry.table == p.MULTICAST_GROUPS:
-            return _group(entry)
+            return _group(entry, self._copy_port)
         try:
             table = self._tables[entry.table]
             parts = [table.head]
@@ -256,7 +292,9 @@ class Encoder:
         """
         op, entry = update
         if entry.table == p.MULTICAST_GROUPS:
-            return framed(_UPDATES, _TYPE[op] + framed(_ENTITY, framed(REPLICATION_ENTRY, _group(entry))))
+            return framed(
+                _UPDATES, _TYPE[op] + framed(_ENTITY, framed(REPLICATION_ENTRY, _group(entry, self._copy_port)))
+            )
         body = self.key(entry.key) if op is Op.DELETE else self.entry(entry)
         size = len(body)
         frame = self._frames.get((op, size))
@@ -292,6 +330,8 @@ class Encoder:
         if table.exact:
             _join(parts, table.exact, match)
             return
+        if table.translate is not None:
+            match = table.translate(match)
         for position, (put, value) in enumerate(zip(table.fields, match, strict=True)):
             if value is not None:
                 parts.append(put(value))
@@ -314,7 +354,7 @@ class Encoder:
             parts.append(framed(_ACTION_TAG, framed(_DIRECT, content)))
 
 
-def _group(entry: Entry) -> bytes:
+def _group(entry: Entry, copy_port: int) -> bytes:
     """Return a multicast group: a copy for each BID, which it has as its instance number, by the port for copies.
 
     Raises:
@@ -324,7 +364,7 @@ def _group(entry: Entry) -> bytes:
         (number,) = entry.match
         group = p4r.MulticastGroupEntry(multicast_group_id=number)
         for bid in entry.params:
-            group.replicas.add(egress_port=p.COPY_PORT, instance=bid)
+            group.replicas.add(egress_port=copy_port, instance=bid)
         message = p4r.PacketReplicationEngineEntry(multicast_group_entry=group)
         content: bytes = message.SerializeToString(deterministic=True)
     except (TypeError, ValueError) as error:

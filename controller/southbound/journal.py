@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 _HEADER: Final = struct.Struct("<8sQQQ")
@@ -80,13 +80,22 @@ class Journal:
         size: octets of the ring, at least 4096.
         cookie: of the pipeline that is written to.
         clock: gives wall time.
+        others: by switch, the cookies of other pipelines.
 
     Raises:
         JournalError: it is something else, has another size, or cannot be made.
     """
 
-    def __init__(self, path: Path, size: int, cookie: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        size: int,
+        cookie: int,
+        clock: Callable[[], float] = time.time,
+        others: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self._path, self._size, self._cookie, self._clock = path, size, cookie, clock
+        self._others = others
         self.skipped = 0
         """Records that were larger than the ring."""
         try:
@@ -112,7 +121,7 @@ class Journal:
 
     def append(self, switch: str, request: bytes, refused: Mapping[int, int] | None) -> None:
         """Keep one Write (see `options.WriteLog`)."""
-        data = Record(self._clock(), self._cookie, switch, refused, request).pack()
+        data = Record(self._clock(), self._others.get(switch, self._cookie), switch, refused, request).pack()
         data = _FRAME.pack(len(data), zlib.crc32(data)) + data
         if len(data) > self._size:
             self.skipped += 1

@@ -120,6 +120,8 @@ class SessionOptions:
     answer_time: float = 5.0
     """Seconds that a switch has to answer an arbitration message."""
     timeouts: Timeouts = field(default_factory=Timeouts)
+    copy_port: int | None = None
+    """By which copies of a packet begin their second pass; None: the target's usual one."""
     journal: WriteLog | None = None
     """Keeps what is written."""
 

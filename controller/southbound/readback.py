@@ -17,7 +17,7 @@ from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entries, Entry, EntryKey
 from controller.dataplane.plans import Stages, diff
 from controller.southbound.codec import Codec
-from controller.southbound.encoding import LENGTH_DELIMITED, REPLICATION_ENTRY, TABLE_ENTRY, CodecError
+from controller.southbound.encoding import LENGTH_DELIMITED, REPLICATION_ENTRY, TABLE_ENTRY, CodecError, varint_at
 from controller.southbound.errors import DistrustError
 from controller.southbound.options import Foreign
 
@@ -43,37 +43,18 @@ def entities(data: bytes) -> Iterator[tuple[int, bytes]]:
         while position < end:
             if data[position] != _ENTITIES:
                 raise CodecError(f"a read's answer has an unknown field at octet {position}")
-            size, position = _varint_at(data, position + 1)
+            size, position = varint_at(data, position + 1)
             stop = position + size
             if stop > end:
                 raise CodecError(f"a read's answer ends in the middle of an entity of {size} octets")
             if data[position] in wanted:
-                length, start = _varint_at(data, position + 1)
+                length, start = varint_at(data, position + 1)
                 if start + length != stop:
                     raise CodecError("an entity has more in it than one entry")
                 yield data[position], data[start:stop]
             position = stop
     except IndexError:
         raise CodecError("a read's answer ends too early") from None
-
-
-def _varint_at(data: bytes, position: int) -> tuple[int, int]:
-    """Return a number and where it ends."""
-    number = data[position]
-    position += 1
-    if number < 0x80:
-        return number, position
-    number &= 0x7F
-    shift = 7
-    while True:
-        octet = data[position]
-        position += 1
-        number |= (octet & 0x7F) << shift
-        if octet < 0x80:
-            return number, position
-        shift += 7
-        if shift > 63:
-            raise CodecError("a number in a read's answer does not end")
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,8 @@ class SwitchSession:
         self._on_state = on_state
         self._on_packet = on_packet
         self._on_notice = on_notice
-        self._codec = Codec(artefacts.info)
+        copy_port = options.target.copy_port if options.copy_port is None else options.copy_port
+        self._codec = Codec(artefacts.info, copy_port)
         self._stream_codec = StreamCodec(artefacts.info, self._codec)
         (self._drops_id,) = (c.preamble.id for c in artefacts.info.counters if c.preamble.alias == p.DROPS_COUNTER)
         self._sizes = {table.preamble.alias: int(table.size) for table in artefacts.info.tables}

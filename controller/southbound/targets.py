@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from controller.dataplane import pipeline as p
 from controller.southbound.encoding import framed, varint
+
+BMV2: Final = "bmv2-json"
+"""The format of the program that comes with this package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,8 @@ class Target:
     """It knows arbitration roles; False: every client competes with every other, so a session asks for none."""
     promotes: bool = False
     """When the primary leaves, it makes the next highest id primary by itself: a standby has to be without an id."""
+    copy_port: int = p.COPY_PORT
+    """By which copies of a packet begin their second pass through the switch."""
     port_state: str | None = None
     """How it tells that a port is up or down: "gnmi"; None: not at all, so the fabric has to find out."""
 
@@ -31,10 +37,12 @@ TARGETS: Final = MappingProxyType(
     {
         target.name: target
         for target in (
-            Target("embedded", "bmv2-json", in_flight=2),
+            Target("embedded", BMV2, in_flight=2),
             # Roles are ignored; without sysrepo, which hardly anybody builds in, there is no gNMI.
-            Target("bmv2", "bmv2-json", roles=False, promotes=True),
-            Target("stratum-tofino", "tofino", batch=500, port_state="gnmi"),
+            Target("bmv2", BMV2, roles=False, promotes=True),
+            # Both with Stratum. The first pipe's recirculation port, as the chip numbers it.
+            Target("tofino", "tofino", batch=500, copy_port=68, port_state="gnmi"),
+            Target("tofino2", "tofino2", batch=500, copy_port=6, port_state="gnmi"),
         )
     }
 )
@@ -81,8 +89,9 @@ def _stratum(name: str, files: Mapping[str, bytes]) -> bytes:
 
 PACKINGS: Final[Mapping[str, tuple[tuple[str, ...], Callable[[str, Mapping[str, bytes]], bytes]]]] = MappingProxyType(
     {
-        "bmv2-json": ((BMV2_JSON,), _bmv2),
+        BMV2: ((BMV2_JSON,), _bmv2),
         "tofino": ((BF_RUNTIME, CONTEXT, BINARY), _stratum),
+        "tofino2": ((BF_RUNTIME, CONTEXT, BINARY), _stratum),
     }
 )
 """By format: the compiler's files that are needed, and the function that makes one device configuration of them."""

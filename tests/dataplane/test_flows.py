@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Range, Ternary
-from controller.dataplane.flows import PolicyError, flow_entry, validate_policy
+from controller.dataplane.flows import PolicyError, policy_entries, validate_policy
 from controller.dataplane.pipeline import TABLES, Kind
 from controller.mobility.address import Address, Prefix, parse_address
 from controller.mobility.flows import FlowPolicy, PortRange, Steer, TrafficSelector
@@ -28,7 +28,7 @@ def test_every_field_of_a_selector_finds_its_place() -> None:
         dscp=46,
         flow_label=0xABCDE,
     )
-    entry = flow_entry(7, policy(selector), TO_2)
+    (entry,) = policy_entries(7, policy(selector), TO_2)
     assert entry.table == p.FLOW_BINDINGS
     assert entry.match == (
         7,
@@ -43,19 +43,19 @@ def test_every_field_of_a_selector_finds_its_place() -> None:
         Ternary(0, 1),
     )
     assert (entry.action, entry.params, entry.priority) == (p.STEER_FLOW, (2,), 131062)
-    assert flow_entry(7, policy(TrafficSelector(spi=9)), TO_2).match[-2] == Ternary(9, 2**32 - 1)
+    assert policy_entries(7, policy(TrafficSelector(spi=9)), TO_2)[0].match[-2] == Ternary(9, 2**32 - 1)
 
 
 def test_what_matches_everything_is_left_out() -> None:
     selector = TrafficSelector(source_ports=PortRange(0, 65535))
     validate_policy(policy(selector))
-    assert flow_entry(7, policy(selector), TO_2).match == (7, *(None,) * 9)
+    assert policy_entries(7, policy(selector), TO_2)[0].match == (7, *(None,) * 9)
     ipv6 = TrafficSelector(source=Prefix.parse("::/0"))
-    assert flow_entry(7, policy(ipv6), TO_2).match == (7, *(None,) * 8, Ternary(0, 1))
+    assert policy_entries(7, policy(ipv6), TO_2)[0].match == (7, *(None,) * 8, Ternary(0, 1))
 
 
 def test_a_smaller_priority_number_wins_on_the_switch() -> None:
-    entries = [flow_entry(1, policy(TrafficSelector(), priority), TO_2) for priority in (1, 2, 65535)]
+    entries = [policy_entries(1, policy(TrafficSelector(), priority), TO_2)[0] for priority in (1, 2, 65535)]
     assert [entry.priority for entry in entries] == [131071, 131070, 65537]
 
 
@@ -130,7 +130,7 @@ def test_every_valid_policy_gives_a_key_that_fits_the_table(selector: TrafficSel
         validate_policy(candidate)
     except PolicyError:
         return
-    entry = flow_entry(3, candidate, TO_2)
+    (entry,) = policy_entries(3, candidate, TO_2)
     assert 65537 <= entry.priority <= 131071
     for field, match in zip(TABLES[p.FLOW_BINDINGS].fields, entry.match, strict=True):
         highest = (1 << field.width) - 1

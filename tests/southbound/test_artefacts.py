@@ -124,5 +124,5 @@ def test_a_missing_file_is_named(folder: Path) -> None:
 
 def test_targets_are_found_by_name() -> None:
     assert target("bmv2") is TARGETS["bmv2"]
-    with pytest.raises(ValueError, match="no target 'toaster': the targets are embedded, bmv2, stratum-tofino"):
+    with pytest.raises(ValueError, match="no target 'toaster': the targets are embedded, bmv2, tofino, tofino2"):
         target("toaster")

@@ -225,9 +225,9 @@ async def test_a_restart_reconciles(world: World, fake: FakeP4Runtime) -> None:
 
 async def test_a_program_for_another_kind_of_switch_is_refused(world: World, fake: FakeP4Runtime) -> None:
     with pytest.raises(
-        ArtefactError, match="s1 is of kind stratum-tofino and takes tofino, but the program is built as bmv2-json"
+        ArtefactError, match="s1 is of kind tofino and takes tofino, but the program is built as bmv2-json"
     ):
-        world.session(fake.address, target=target("stratum-tofino"))
+        world.session(fake.address, target=target("tofino"))
     world.artefacts = replace(world.artefacts, config_format="tofino")
     with pytest.raises(ArtefactError, match="takes bmv2-json"):
         world.session(fake.address)

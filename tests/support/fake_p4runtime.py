@@ -29,6 +29,7 @@ class FakeP4Runtime(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the ge
         """What every direct counter says."""
         self.acknowledged: list[tuple[int, int]] = []
         """Digest lists: id of the digest, id of the list."""
+        self.device_config = b""
         self.pushes = 0
         self.writes: list[list[tuple[int, int]]] = []
         """Of each Write: operation and table id of each update."""
@@ -137,6 +138,7 @@ class FakeP4Runtime(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the ge
         self.pushes += 1
         self.cookie = request.config.cookie.cookie
         self.info = request.config.p4info
+        self.device_config = request.config.p4_device_config
         self.entries.clear()
         return p4r.SetForwardingPipelineConfigResponse()
 
