@@ -55,6 +55,11 @@ class Rest:
     ) -> None:
         await self._client.aclose()
 
+    async def lost_links(self) -> set[tuple[str, str]]:
+        """Return both ends of each link that carries nothing."""
+        links = (await self._ask("GET", "/v1/topology"))["links"]
+        return {(one["a"], one["b"]) for one in links if not one["up"]}
+
     async def bindings(self, home_address: Address) -> dict[int, BindingState]:
         """Return a node's bindings by BID."""
         items = (await self._ask("GET", f"/v1/nodes/{format_address(home_address)}/bindings"))["items"]

@@ -351,6 +351,9 @@ class Control(Protocol):
     def signalling(self) -> Mapping[str, int]:
         """Return what became of signalling since the controller was started: how often each thing happened, by name."""
 
+    def refused_hellos(self) -> Mapping[str, int]:
+        """Return the frames of link discovery that did not count, by reason."""
+
     def stages(self) -> Stages:
         """Return how long registrations spent in each stage."""
 

@@ -35,7 +35,7 @@ def render(control: Control, switches: Sequence[SwitchView]) -> bytes:
         switches: every switch.
     """
     registry = CollectorRegistry()
-    families = [*_controller(control), _signalling(control.signalling()), *_switches(switches)]
+    families = [*_controller(control), _signalling(control.signalling()), *_switches(switches), *_links(control)]
     registry.register(_Families([*families, _stages(control.stages())]))
     return generate_latest(registry)
 
@@ -78,6 +78,18 @@ def _signalling(counted: Mapping[str, int]) -> Metric:
     for name, count in sorted(counted.items()):
         family.add_metric([name], count)
     return family
+
+
+def _links(control: Control) -> Iterable[Metric]:
+    up = GaugeMetricFamily("mcoa_link_up", "1 while both ends are there and it carries frames.", labels=["a", "b"])
+    for link in control.topology(()).links:
+        up.add_metric([link.a, link.b], link.up)
+    refused = CounterMetricFamily(
+        "mcoa_refused_hellos", "Frames of link discovery that did not count: nobody may make them.", labels=["reason"]
+    )
+    for reason, count in sorted(control.refused_hellos().items()):
+        refused.add_metric([reason], count)
+    yield from (up, refused)
 
 
 def _switches(switches: Sequence[SwitchView]) -> Iterable[Metric]:

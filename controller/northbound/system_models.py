@@ -130,7 +130,7 @@ class TopologyLinkResource(Resource):
     cost: int
     delay_ms: float
     rate_mbps: float | None
-    up: bool = Field(description="Both its ends are there, as far as the controller knows.")
+    up: bool = Field(description="Both its ends are there and it carries frames, as far as the controller knows.")
 
 
 class TopologyPathResource(Resource):

@@ -99,7 +99,7 @@ class TopologyLink:
     delay_ms: float
     rate_mbps: float | None
     up: bool
-    """Both its ends are there, as far as the controller knows."""
+    """Both its ends are there and it carries frames, as far as the controller knows."""
 
 
 @dataclass(frozen=True, slots=True)

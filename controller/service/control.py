@@ -50,6 +50,7 @@ from controller.service.counters import TrafficCounters
 from controller.service.drains import Drains
 from controller.service.drills import Drills
 from controller.service.keeper import Keeper, StoreThread
+from controller.service.links import LinkKeeper
 from controller.service.network_view import NetworkView
 from controller.service.policies import PolicyBook
 from controller.service.provisioning import Provisioning
@@ -77,6 +78,7 @@ class Machinery:
     anchors: Anchors
     committer: Committer
     rerouter: Rerouter
+    links: LinkKeeper
     store: Store
     in_store_thread: StoreThread
     revoker: Revoker
@@ -101,6 +103,8 @@ class ServiceControl:
         self._stopwatch = machinery.stopwatch
         self._feed = machinery.feed
         keep = Keeper(machinery.in_store_thread)
+        self._rerouter = machinery.rerouter
+        self._links = machinery.links
         self._policies = PolicyBook(engine, desired, anchors, committer, store, keep)
         self._provisioning = Provisioning(settings, engine, store, keep, self._revoker.pump)
         self._drains = Drains(engine, self._revoker.pump, store, keep)
@@ -310,7 +314,8 @@ class ServiceControl:
     def topology(self, home_addresses: Collection[Address]) -> TopologyView:
         """Return the network, with the paths of some nodes' bindings."""
         found = (self._engine.record(address) for address in home_addresses)
-        return self._network.view(self._switches.states(), (record for record in found if record is not None))
+        records = (record for record in found if record is not None)
+        return self._network.view(self._switches.states(), records, self._rerouter.outage)
 
     def home_networks(self) -> Sequence[HomeNetworkView]:
         """Return the home networks, in the order of the configuration."""
@@ -398,6 +403,10 @@ class ServiceControl:
     def signalling(self) -> Mapping[str, int]:
         """Return what became of signalling since the start, as the engine counts it."""
         return self._engine.counters
+
+    def refused_hellos(self) -> Mapping[str, int]:
+        """Return the frames of link discovery that did not count, by reason."""
+        return self._links.refused
 
     def stages(self) -> Stages:
         """Return how long registrations spent in each stage."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from controller.config.model import ControllerSection
@@ -53,6 +53,12 @@ class LinkKeeper:
         self._send: Final = send
         self._changed: Final = changed
         self._told: Final[set[tuple[str, int, Refusal]]] = set()
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """Frames of link discovery that did not count, by reason: each reason there is."""
+        counted = {} if self._watch is None else self._watch.refused
+        return {reason.value: counted.get(reason, 0) for reason in Refusal}
 
     async def run(self) -> None:
         """Say hello whenever it is time."""

@@ -155,6 +155,7 @@ class Service:
                 self._anchors,
                 self._committer,
                 self._rerouter,
+                self._links,
                 store,
                 self._in_store_thread,
                 self._revoker,

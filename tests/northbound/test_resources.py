@@ -181,6 +181,8 @@ async def test_metrics_for_prometheus(client: httpx.AsyncClient) -> None:
     assert 'mcoa_table_entries{switch="s1",table="tunnels"} 2.0' in text
     assert 'mcoa_dropped_packets_total{reason="forged_inner_source",switch="s1"} 3.0' in text
     assert 'mcoa_signalling_total{event="refused_146"} 2.0' in text
+    assert 'mcoa_link_up{a="s1:3",b="wifi:core"} 1.0' in text
+    assert 'mcoa_refused_hellos_total{reason="forged"} 4.0' in text
 
 
 async def test_many_nodes_are_all_listed_in_order(client: httpx.AsyncClient, control: FakeControl) -> None:

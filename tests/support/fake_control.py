@@ -215,6 +215,9 @@ class FakeControl:
     def stages(self) -> Stages:
         return Stages((0.001, 0.01), {"decode": (3, 1, 0), "total": (0, 4, 1)}, {"decode": 0.005, "total": 0.2})
 
+    def refused_hellos(self) -> Mapping[str, int]:
+        return {"forged": 4, "miswired": 0}
+
     def gauges(self) -> Mapping[str, float]:
         return {"commit_queue": 3, "unsent_packets": 0}
 

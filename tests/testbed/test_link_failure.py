@@ -50,6 +50,7 @@ async def test_traffic_leads_around_a_link_that_carries_nothing(tmp_path: Path, 
 
         sender.start()
         await more()
+        assert await lab.rest.lost_links() == set()
         wire = lab.network.wire("t1", "1")
         if end == "both":
             wire.set_up(False)
@@ -58,9 +59,11 @@ async def test_traffic_leads_around_a_link_that_carries_nothing(tmp_path: Path, 
         await said("t1:1 to a1:1 carries nothing")
         await said("rerouted")
         await more()
+        assert await lab.rest.lost_links() == {("t1:1", "a1:1")}
         assert "is lost" not in log.read_text(), "every switch answers all the time"
         if end == "both":
             wire.set_up(True)
             await said("t1:1 to a1:1 carries frames again")
             await more()
+            assert await lab.rest.lost_links() == set()
         sender.stop()
