@@ -249,6 +249,15 @@ class DesiredState:
         to = self._state(self.record(home_address), checked_policies(home_address, policies, self.flow_keys))
         return self._move(home_address, to, grace=True)
 
+    def refresh(self, home_address: Address) -> Plan:
+        """Plan anew for a node of which something else is known than its record and its policies.
+
+        Raises:
+            RuntimeError: an earlier change of the node is still pending.
+        """
+        self._require_idle(home_address)
+        return self._move(home_address, self._state(self.record(home_address), self.policies(home_address)), grace=True)
+
     def preview_policies(self, home_address: Address, policies: Iterable[FlowPolicy]) -> tuple[Update, ...]:
         """Return the updates that `set_policies` would plan, and change nothing. None without a binding.
 

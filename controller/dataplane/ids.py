@@ -280,6 +280,12 @@ class Ids:
             case Copies():
                 self.copies.hold(thing, holder, _from_content(thing.bids))
 
+    def nodes_at(self, care_of: Address) -> list[Address]:
+        """Return the home addresses of the nodes with a binding for a care-of address."""
+        paths = (Path(care_of, home_agent) for home_agent in self._home_agents)
+        # Changes that are under way hold numbers too.
+        return [Address(one) for path in paths for one in self.paths.holders(path) if isinstance(one, bytes)]
+
     def holders(self, thing: Shared) -> Collection[Hashable]:
         """Return who keeps the number of something, in no order."""
         match thing:

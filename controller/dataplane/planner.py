@@ -49,6 +49,8 @@ class NodeFacts:
     """What a BID lets through towards the node, in octets; a BID without an entry: everything."""
     tunnel_mtu: int = DEFAULT_TUNNEL_MTU
     """Octets of the longest packet that goes into its tunnels whole."""
+    path_mtus: Mapping[Address, int] = field(default_factory=dict)
+    """The same of tunnels to care-of addresses with a narrower way."""
     flow_keys: KeyShape = FULL
     """What the keys of its flows can say in every switch that has them."""
 
@@ -185,7 +187,8 @@ def _tunnel(record: NodeRecord, node_id: int, home_agent: int, binding: Binding,
         ValueError: the binding is at home and nobody said where.
     """
     if not binding.at_home:
-        params = (home_agent, address_number(binding.care_of), facts.tunnel_mtu)
+        mtu = min(facts.tunnel_mtu, facts.path_mtus.get(binding.care_of, facts.tunnel_mtu))
+        params = (home_agent, address_number(binding.care_of), mtu)
         return Entry(p.TUNNELS, (node_id, binding.bid), p.ENCAP_IPV6, params)
     if binding.link_layer is None:
         raise ValueError(

@@ -61,6 +61,8 @@ class DropReason(StrEnum):
     """A correspondent registration with a wrong authenticator, or without one."""
     SOURCE_RATE = "source_rate"
     """Too many packets from one source address."""
+    PATH_MTU = "path_mtu"
+    """A packet too big message whose packet was not too big, or one of too many."""
     OUTBOX_FULL = "outbox_full"
     """A packet was not sent because nobody took the earlier ones."""
 

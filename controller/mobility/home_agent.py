@@ -343,6 +343,14 @@ class HomeAgent:
         """Return what happened since the last call; when nobody asks, the oldest of many are lost."""
         return self._outlet.take_events()
 
+    def path_mtu_changes(self) -> list[Address]:
+        """Return the care-of addresses to which tunnels take longer or shorter packets than before, once."""
+        return self._tunnels.paths.changes()
+
+    def learnt_mtu(self, care_of: Address) -> int | None:
+        """Return how long a packet may be inside of a tunnel to a care-of address, where that was learnt, in octets."""
+        return self._tunnels.paths.learnt(care_of)
+
     def records(self) -> Iterator[NodeRecord]:
         """Return all records in force, tombstones included."""
         return iter(self._cache)

@@ -23,6 +23,7 @@ from controller.mobility.events import DropReason
 from controller.mobility.model import Binding, NodeRecord
 from controller.mobility.outlet import Outlet
 from controller.mobility.parts import Fault, Inbound, Obstacle, Part, RecordView
+from controller.mobility.path_mtus import PathMtus
 from controller.mobility.provision import Directory, LinkKind
 from controller.mobility.wire.codes import IcmpType, Protocol
 from controller.mobility.wire.errors import WireError
@@ -30,12 +31,6 @@ from controller.mobility.wire.icmp import error_packet, is_sound, link_local
 from controller.mobility.wire.packet import HEADER_LENGTH, MINIMUM_MTU
 from controller.mobility.wire.tunnel import addresses, encapsulate
 
-LINK_MTU: Final = 1500
-"""Octets: what a path takes of which nothing else is known."""
-MTU_AGE: Final = 600.0
-"""Seconds after which a larger packet may be tried again (RFC 8201 section 4)."""
-MAX_MTUS: Final = 65536
-"""Paths of which a smaller MTU is remembered."""
 _UNREACHABLE_ADDRESS: Final = 3
 _NO_ROUTE: Final = 0
 _REDIRECT: Final = 137
@@ -113,17 +108,20 @@ class Tunnels(Part):
         self._directory: Final = directory
         self._outlet: Final = outlet
         self._record: Final = record
-        self._mtus: Final[dict[Address, tuple[int, float]]] = {}
+        self.paths: Final = PathMtus()
+        """What is known of the ways to care-of addresses."""
         self._networks: Final[dict[Prefix, Address]] = {}
         self._lengths: Final[Counter[int]] = Counter()
         self._link_locals: Final[dict[Address, Address]] = {}
         self._identification = 0
 
-    def mtu(self, care_of: Address, now: float) -> int:
-        """Return how long a packet may be inside of the tunnel to a care-of address, in octets."""
-        known = self._mtus.get(care_of)
-        path = known[0] if known is not None and known[1] > now else LINK_MTU
-        return path - HEADER_LENGTH
+    def next_timer(self) -> float | None:
+        """Return when something learnt of a path has had its time."""
+        return self.paths.next_timer()
+
+    def handle_timer(self, now: float) -> None:
+        """Forget what has."""
+        self.paths.handle_timer(now)
 
     # What comes in force
 
@@ -147,7 +145,7 @@ class Tunnels(Part):
             self._link_locals.pop(link_local(before.home_address), None)
             for binding in before.bindings:
                 if after is None or not any(binding.care_of == one.care_of for one in after.bindings):
-                    self._mtus.pop(binding.care_of, None)
+                    self.paths.forget(binding.care_of)
         if after is not None:
             self.restored(after)
 
@@ -178,9 +176,10 @@ class Tunnels(Part):
             return
         parameter = int.from_bytes(message[4:8])
         if message[0] == IcmpType.PACKET_TOO_BIG:
-            self.shrink(quoted.care_of, parameter, now)
-            if len_of(quoted.inner) > MINIMUM_MTU:
-                mtu = max(self.mtu(quoted.care_of, now), MINIMUM_MTU)
+            if not self.paths.learn(quoted.care_of, message, now):
+                self._outlet.drop(DropReason.PATH_MTU, packet.source, f"MTU {parameter}")
+            elif len_of(quoted.inner) > MINIMUM_MTU:
+                mtu = max(self.paths.inside(quoted.care_of), MINIMUM_MTU)
                 self._report(packet.destination, IcmpType.PACKET_TOO_BIG, 0, mtu, quoted.inner, now)
         elif message[0] != IcmpType.PARAMETER_PROBLEM or parameter == quoted.limit:
             # A parameter problem elsewhere in the outer header is the home agent's own fault.
@@ -192,14 +191,6 @@ class Tunnels(Part):
                 quoted.inner,
                 now,
             )
-
-    def shrink(self, care_of: Address, mtu: int, now: float) -> None:
-        """Believe an error that says how long a packet to a care-of address may be, tunnel header included."""
-        if care_of not in self._mtus and len(self._mtus) >= MAX_MTUS:
-            del self._mtus[next(iter(self._mtus))]
-        # RFC 8201 section 4: never less than what every link carries, and never more because of an error.
-        known = self.mtu(care_of, now) + HEADER_LENGTH
-        self._mtus[care_of] = (max(MINIMUM_MTU, min(mtu, known)), now + MTU_AGE)
 
     def _report(self, source: Address, kind: IcmpType, code: int, parameter: int, invoking: bytes, now: float) -> None:
         if may_be_reported(invoking) and self._outlet.may_report(Address(invoking[8:24]), now):
@@ -272,7 +263,7 @@ class Tunnels(Part):
         obstacle: Obstacle | None = None,
     ) -> None:
         """Send a packet through a tunnel, in the way its length allows (RFC 2473 section 7.1)."""
-        mtu = self.mtu(binding.care_of, now)
+        mtu = self.paths.inside(binding.care_of)
         if obstacle is not None and obstacle.fault is Fault.TOO_BIG:
             # The switch knows the link; fragments carry 8 octets of payload at least, whatever it says.
             mtu = max(min(mtu, obstacle.mtu), MINIMUM_MTU - HEADER_LENGTH)

@@ -102,7 +102,7 @@ class Ipv4Tunnels:
         elif header.time_to_live <= 1:
             self._report(TIME_EXCEEDED, 0, 0, octets, header, now)
         else:
-            mtu = self._tunnels.mtu(binding.care_of, now)
+            mtu = self._tunnels.paths.inside(binding.care_of)
             self._tunnel(octets, header, record, binding, mtu if most is None else min(mtu, most), now)
 
     def _binding(self, home_ipv4: Ipv4Address) -> tuple[NodeRecord | None, Binding | None]:
@@ -152,9 +152,10 @@ class Ipv4Tunnels:
         if record is None or all(binding.care_of != care_of for binding in record.bindings):
             return False
         if message[0] == IcmpType.PACKET_TOO_BIG:
-            self._tunnels.shrink(care_of, int.from_bytes(message[4:8]), now)
-            if header.dont_fragment:
-                mtu = max(self._tunnels.mtu(care_of, now), MINIMUM_MTU)
+            if not self._tunnels.paths.learn(care_of, message, now):
+                self._outlet.drop(DropReason.PATH_MTU, packet.source, f"MTU {int.from_bytes(message[4:8])}")
+            elif header.dont_fragment:
+                mtu = max(self._tunnels.paths.inside(care_of), MINIMUM_MTU)
                 self._report(UNREACHABLE, FRAGMENTATION_NEEDED, mtu, inner, header, now)
         elif message[0] != IcmpType.PARAMETER_PROBLEM:
             # A parameter problem is about the header that the home agent wrote: its own fault, and nobody else's.

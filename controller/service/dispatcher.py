@@ -1,9 +1,11 @@
 """What the engine has decided, carried on to those who do it."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from controller.mobility.address import Address, format_address
 from controller.mobility.events import Revoked
 from controller.mobility.home_agent import HomeAgent
 from controller.mobility.model import Transaction
@@ -13,8 +15,10 @@ from controller.service.committer import Committer
 from controller.service.event_log import EventLog
 from controller.service.feed import publish
 from controller.service.home_links import HomeLinks
-from controller.service.jobs import TransactionJob
+from controller.service.jobs import RefreshJob, TransactionJob
 from controller.service.stages import Stopwatch
+
+LOG: Final = logging.getLogger(__name__)
 
 
 class Dispatcher:
@@ -27,6 +31,7 @@ class Dispatcher:
         home_links: send those that belong on a home link.
         feed: hears of its events, as the log does.
         stopwatch: takes how long changes last.
+        nodes_at: gives the nodes with a binding for a care-of address.
     """
 
     def __init__(
@@ -37,6 +42,8 @@ class Dispatcher:
         home_links: HomeLinks,
         feed: EventFeed,
         stopwatch: Stopwatch,
+        *,
+        nodes_at: Callable[[Address], Iterable[Address]],
     ) -> None:
         self._loop: Final = asyncio.get_running_loop()
         self._engine: Final = engine
@@ -45,6 +52,7 @@ class Dispatcher:
         self._home_links: Final = home_links
         self._feed: Final = feed
         self._stopwatch: Final = stopwatch
+        self._nodes_at: Final = nodes_at
         self._event_log: Final = EventLog()
         self._arrived: Final[dict[int, float]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -71,6 +79,9 @@ class Dispatcher:
             if arrived is not None:
                 self._arrived[transaction.number] = arrived
             self._committer.submit(TransactionJob(transaction, self._done, self._failed))
+        for care_of in self._engine.path_mtu_changes():
+            for home_address in self._nodes_at(care_of):
+                self._committer.submit(RefreshJob(home_address, self._not_refreshed))
         for packet in self._engine.outbox():
             self._anchors.send(packet)
         for link_packet in self._engine.link_outbox():
@@ -97,6 +108,10 @@ class Dispatcher:
         self._arrived.pop(transaction.number, None)
         self._engine.abort(transaction.number, self._loop.time())
         self.pump()
+
+    @staticmethod
+    def _not_refreshed(home_address: Address, reason: str) -> None:
+        LOG.warning("tunnels of %s keep their MTU: %s", format_address(home_address), reason)
 
     def _arm_timer(self) -> None:
         due = self._engine.next_timer()

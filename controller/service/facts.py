@@ -23,7 +23,8 @@ def node_facts(settings: Settings, engine: HomeAgent) -> Callable[[NodeRecord], 
     def facts(record: NodeRecord) -> NodeFacts:
         provision = engine.provision_of(record.home_address)
         home_ipv4 = None if provision is None else provision.home_ipv4
-        return NodeFacts(engine.defended(record), home_ipv4, rates.get(record.home_address, {}), tunnel_mtu)
+        learnt = {one.care_of: mtu for one in record.bindings if (mtu := engine.learnt_mtu(one.care_of)) is not None}
+        return NodeFacts(engine.defended(record), home_ipv4, rates.get(record.home_address, {}), tunnel_mtu, learnt)
 
     return facts
 

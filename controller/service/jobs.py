@@ -1,4 +1,4 @@
-"""The kinds of change that the committer carries out: a transaction of the engine, and a node's policies."""
+"""The kinds of change that the committer carries out: a transaction of the engine, a node's policies, and what else is known of it."""
 
 from asyncio import Future
 from collections.abc import Callable
@@ -55,6 +55,33 @@ class TransactionJob:
     def failed(self, reason: str) -> None:
         """Tell the engine that the transaction is not in force."""
         self.on_failed(self.transaction, reason)
+
+
+@dataclass(slots=True, eq=False)
+class RefreshJob:
+    """What is known of a node beside its record is something else now; nothing of it is stored."""
+
+    home_address: Address
+    on_failed: Callable[[Address, str], None]
+
+    @property
+    def refusable(self) -> bool:
+        """It comes into force with the next anchor that comes into service."""
+        return False
+
+    def plan(self, desired: DesiredState) -> Plan:
+        """Enter it into the desired state."""
+        return desired.refresh(self.home_address)
+
+    def stored(self, _desired: DesiredState) -> None:
+        """There is nothing to store."""
+
+    def done(self) -> None:
+        """Nobody waits for it."""
+
+    def failed(self, reason: str) -> None:
+        """Report why it failed."""
+        self.on_failed(self.home_address, reason)
 
 
 @dataclass(slots=True, eq=False)

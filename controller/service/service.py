@@ -143,7 +143,13 @@ class Service:
             partial(self._rerouter.set_lost_links, "hellos"),
         )
         self._dispatcher = Dispatcher(
-            self._engine, self._committer, self._anchors, self._home_links, self._feed, self._stopwatch
+            self._engine,
+            self._committer,
+            self._anchors,
+            self._home_links,
+            self._feed,
+            self._stopwatch,
+            nodes_at=self._desired.ids.nodes_at,
         )
         self._revoker = Revoker(self._engine, self._dispatcher.pump)
         self._reloader = Reloader(settings, self._engine, engine_config, self._dispatcher.pump)

@@ -9,8 +9,9 @@ from controller.dataplane.desired import ConflictError, DesiredState
 from controller.dataplane.entries import Entry, Op
 from controller.dataplane.flows import PolicyError
 from controller.dataplane.ids import Ids, OutOfIdsError
+from controller.dataplane.planner import NodeFacts
 from controller.dataplane.plans import Plan, Step, diff, merge
-from controller.mobility.address import parse_address
+from controller.mobility.address import Address, parse_address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import NodeRecord
 from model_switch import AGENT, COA, HOMES, PREFIXES, ModelSwitch, policy, record, transaction
@@ -212,6 +213,42 @@ def test_one_change_of_a_node_at_a_time() -> None:
     state.confirm(first)
     assert not state.is_pending(HOMES[0])
     state.set_policies(HOMES[0], [])
+
+
+def test_a_narrower_path_is_one_modify_and_can_be_undone() -> None:
+    learnt: dict[Address, int] = {}
+    state, switch = DesiredState(facts=lambda _record: NodeFacts(path_mtus=dict(learnt))), ModelSwitch()
+    registered(state, switch, record(HOMES[0], {1: 0, 2: 1}))
+    registered(state, switch, record(HOMES[1], {7: 1}))
+    assert set(state.ids.nodes_at(COA[1])) == {HOMES[0], HOMES[1]}
+    assert state.ids.nodes_at(COA[2]) == []
+    learnt[COA[1]] = 1360
+    narrowed = state.refresh(HOMES[0])
+    (update,) = narrowed.updates()
+    assert (update.op, update.entry.match[1], update.entry.params[-1]) == (Op.MODIFY, 2, 1360)
+    switch.write(narrowed.stages)
+    undone = state.rollback(narrowed)
+    assert [one.entry.params[-1] for one in undone.updates()] == [1460]
+    switch.write(undone.stages)
+    state.confirm(undone)
+    assert switch.entries == state.desired()
+    for change in (state.refresh(HOMES[0]), state.refresh(HOMES[1])):
+        switch.write(change.stages)
+        state.confirm(change)
+    assert sorted(entry.params[-1] for entry in switch.entries.values() if entry.table == p.TUNNELS) == [
+        1360,
+        1360,
+        1460,
+    ]
+    learnt.clear()
+    widened = state.refresh(HOMES[0])
+    assert [one.entry.params[-1] for one in widened.updates()] == [1460]
+    state.confirm(widened)
+    again = state.refresh(HOMES[0])
+    assert again.stages == ()
+    state.confirm(again)
+    nobody = state.refresh(HOMES[2])
+    assert nobody.stages == ()
 
 
 def test_policies_come_into_force_with_their_bid_and_can_be_undone() -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from scapy.layers.inet import UDP
+from scapy.layers.inet6 import ICMPv6PacketTooBig, IPv6
+from scapy.packet import Raw
 
 from controller.fabric.loader import load_topology, sample_topologies
 from controller.fabric.topology import Topology
@@ -253,3 +256,41 @@ async def test_a_preferred_path_takes_what_nothing_names_also_after_a_restart(la
     assert await default() == 2, "the next of the order"
     assert (await ask(lab, "DELETE", f"{path}/path-preference")).status_code == 204
     assert await default() == 1
+
+
+@pytest.mark.timeout(90)
+async def test_a_router_in_a_tunnel_makes_it_narrower(lab: Lab) -> None:
+    """RFC 2473 section 7.1: the switch goes by what the home agent has learnt, and the source hears of it."""
+    node, correspondent = lab.network.mobile_nodes["mn"], lab.network.hosts["cn"]
+    assert (await node.register(within=10)).status == 0
+    (network,) = lab.topology.home_networks
+    source, home_agent = (format_address(one) for one in (min(correspondent.addresses), network.home_agent))
+    inner = IPv6(src=source, dst=format_address(_HOME)) / UDP(sport=1, dport=9) / Raw(bytes(1352))
+    assert len(inner) == 1400
+
+    async def mtus() -> dict[object, int]:
+        return {row.key[1]: row.params[-1] for row in await lab.rows("tunnels")}
+
+    assert set((await mtus()).values()) == {1460}
+    care_of = (await lab.rest.bindings(_HOME))[1].care_of
+    outer = bytes(IPv6(src=home_agent, dst=care_of) / inner)[:1232]
+    error = IPv6(src=source, dst=home_agent) / ICMPv6PacketTooBig(mtu=1400) / Raw(outer)
+
+    def reported() -> list[int]:
+        return [int.from_bytes(packet[44:48]) for packet in correspondent.icmp if packet[40] == 2]
+
+    correspondent.send(bytes(error))
+    await until(_are(mtus, {1: 1360, 2: 1460, 3: 1460}))
+    await until(lambda: reported() == [1360])
+    correspondent.send(bytes(inner))
+    await until(lambda: reported() == [1360, 1360])
+    # What is known of a path is forgotten with it.
+    assert (await node.move(1, parse_address("2001:db8:a1::200"), within=10)).status == 0
+    await until(_are(mtus, {1: 1460, 2: 1460, 3: 1460}))
+
+
+def _are(read: Callable[[], Awaitable[dict[object, int]]], wanted: dict[object, int]) -> Callable[[], Awaitable[bool]]:
+    async def condition() -> bool:
+        return await read() == wanted
+
+    return condition
