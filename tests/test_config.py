@@ -211,6 +211,19 @@ def test_what_is_wrong_in_a_section_is_named(path: Path, old: str, new: str, fie
     assert reason in found[0][1]
 
 
+def test_an_ipv4_home_address_is_where_the_topology_has_them(path: Path) -> None:
+    text = (path.parent / "net.yaml").read_text()
+    assert "home_agent: " in text
+    (path.parent / "net.yaml").write_text(
+        text.replace("    home_agent: ", "    ipv4_prefix: 192.0.2.0/24\n    home_agent: ", 1)
+    )
+    node = MINIMAL + '[[node]]\nhome_address = "2001:db8:0:1::100"\nhome_ipv4 = "{}"\n'
+    assert parse(path, node.format("192.0.2.9")).nodes[0].home_ipv4
+    ((field, reason),) = faults(path, node.format("192.0.3.9"))
+    assert field == "node[0].home_ipv4"
+    assert "192.0.3.9 is outside of 192.0.2.0/24" in reason
+
+
 def test_home_networks_do_not_overlap(path: Path) -> None:
     second = '[[home_agent.networks]]\nprefix = "2001:db8:0:1:8000::/65"\nhome_agent = "2001:db8:0:1:8000::1"\n'
     found = faults(path, MINIMAL.replace("[topology]", second + "[topology]"))

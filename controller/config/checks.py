@@ -9,7 +9,15 @@ from controller.config.switches import Switch, controlled_switches
 from controller.fabric.checks import overlap
 from controller.fabric.paths import home_ports
 from controller.fabric.topology import Topology
-from controller.mobility.address import Address, Ipv4Address, Prefix, format_address, format_ipv4
+from controller.mobility.address import (
+    Address,
+    Ipv4Address,
+    Prefix,
+    format_address,
+    format_ipv4,
+    format_network,
+    mapped,
+)
 from controller.southbound.targets import BMV2, TARGETS
 
 Location: TypeAlias = tuple[str | int, ...]
@@ -151,9 +159,23 @@ def _networks_in(config: ConfigFile, topology: Topology) -> Iterator[Finding]:
             yield (*place, "link"), reason
 
 
+def _ipv4_homes(config: ConfigFile, topology: Topology) -> Iterator[Finding]:
+    for position, node in enumerate(config.node):
+        home = next((one for one in topology.home_networks if node.home_address in one.prefix), None)
+        if node.home_ipv4 is None or home is None or home.ipv4_prefix is None:
+            continue
+        if mapped(node.home_ipv4) not in home.ipv4_prefix:
+            reason = (
+                f"{format_ipv4(node.home_ipv4)} is outside of {format_network(home.ipv4_prefix)}, which the topology"
+                f" {topology.name!r} has for {home.prefix}: other switches would not find it"
+            )
+            yield ("node", position, "home_ipv4"), reason
+
+
 def check_topology(config: ConfigFile, topology: Topology) -> Iterator[Finding]:
     """Yield what does not fit between a configuration and its topology."""
     yield from _networks_in(config, topology)
+    yield from _ipv4_homes(config, topology)
     if not topology.switches:
         yield ("topology", "file"), f"the topology {topology.name!r} has no switch"
     for position, section in enumerate(config.switch):

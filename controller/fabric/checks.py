@@ -17,7 +17,7 @@ from controller.fabric.topology import (
     Switch,
     Topology,
 )
-from controller.mobility.address import Address, Prefix, format_address
+from controller.mobility.address import Address, Prefix, format_address, format_host, format_network
 
 Finding: TypeAlias = tuple[tuple[str | int, ...], str]
 """Path to a field, and what is wrong with it."""
@@ -121,6 +121,8 @@ def _owned(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Address]
         if isinstance(node, Station):
             for position, address in enumerate(node.addresses):
                 yield ("nodes", name, "addresses", position), address
+            for position, address in enumerate(node.ipv4_addresses):
+                yield ("nodes", name, "ipv4_addresses", position), address
         else:
             yield ("nodes", name, "home_address"), node.home_address
         for interface, settings in node.interfaces.items():
@@ -133,7 +135,7 @@ def _addresses(topology: Topology) -> Iterator[Finding]:
     for place, address in _owned(topology):
         where = ".".join(map(str, place))
         if address in owners:
-            yield place, f"{format_address(address)} is already at {owners[address]}"
+            yield place, f"{format_host(address)} is already at {owners[address]}"
         owners.setdefault(address, where)
 
 
@@ -141,9 +143,13 @@ def _networks(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Prefi
     """Yield every prefix of the file with its place; mobile network prefixes are checked apart."""
     for position, network in enumerate(topology.home_networks):
         yield ("home_networks", position, "prefix"), network.prefix
+        if network.ipv4_prefix is not None:
+            yield ("home_networks", position, "ipv4_prefix"), network.ipv4_prefix
     for name, station in topology.stations.items():
         for position, prefix in enumerate(station.prefixes):
             yield ("nodes", name, "prefixes", position), prefix
+        for position, prefix in enumerate(station.ipv4_prefixes):
+            yield ("nodes", name, "ipv4_prefixes", position), prefix
 
 
 def overlap(one: Prefix, other: Prefix) -> bool:
@@ -155,8 +161,10 @@ def _prefixes(topology: Topology) -> Iterator[Finding]:
     networks = list(_networks(topology))
     for (first_place, first), (place, prefix) in combinations(networks, 2):
         # A default route lies over everything on purpose; two of them would not say where to go.
-        if overlap(first, prefix) and (first.length == 0) == (prefix.length == 0):
-            yield place, f"{prefix} overlaps {first} at {'.'.join(map(str, first_place))}"
+        alike = (first.is_ipv4, first.is_default) == (prefix.is_ipv4, prefix.is_default)
+        if alike and overlap(first, prefix):
+            where = ".".join(map(str, first_place))
+            yield place, f"{format_network(prefix)} overlaps {format_network(first)} at {where}"
     mobile = [
         (("nodes", name, "prefixes", position), prefix)
         for name, node in topology.mobile_nodes.items()

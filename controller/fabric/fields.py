@@ -11,8 +11,10 @@ from controller.mobility.address import (
     Prefix,
     format_address,
     format_ipv4,
+    format_network,
     is_ipv4_unicast,
     is_routable_unicast,
+    mapped,
     parse_address,
     parse_ipv4,
 )
@@ -87,6 +89,20 @@ def _prefix(value: object) -> Prefix:
     return Prefix.parse(value)
 
 
+def _ipv4_host(value: object) -> Address:
+    return mapped(_ipv4(value))
+
+
+def _format_ipv4_host(address: Address) -> str:
+    return format_ipv4(Ipv4Address(address[12:]))
+
+
+def _ipv4_prefix(value: object) -> Prefix:
+    if not isinstance(value, str) or "/" not in value:
+        raise ValueError(f"{value!r} is not an IPv4 prefix: write it as in 198.51.100.0/24")
+    return Prefix.parse_ipv4(value)
+
+
 def _mac(value: object) -> Mac:
     if not isinstance(value, str):
         # YAML 1.1 reads 52:54:00:12:34:56 as a number to the base of sixty.
@@ -102,6 +118,12 @@ NeighbourField = Annotated[Address, PlainValidator(_neighbour), PlainSerializer(
 
 Ipv4Field = Annotated[Ipv4Address, PlainValidator(_ipv4), PlainSerializer(format_ipv4)]
 """A unicast IPv4 address, written as text."""
+
+Ipv4HostField = Annotated[Address, PlainValidator(_ipv4_host), PlainSerializer(_format_ipv4_host)]
+"""A unicast IPv4 address, written as text, held as IPv4-mapped one."""
+
+Ipv4PrefixField = Annotated[Prefix, PlainValidator(_ipv4_prefix), PlainSerializer(format_network)]
+"""An IPv4 prefix, written as text, held as one of IPv4-mapped addresses."""
 
 PrefixField = Annotated[Prefix, PlainValidator(_prefix), PlainSerializer(str)]
 """An IPv6 prefix, written as text."""

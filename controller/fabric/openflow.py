@@ -13,11 +13,15 @@ is global to a process. It is told what to install by one line of JSON, always a
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from controller.fabric.fields import format_mac
 from controller.fabric.paths import NO_OUTAGE, Outage, routes
 from controller.fabric.topology import Topology
+from controller.mobility.address import Prefix, format_network
+
+_ALL: Final = Prefix.parse("::/0")
+_ALL_IPV4: Final = Prefix.parse_ipv4("0.0.0.0/0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,12 @@ def datapaths(topology: Topology, outage: Outage = NO_OUTAGE) -> list[Datapath]:
     found: list[Datapath] = []
     for name, node in topology.openflow.items():
         ports = tuple((one.port, format_mac(one.mac)) for one in topology.interfaces_of(name) if one.port is not None)
-        ways = sorted(routes(topology, name, outage).items())
+        ways = routes(topology, name, outage)
+        if _ALL in ways:  # a P4 switch takes it for IPv4 too, where nothing else is said
+            ways = {_ALL_IPV4: ways[_ALL]} | ways
         held = tuple(
-            TransitRoute(str(prefix), hop.port, format_mac(hop.source_mac), format_mac(hop.destination_mac))
-            for prefix, hop in ways
+            TransitRoute(format_network(prefix), hop.port, format_mac(hop.source_mac), format_mac(hop.destination_mac))
+            for prefix, hop in sorted(ways.items())
         )
         found.append(Datapath(name, node.datapath_id, ports, held))
     return found

@@ -31,6 +31,8 @@ from controller.fabric.neighbours import answer_solicitation, link_local
 _COOKIE: Final = 0x6D636F61
 """Marks flows that are ours."""
 _ROUTES: Final = 1
+_IPV6: Final = 0x86DD
+_IPV4: Final = 0x0800
 _LOCK: Final = threading.Lock()
 
 
@@ -159,7 +161,7 @@ class TransitApp(OSKenApp):  # type: ignore[misc]  # os-ken has no types
         wanted = self._wanted.get(datapath.id)
         if wanted is None:
             return
-        after = {("neighbours",), *(("station", mac) for _, mac in wanted["ports"])}
+        after = {("neighbours",), *(("station", mac, kind) for _, mac in wanted["ports"] for kind in (_IPV6, _IPV4))}
         after |= {("route", *route) for route in wanted["routes"]}
         before = self._held[datapath.id]
         gone = before - after
@@ -179,17 +181,18 @@ class TransitApp(OSKenApp):  # type: ignore[misc]  # os-ken has no types
         parser, protocol = datapath.ofproto_parser, datapath.ofproto
         table, instructions = 0, []
         if flow[0] == "neighbours":
-            priority, match = 300, parser.OFPMatch(eth_type=0x86DD, ip_proto=58, icmpv6_type=135)
+            priority, match = 300, parser.OFPMatch(eth_type=_IPV6, ip_proto=58, icmpv6_type=135)
             actions = [parser.OFPActionOutput(protocol.OFPP_CONTROLLER, protocol.OFPCML_NO_BUFFER)]
             instructions = [parser.OFPInstructionActions(protocol.OFPIT_APPLY_ACTIONS, actions)]
         elif flow[0] == "station":
-            priority, match = 200, parser.OFPMatch(eth_type=0x86DD, eth_dst=flow[1])
+            priority, match = 200, parser.OFPMatch(eth_type=flow[2], eth_dst=flow[1])
             instructions = [parser.OFPInstructionGotoTable(_ROUTES)]
         else:
             _, prefix, port, source, destination = flow
             length = int(prefix.rpartition("/")[2])
-            key = {"ipv6_dst": prefix} if length else {}
-            table, priority, match = _ROUTES, 100 + length, parser.OFPMatch(eth_type=0x86DD, **key)
+            kind, field = (_IPV6, "ipv6_dst") if ":" in prefix else (_IPV4, "ipv4_dst")
+            key = {field: prefix} if length else {}
+            table, priority, match = _ROUTES, 100 + length, parser.OFPMatch(eth_type=kind, **key)
             actions = [
                 parser.OFPActionDecNwTtl(),
                 parser.OFPActionSetField(eth_src=source),

@@ -19,7 +19,7 @@ from controller.dataplane.entries import Entry, Lpm, Rate, Ternary
 from controller.dataplane.ids import home_agent_numbers
 from controller.fabric.fields import Mac
 from controller.fabric.topology import Interface, Kind, MobileNode, OpenFlowSwitch, Switch, Topology
-from controller.mobility.address import Address, Prefix
+from controller.mobility.address import Address, Prefix, format_network, unmapped
 from controller.mobility.discovery import anycast_address
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def groups(topology: Topology, switch: str, outage: Outage = NO_OUTAGE) -> dict[
         known = group if group is not None else whole[prefix]
         if known is None:
             owners = dict(_destinations(topology, switch))[prefix]
-            raise NoPathError(f"{switch} has no path to {' or '.join(owners)} for {prefix}")
+            raise NoPathError(f"{switch} has no path to {' or '.join(owners)} for {format_network(prefix)}")
         if known:
             result[prefix] = known
     return result
@@ -206,15 +206,16 @@ def _destinations(topology: Topology, switch: str) -> Iterator[tuple[Prefix, lis
     # What is behind a mobile router is reached as the router is: through tunnels, or by way of an anchor.
     mobile = [prefix for node in topology.mobile_nodes.values() for prefix in node.prefixes]
     for name, station in topology.stations.items():
-        for prefix in station.prefixes:
+        for prefix in station.all_prefixes:
             yield prefix, [name]
         covered = [
             *mobile,
-            *station.prefixes,
+            *station.all_prefixes,
             *(network.prefix for network in topology.home_networks if network.link == name),
         ]
-        for address in station.addresses:
-            if not any(address in prefix for prefix in covered):
+        for address in station.all_addresses:
+            is_ipv4 = unmapped(address) is not None  # ::/0 covers it, but another's 0.0.0.0/0 is longer
+            if not any(address in prefix and prefix.is_ipv4 == is_ipv4 for prefix in covered):
                 yield _host(address), [name]
     if switch not in topology.anchors:
         yield from ((prefix, list(topology.anchors)) for prefix in _anchored(topology))
@@ -226,6 +227,8 @@ def _anchored(topology: Topology) -> Iterator[Prefix]:
     for network in topology.home_networks:
         if network.link is None:
             yield network.prefix
+        if network.ipv4_prefix is not None:
+            yield network.ipv4_prefix
         yield _host(network.home_agent)
     for node in topology.mobile_nodes.values():
         # A mobile network outside of the home network is reached through its home agent all the same (RFC 3963 section 7).

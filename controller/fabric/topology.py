@@ -12,7 +12,17 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_serializer, model_validator
 
-from controller.fabric.fields import AddressField, Mac, MacField, NeighbourField, PrefixField, derived_mac
+from controller.fabric.fields import (
+    AddressField,
+    Ipv4HostField,
+    Ipv4PrefixField,
+    Mac,
+    MacField,
+    NeighbourField,
+    PrefixField,
+    derived_mac,
+)
+from controller.mobility.address import Address, Prefix
 
 MAX_PORT = 509
 """Highest port number for a link: 510 is the controller's port, 511 drops (see the pipeline)."""
@@ -57,6 +67,8 @@ class HomeNetwork(_Model):
     prefix: PrefixField
     home_agent: AddressField
     """Inside of the prefix (RFC 6275 section 10.1)."""
+    ipv4_prefix: Ipv4PrefixField | None = None
+    """Where its nodes have their IPv4 home addresses, if they have any: other switches leave it to the nearest anchor."""
     link: Name | None = None
     """The node of kind home-link that is this network; none: a virtual home link, no node is ever at home."""
 
@@ -114,8 +126,21 @@ class Station(_Model):
     kind: Literal[Kind.HOME_LINK, Kind.CORRESPONDENT, Kind.ACCESS_ROUTER, Kind.HOST]
     addresses: tuple[AddressField, ...] = ()
     prefixes: tuple[PrefixField, ...] = ()
-    """Networks behind it; ::/0 makes it the way to everything else."""
+    """Networks behind it; ::/0 makes it the way to everything else, IPv4 included unless another station has 0.0.0.0/0."""
+    ipv4_addresses: tuple[Ipv4HostField, ...] = ()
+    ipv4_prefixes: tuple[Ipv4PrefixField, ...] = ()
+    """IPv4 networks behind it, for what nodes with an IPv4 home address send and get; 0.0.0.0/0: all others."""
     interfaces: Mapping[Name, InterfaceSettings] = Field(default_factory=dict)
+
+    @property
+    def all_addresses(self) -> tuple[Address, ...]:
+        """Its addresses, the IPv4 ones as IPv4-mapped ones."""
+        return (*self.addresses, *self.ipv4_addresses)
+
+    @property
+    def all_prefixes(self) -> tuple[Prefix, ...]:
+        """The networks behind it, the same way."""
+        return (*self.prefixes, *self.ipv4_prefixes)
 
 
 class MobileNode(_Model):

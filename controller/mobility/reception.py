@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from controller.mobility.address import UNSPECIFIED, Address, Ipv4Address
+from controller.mobility.address import UNSPECIFIED, Address, Ipv4Address, mapped
 from controller.mobility.events import DropReason
 from controller.mobility.limits import SourceLimiter
 from controller.mobility.local import LocalDelivery
@@ -26,7 +26,7 @@ from controller.mobility.provision import Directory, HomeAgentConfig
 from controller.mobility.reply import problem_report, unknown_message_report
 from controller.mobility.security.home_guard import PASSED, HomeGuard, Verdict
 from controller.mobility.tunnel_errors import Tunnels
-from controller.mobility.tunnel_ipv4 import Ipv4Tunnels, mapped
+from controller.mobility.tunnel_ipv4 import Ipv4Tunnels
 from controller.mobility.wire.codes import Protocol, UpdateFlag
 from controller.mobility.wire.control_messages import Heartbeat, RevocationAcknowledgement, RevocationIndication
 from controller.mobility.wire.errors import WireError

@@ -17,7 +17,7 @@ both); the IPv4 home address is provisioned.
 
 from typing import Final
 
-from controller.mobility.address import UNSPECIFIED, Address, Ipv4Address
+from controller.mobility.address import UNSPECIFIED, Ipv4Address, mapped
 from controller.mobility.events import DropReason
 from controller.mobility.model import Binding, NodeRecord
 from controller.mobility.outlet import Outlet
@@ -51,12 +51,6 @@ ERRORS: Final = (
 )
 MINIMUM_MTU: Final = 68
 """What every IPv4 link carries (RFC 791 section 3.2)."""
-_MAPPED: Final = bytes(10) + b"\xff\xff"
-
-
-def mapped(address: Ipv4Address) -> Address:
-    """Return an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2): how counts and events name an IPv4 host."""
-    return Address(_MAPPED + address)
 
 
 class Ipv4Tunnels:

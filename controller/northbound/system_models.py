@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StrictFloat
 
-from controller.mobility.address import Address, format_address
+from controller.mobility.address import Address, format_address, format_host, format_network
 from controller.northbound import fields
 from controller.northbound.control import Reloaded
 from controller.northbound.events import Kind
@@ -162,8 +162,8 @@ class TopologyResource(Resource):
                     kind=node.kind,
                     role=node.role,
                     state=node.state,
-                    addresses=list(map(format_address, node.addresses)),
-                    prefixes=list(map(str, node.prefixes)),
+                    addresses=list(map(format_host, node.addresses)),
+                    prefixes=list(map(format_network, node.prefixes)),
                 )
                 for node in view.nodes
             ],

@@ -64,7 +64,7 @@ class NetworkView:
             return TopologyNode(name, node.kind, addresses=(node.home_address,), prefixes=node.prefixes)
         if isinstance(node, OpenFlowSwitch):
             return TopologyNode(name, node.kind, Role.TRANSIT, None if state is None else state.value)
-        return TopologyNode(name, node.kind, addresses=node.addresses, prefixes=node.prefixes)
+        return TopologyNode(name, node.kind, addresses=node.all_addresses, prefixes=node.all_prefixes)
 
     def _links(self, switches: Mapping[str, SwitchState]) -> Iterable[TopologyLink]:
         for position, link in enumerate(self._topology.links):

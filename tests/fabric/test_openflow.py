@@ -27,6 +27,21 @@ def test_each_datapath_gets_a_route_for_home_and_access_prefixes() -> None:
     assert all(one.source == macs[one.port] for one in found["o1"].routes)
 
 
+def test_ipv4_takes_the_ways_that_the_topology_has_for_it() -> None:
+    text = (sample_topologies() / "openflow-transit.yaml").read_text()
+    text = text.replace("kind: correspondent,", 'kind: correspondent, ipv4_prefixes: ["198.51.100.0/24"],')
+    assert "ipv4_prefixes" in text
+    (o1,) = (one for one in datapaths(parse_topology(text)) if one.name == "o1")
+    assert {one.prefix: one.port for one in o1.routes if ":" not in one.prefix} == {"198.51.100.0/24": 3}
+    (o1,) = (
+        one for one in datapaths(parse_topology(text.replace('["2001:db8:c::/64"]', '["::/0"]'))) if one.name == "o1"
+    )
+    assert {one.prefix: one.port for one in o1.routes if ":" not in one.prefix} == {
+        "198.51.100.0/24": 3,
+        "0.0.0.0/0": 3,
+    }
+
+
 def test_an_outage_leads_datapaths_around_a_lost_anchor() -> None:
     (o1,) = (one for one in datapaths(TOPOLOGY, Outage(frozenset({"a1"}))) if one.name == "o1")
     assert {one.prefix: one.port for one in o1.routes}["2001:db8:0:1::/64"] == 2

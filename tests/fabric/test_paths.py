@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from controller.dataplane import pipeline as p
@@ -6,7 +8,7 @@ from controller.dataplane.entries import Entry, Lpm
 from controller.dataplane.pipeline import TABLES
 from controller.fabric.loader import load_topology, parse_topology, sample_topologies
 from controller.fabric.paths import NoPathError, Outage, groups, home_doors, home_ports, routes, switch_entries
-from controller.mobility.address import Prefix, parse_address
+from controller.mobility.address import Prefix, format_network, parse_address
 
 TWO_SWITCHES = """
 name: two-switches
@@ -197,3 +199,38 @@ def test_an_outage_changes_routes_and_no_next_hops() -> None:
     after = set(switch_entries(topology, "t1", outage=Outage(frozenset({"a1"}))))
     assert {entry.table for entry in before ^ after} == {p.ROUTES}
     assert len(before - after) == len(after - before)
+
+
+BOTH_VERSIONS = (
+    TWO_SWITCHES.replace("home_agent: 2001:db8:1::1,", "home_agent: 2001:db8:1::1, ipv4_prefix: 192.0.2.0/24,")
+    .replace("cn: {", "cn: {ipv4_addresses: [198.51.100.10, 203.0.113.9], ipv4_prefixes: [198.51.100.0/24], ")
+    .replace("ar: {", 'ar: {ipv4_prefixes: ["0.0.0.0/0"], ')
+)
+
+
+def test_ipv4_has_routes_beside_ipv6() -> None:
+    topology = parse_topology(BOTH_VERSIONS)
+    found = {
+        switch: {format_network(prefix): hop.port for prefix, hop in routes(topology, switch).items()}
+        for switch in ("a1", "t1")
+    }
+    ipv4 = {switch: {text: port for text, port in ways.items() if ":" not in text} for switch, ways in found.items()}
+    assert ipv4["a1"] == {"198.51.100.0/24": 2, "203.0.113.9/32": 2, "0.0.0.0/0": 2}
+    assert ipv4["t1"] == {"198.51.100.0/24": 2, "203.0.113.9/32": 2, "0.0.0.0/0": 9, "192.0.2.0/24": 1}
+    before = parse_topology(TWO_SWITCHES)
+    for switch, ways in found.items():
+        assert {text: port for text, port in ways.items() if ":" in text} == {
+            str(prefix): hop.port for prefix, hop in routes(before, switch).items()
+        }
+    entries = {entry.match[0]: entry.params for entry in switch_entries(topology, "t1") if entry.table == p.ROUTES}
+    assert entries[Lpm(0xFFFF_C0000200, 120)] == (1,)
+    assert entries[Lpm(0xFFFF_00000000, 96)] == (9,)
+    assert entries[None] == (2,), "IPv6 only: that of IPv4 is longer"
+
+
+def test_a_topology_with_ipv4_is_the_same_after_it_was_written() -> None:
+    topology = parse_topology(BOTH_VERSIONS)
+    document = topology.model_dump(mode="json", exclude_none=True)
+    assert document["nodes"]["cn"]["ipv4_prefixes"] == ["198.51.100.0/24"]
+    assert document["nodes"]["cn"]["ipv4_addresses"] == ["198.51.100.10", "203.0.113.9"]
+    assert parse_topology(json.dumps(document)) == topology

@@ -194,3 +194,25 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- 1\n")
     with pytest.raises(TopologyError, match=r"list\.yaml:1: Input should be"):
         load_topology(tmp_path / "list.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("ipv4_prefixes: [198.51.100.7/24]", "198.51.100.7/24 has host bits set"),
+        ("ipv4_prefixes: [2001:db8::/32]", "nodes.cn.ipv4_prefixes"),
+        ("ipv4_prefixes: ['198.51.100.0']", "is not an IPv4 prefix: write it as in 198.51.100.0/24"),
+        ("ipv4_prefixes: [198.51.100.0/24, 198.51.100.128/25]", "198.51.100.128/25 overlaps 198.51.100.0/24"),
+        ("ipv4_prefixes: [0.0.0.0/0, 198.51.100.0/24, 0.0.0.0/0]", "0.0.0.0/0 overlaps 0.0.0.0/0"),
+        ("ipv4_addresses: [198.51.100.1, 198.51.100.1]", "198.51.100.1 is already at nodes.cn.ipv4_addresses.0"),
+        ("ipv4_addresses: [224.0.0.1]", "is not a unicast address"),
+    ],
+)
+def test_ipv4_that_cannot_be_is_named(change: str, expected: str) -> None:
+    (problem, *_) = problems(variant("  cn:\n", f"  cn:\n    {change}\n"))
+    assert expected in problem
+
+
+def test_default_routes_of_both_versions_stand_side_by_side() -> None:
+    text = variant("  cn:\n", "  cn:\n    ipv4_prefixes: [0.0.0.0/0, 198.51.100.0/24]\n")
+    assert parse_topology(text.replace("[2001:db8:c::/64]", '["::/0"]', 1)).stations["cn"].all_prefixes[1].is_default
