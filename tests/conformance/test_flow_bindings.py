@@ -8,13 +8,14 @@ import pytest
 import frames
 from conformance import requirement
 from conformance.dataplane import CELLULAR, CELLULAR_PORT, CN, CN_PORT, WIFI, WIFI_PORT, Switch
-from conformance.flows import FIRST_PORT, flow, flows_of, reference, selector, summary, udp
+from conformance.flows import FIRST_PORT, LAST_PORT, PROTOCOL, flow, flows_of, reference, selector, summary, udp
 from conformance.harness import COA1, COA2, COA3, HOA, Bed, make_config
 from conformance.packets import bid, checksum, ipv6
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry
 from controller.dataplane.planner import node_entries
 from controller.mobility.address import Address, parse_address
+from controller.mobility.expansion import KeyShape
 from controller.mobility.flows import FlowEntry, FlowSelector, Span
 from controller.mobility.model import NodeRecord
 from controller.mobility.provision import NodeProvision
@@ -356,6 +357,16 @@ def test_a_selector_that_a_switch_should_not_carry(three: Bed) -> None:
     both = 1 << 31 | 1 << 30
     wide = selector(struct.pack("!I", both) + bytes(15) + b"\1" + b"\xff" * 15 + b"\xfe")
     assert flows_of(three.register(bid(1), flow(7, 1, reference(1), wide))) == [(7, 129)]
+
+
+def test_ranges_of_ports_that_switches_without_ranges_should_not_carry() -> None:
+    """It is the switches' program that says whether a range is one key, or as many as there are aligned blocks in it."""
+    every = FIRST_PORT | LAST_PORT | FIRST_PORT << 2 | LAST_PORT << 2  # source ports stand two bits before
+    wide = selector(struct.pack("!IHHHHB", every | PROTOCOL, 1, 65534, 1, 65534, 17))
+    for keys, status in ((KeyShape(), 0), (KeyShape(port_ranges=False), 129)):
+        bed = Bed(flow_keys=keys)
+        flows = flow(7, 1, reference(1), wide), flow(8, 2, reference(1), udp(5000, 5009))
+        assert flows_of(bed.register(bid(1, COA1), *flows)) == [(7, status), (8, 0)]
 
 
 def test_limits() -> None:

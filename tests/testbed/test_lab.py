@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from google.protobuf import text_format
 from scapy.layers.inet import UDP
 from scapy.layers.inet6 import ICMPv6PacketTooBig, IPv6
 from scapy.packet import Raw
@@ -13,6 +14,7 @@ from scapy.packet import Raw
 from controller.fabric.loader import load_topology, sample_topologies
 from controller.fabric.topology import Topology
 from controller.mobility.address import format_address, parse_address
+from narrow_program import narrow_info, narrow_json
 from testbed.demo.plan import Plan
 from testbed.lab import Lab
 from testbed.network import NetworkError
@@ -294,3 +296,42 @@ def _are(read: Callable[[], Awaitable[dict[object, int]]], wanted: dict[object, 
         return await read() == wanted
 
     return condition
+
+
+@pytest.mark.timeout(120)
+async def test_a_switch_with_a_narrower_program_of_its_own(lab: Lab, tmp_path: Path) -> None:
+    """The controller goes by the P4Info that its configuration names: ports under masks, and SPIs in their place."""
+    plan = Plan(lab)
+    assert (await plan.node.register(within=10)).status == 0
+    wide = {
+        "priority": 9,
+        "bid": 3,
+        "selector": {"protocol": 17, "source_ports": "1-65534", "destination_ports": "1-9"},
+    }
+    assert await lab.rest.put_policy(_HOME, "wide", wide) == "active"
+    await lab.controller.kill()
+
+    (tmp_path / "narrow.p4info.txtpb").write_text(text_format.MessageToString(narrow_info()))
+    (tmp_path / "narrow.json").write_bytes(narrow_json())
+    section = '\n[[switch]]\nname = "s1"\np4info = "narrow.p4info.txtpb"\npipeline = "narrow.json"\n'
+    lab.config.write_text(lab.config.read_text() + section)
+    await lab.controller.start()
+    await lab.controller.wait_ready()
+    log = (tmp_path / "controller.log").read_text()
+    assert "policy wide of 2001:db8:0:1::100 is not in force: selector.source_ports" in log
+
+    lane = plan.lanes[2]
+    port = lane.down.flow.destination_port
+    policy = {"priority": 5, "bid": 2, "selector": {"protocol": 17, "destination_ports": f"{port}-{port + 2}"}}
+    refused = await ask(lab, "PUT", "/v1/nodes/2001:db8:0:1::100/policies/video", policy)
+    assert (refused.status_code, "120 keys in a switch" in refused.text) == (422, True), refused.text
+    assert (await ask(lab, "DELETE", "/v1/nodes/2001:db8:0:1::100/policies/wide")).status_code == 204
+    assert await lab.rest.put_policy(_HOME, "video", policy) == "active"
+    began = lab.clock.time()
+    lane.down.start()
+    await asyncio.sleep(0.5)
+    plan.stop()
+    ended = lab.clock.time()
+    await asyncio.sleep(0.3)
+    down = plan.down(2, began, ended)
+    assert (down.lost, down.paths) == (0, {2: down.sent})
