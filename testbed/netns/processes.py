@@ -88,7 +88,7 @@ class Process:
             log.seek(self._began_at)
             return log.read().decode("utf-8", "replace")
 
-    async def wait_line(self, text: str, patience: float = 30.0) -> None:
+    async def wait_line(self, text: str, patience: float = 90.0) -> None:
         """Wait until it wrote a line that begins with `text`.
 
         Raises:
@@ -100,7 +100,7 @@ class Process:
 
         await self.wait_until(written, f"did not say {text!r}", patience)
 
-    async def wait_until(self, condition: Callable[[], bool], failing: str, patience: float = 30.0) -> None:
+    async def wait_until(self, condition: Callable[[], bool], failing: str, patience: float = 90.0) -> None:
         """Wait until something holds while it runs.
 
         Raises:

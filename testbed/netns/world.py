@@ -340,18 +340,31 @@ class World:
         return answer
 
     async def set_link(self, switch: str, port: int, *, up: bool) -> None:
-        """Set a switch's end of a link up or down; the kernel lets nothing pass then.
+        """Cut a link of a switch, or mend it: both its ends swallow what is sent, and see nothing of it.
+
+        No interface is set down for that: BMv2's one receiving thread waits inside of libpcap for an interface that is down, and so
+        hears nothing at its other ports either. An end at Open vSwitch, which tells of its ports, is set down.
 
         Raises:
             ProcessError: the switch has no such port.
         """
-        device = next((device for device in self.plan.devices if device.name == switch), None)
-        found = [interface for number, interface, _ in device.ports if number == port] if device is not None else []
+        found = [one for one in self.topology.interfaces_of(switch) if one.port == port]
         if not found:
             raise ProcessError(f"{switch}:{port} is no port of a switch")
-        done = await self.run(None, "ip", "link", "set", found[0], "up" if up else "down")
-        if done.returncode:
-            raise ProcessError(f"ip link set {found[0]}: {done.stdout.strip()}")
+        ends = {(switch, str(port)), (found[0].peer.node, found[0].peer.interface)}
+        for device in self.plan.devices:
+            for number, interface, _ in device.ports:
+                if (device.name, str(number)) not in ends:
+                    continue
+                if device.kind == "openflow":
+                    command = ["ip", "link", "set", interface, "up" if up else "down"]
+                elif up:
+                    command = ["tc", "qdisc", "delete", "dev", interface, "root"]
+                else:
+                    command = ["tc", "qdisc", "replace", "dev", interface, "root", "blackhole"]
+                done = await self.run(None, *command)
+                if done.returncode:
+                    raise ProcessError(f"{' '.join(command)}: {done.stdout.strip()}")
 
     async def give_address(self, node: str, interface: str, address: str, router: str) -> None:
         """Give an interface of a node an address, as an access network would, and the way out there.

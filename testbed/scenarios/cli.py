@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from controller.fabric.topology import Topology
     from testbed.scenarios.model import Scenario
 
-TOOLS = {"ip": "iproute2", "ethtool": "ethtool", "nsenter": "util-linux", "unshare": "util-linux"}
+TOOLS = {"ip": "iproute2", "tc": "iproute2", "ethtool": "ethtool", "nsenter": "util-linux", "unshare": "util-linux"}
 """Commands that the testbed runs, and the Debian package of each."""
 
 

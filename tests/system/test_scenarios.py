@@ -12,7 +12,7 @@ import pytest
 
 from testbed.netns.ovs import missing_tools
 
-_TOOLS = ("ip", "ethtool", "nsenter", "unshare", "curl", "ping", "iperf3")
+_TOOLS = ("ip", "tc", "ethtool", "nsenter", "unshare", "curl", "ping", "iperf3")
 _MISSING = [tool for tool in _TOOLS if shutil.which(tool) is None]
 
 pytestmark = [
@@ -63,6 +63,12 @@ def test_a_handover_under_traffic_loses_nothing(tmp_path: Path) -> None:
 )
 def test_the_scenario_passes(tmp_path: Path, scenario: str) -> None:
     run(tmp_path, scenario)
+
+
+@pytest.mark.bmv2
+@pytest.mark.skipif(shutil.which("simple_switch_grpc") is None, reason="needs simple_switch_grpc on PATH")
+def test_paths_lead_around_a_lost_link_of_bmv2_too(tmp_path: Path) -> None:
+    run(tmp_path, "link-failure", "--switch", "bmv2")
 
 
 @pytest.mark.skipif(shutil.which("traceroute") is None, reason="needs traceroute")

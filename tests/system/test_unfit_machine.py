@@ -14,6 +14,7 @@ PYTHON = "/usr/bin/python3"
 TOOLS = (
     "ip",
     "ethtool",
+    "tc",
     "nsenter",
     "unshare",
     "curl",
