@@ -1,8 +1,9 @@
 """Carrying changes out: store, switches, acknowledgement, and undoing what a switch refused.
 
-Changes that wait together travel together: one commit of the store, one Write for each step of their merged plans. Writes go
-one after the other, so do commits; but while a batch waits for the disk, the next one is written to the switches. A change is
-done when the store has written it and every anchor in service has confirmed it; only then does its owner hear of it.
+Changes that wait together travel together: one commit of the store, and at the same time one Write for each step of their merged
+plans. The next batch begins when both are over: what came meanwhile is in it, so the slower switch or disk is, the more do share
+a Write and a commit, and the less each of them costs. A change is done when the store has written it and every anchor in service
+has confirmed it; only then does its owner hear of it.
 """
 
 import asyncio
@@ -25,8 +26,6 @@ MAX_WAITING: Final = 10_000
 """Changes that may wait for store and switches: more get status 130 at once."""
 MAX_DELAY: Final = 5.0
 """Seconds that the first of them may have waited: a node that is answered later has asked again meanwhile."""
-MAX_AHEAD: Final = 4
-"""Batches that the switches may have and the store not yet."""
 MAX_REFUSALS: Final = 3
 """Changes in a row that the store may refuse one by one before all others of their batch count as refused too."""
 MAX_OVERDUE: Final = 1.0
@@ -99,14 +98,6 @@ class _Flight:
     reached: Step = Step.MAKE
 
 
-@dataclass(slots=True, eq=False)
-class _Batch:
-    """What is written to the switches, and on its way into the store."""
-
-    flights: Sequence[_Flight]
-    storing: asyncio.Task[Faults]
-
-
 class Committer:
     """Takes changes and carries them out, batch by batch, in the order they came.
 
@@ -140,7 +131,6 @@ class Committer:
         """Changes that were refused because store or switches do not keep up."""
         self._wake = asyncio.Event()
         self._breaks: deque[tuple[float, Plan]] = deque()
-        self._ahead: deque[_Batch] = deque()
         # What the store should have forgotten with a change that was undone, and could not.
         self._owed: dict[Address, Change] = {}
         self._stopping = False
@@ -171,8 +161,6 @@ class Committer:
             if self._batch_window:
                 await asyncio.sleep(self._batch_window)
             await self._work()
-        while self._ahead:
-            await self._end_batch(self._ahead.popleft())
 
     def stop(self) -> None:
         """Let `run` end after the batch under way: no half-written change stays behind."""
@@ -181,18 +169,12 @@ class Committer:
 
     async def _work(self) -> None:
         self._wake.clear()
-        moved = False
         if batch := self._take_batch():
-            await self._begin_batch(batch)
-            moved = True
-        while self._ahead and (self._ahead[0].storing.done() or len(self._ahead) > MAX_AHEAD):
-            await self._end_batch(self._ahead.popleft())
-            moved = True
+            await self._carry_out(batch)
         # Clearing up waits for a quiet moment, but not for ever: somebody waits for an acknowledgement.
         if self._breaks and (not self._waiting or self._overdue() > MAX_OVERDUE):
             await self._end_grace_periods()
-        # What still waits may be of nodes whose change is on its way into the store: that wakes us when it is there.
-        if self._waiting and moved:
+        if self._waiting:
             self._wake.set()
 
     def _overdue(self) -> float:
@@ -205,7 +187,7 @@ class Committer:
         nodes: set[Address] = set()
         while self._waiting and len(batch) < self._batch_limit:
             since, job = self._waiting.popleft()
-            if job.home_address in nodes or self._desired.is_pending(job.home_address):
+            if job.home_address in nodes:
                 later.append((since, job))
             else:
                 nodes.add(job.home_address)
@@ -213,24 +195,19 @@ class Committer:
         self._waiting.extendleft(reversed(later))
         return batch
 
-    async def _begin_batch(self, jobs: Sequence[Job]) -> None:
-        """Enter changes, have them stored, and write them to the switches."""
+    async def _carry_out(self, jobs: Sequence[Job]) -> None:
+        """Enter changes, have them stored and written to the switches; bring what went well into force, undo the rest."""
         flights = [flight for job in jobs if (flight := self._enter(job)) is not None]
         if not flights:
             return
         changes = [flight.stored[0] for flight in flights if flight.stored]
         storing = asyncio.create_task(self._make_durable(changes), name="store")
-        storing.add_done_callback(lambda _: self._wake.set())
-        self._ahead.append(_Batch(flights, storing))
         await self._write(flights)
-
-    async def _end_batch(self, batch: _Batch) -> None:
-        """Bring changes that are stored and written into force, and undo the others."""
-        faults = await batch.storing
-        for flight in batch.flights:
+        faults = await storing
+        for flight in flights:
             flight.refusal = flight.refusal or faults.get(flight.job.home_address)
-        good = [flight for flight in batch.flights if flight.refusal is None]
-        bad = [flight for flight in batch.flights if flight.refusal is not None]
+        good = [flight for flight in flights if flight.refusal is None]
+        bad = [flight for flight in flights if flight.refusal is not None]
         if good:
             done = merge([flight.plan for flight in good])
             self._desired.confirm(done)

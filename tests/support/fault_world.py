@@ -395,7 +395,7 @@ class FaultWorld:
         state = f"{sessions}; the controller {ended}; seen {dict(self.seen)}"
         service = self.service
         state += (
-            f"; {len(service._committer)} changes wait, {len(service._committer._ahead)} batches are written and not stored, "
+            f"; {len(service._committer)} changes wait, "
             f"of {len(service._desired._busy)} nodes changes are pending; {service._anchors.unsent} packets found no switch, "
             f"{[session.packets_dropped for session in service._anchors.sessions.values()]} no room; {dict(service._engine.counters)}"
         )
