@@ -56,6 +56,7 @@ def provision(  # noqa: PLR0913  one parameter for each option of the command
     ] = None,
     url: UrlOption = DEFAULT_URL,
     *,
+    home_ipv4: Annotated[str | None, typer.Option(help="An IPv4 home address too; it is not signalled.")] = None,
     mobile_router: Annotated[bool, typer.Option("--mobile-router", help="It may register as a mobile router.")] = False,
     single: Annotated[bool, typer.Option("--single", help="One care-of address only (no RFC 5648).")] = False,
     check: Annotated[bool, typer.Option("--check", help="Change nothing, only check.")] = False,
@@ -68,6 +69,7 @@ def provision(  # noqa: PLR0913  one parameter for each option of the command
         "max_flows": max_flows,
         "mobile_router": mobile_router or bool(prefix),
         "prefixes": prefix or [],
+        "home_ipv4": home_ipv4,
     }
     if security is not None:
         body["security"] = _read(security)

@@ -9,7 +9,16 @@ from typing import Annotated, Any, Final
 from fastapi import Path
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
-from controller.mobility.address import Address, Prefix, format_address, is_routable_unicast, parse_address
+from controller.mobility.address import (
+    Address,
+    Prefix,
+    format_address,
+    format_ipv4,
+    is_ipv4_unicast,
+    is_routable_unicast,
+    parse_address,
+    parse_ipv4,
+)
 from controller.mobility.flows import PortRange
 
 PROTOCOLS: Final = {"tcp": 6, "udp": 17, "esp": 50, "icmpv6": 58}
@@ -67,6 +76,13 @@ def _shown(value: object) -> str:
 
 def _address(text: str) -> str:
     return format_address(home_address(text))
+
+
+def _ipv4(text: str) -> str:
+    address = parse_ipv4(text)
+    if not is_ipv4_unicast(address):
+        raise ValueError(f"{text!r} is not a unicast address")
+    return format_ipv4(address)
 
 
 def _instant(value: object) -> object:
@@ -158,6 +174,16 @@ SwitchNamePath = Annotated[str, Path(max_length=64, description="Name of the swi
 
 AddressText = Annotated[str, AfterValidator(_address), Field(max_length=64, json_schema_extra=ROUTABLE)]
 """A routable unicast address."""
+Ipv4Text = Annotated[
+    str,
+    AfterValidator(_ipv4),
+    Field(
+        max_length=15,
+        examples=["192.0.2.100"],
+        json_schema_extra={"format": "ipv4", "not": {"pattern": "^(0|127|22[4-9]|2[3-5][0-9])\\."}},
+    ),
+]
+"""An IPv4 address that one host may have."""
 Instant = Annotated[AwareDatetime, AfterValidator(_representable), BeforeValidator(_instant)]
 """A point in time, RFC 3339."""
 PrefixText = Annotated[

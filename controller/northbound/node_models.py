@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StrictBool, StrictFloat, StrictInt, model_validator
 
-from controller.mobility.address import Address, Prefix, format_address
+from controller.mobility.address import Address, Prefix, format_address, format_ipv4, parse_ipv4
 from controller.mobility.flows import FlowEntry, FlowSelector
 from controller.mobility.provision import NodeProvision
 from controller.mobility.security.keys import Key
@@ -201,6 +201,11 @@ class ProvisionRequest(Resource):
         description="Mobile network prefixes that it may register (RFC 3963); none is a part of another.",
         json_schema_extra={"uniqueItems": True},
     )
+    home_ipv4: fields.Ipv4Text | None = Field(
+        default=None,
+        description="An IPv4 home address too: its packets go where those of the home address go, while the node has a"
+        " binding. The node has to know it; it is not signalled (RFC 5555).",
+    )
     flows: StrictBool = Field(default=True, description="It may signal flow bindings (RFC 6089).")
     max_flows: Annotated[StrictInt, Field(ge=1, le=1024), fields.WHOLE] = 32
     security: SecurityRequest = SecurityRequest()
@@ -228,6 +233,7 @@ class ProvisionRequest(Resource):
             max_bindings=self.max_bindings,
             prefixes=tuple(map(Prefix.parse, self.prefixes)),
             mobile_router=self.mobile_router,
+            home_ipv4=None if self.home_ipv4 is None else parse_ipv4(self.home_ipv4),
             security=security,
             flows=self.flows,
             max_flows=self.max_flows,
@@ -244,6 +250,7 @@ class ProvisionResource(Resource):
     max_bindings: int
     mobile_router: bool
     prefixes: list[str]
+    home_ipv4: str | None
     flows: bool
     max_flows: int
     security: SecurityResource
@@ -260,6 +267,7 @@ class ProvisionResource(Resource):
             max_bindings=node.max_bindings,
             mobile_router=node.mobile_router,
             prefixes=list(map(str, node.prefixes)),
+            home_ipv4=None if node.home_ipv4 is None else format_ipv4(node.home_ipv4),
             flows=node.flows,
             max_flows=node.max_flows,
             security=SecurityResource.of(node.security),

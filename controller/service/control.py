@@ -106,7 +106,7 @@ class ServiceControl:
         self._rerouter = machinery.rerouter
         self._links = machinery.links
         self._policies = PolicyBook(engine, desired, anchors, committer, store, keep)
-        self._provisioning = Provisioning(settings, engine, store, keep, self._revoker.pump)
+        self._provisioning = Provisioning(settings, engine, store, keep, self._revoker.pump, committer)
         self._drains = Drains(engine, self._revoker.pump, store, keep)
         self._drills = Drills(engine, committer, self._feed)
         self._counters = TrafficCounters(anchors, desired)

@@ -63,6 +63,7 @@ class RefreshJob:
 
     home_address: Address
     on_failed: Callable[[Address, str], None]
+    on_done: Callable[[], None] = lambda: None
 
     @property
     def refusable(self) -> bool:
@@ -77,7 +78,8 @@ class RefreshJob:
         """There is nothing to store."""
 
     def done(self) -> None:
-        """Nobody waits for it."""
+        """Tell whoever waits for it."""
+        self.on_done()
 
     def failed(self, reason: str) -> None:
         """Report why it failed."""

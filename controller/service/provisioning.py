@@ -2,12 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from controller.config import Settings
 from controller.fabric.checks import overlap
-from controller.mobility.address import Address, Prefix, format_address, parse_address
+from controller.mobility.address import (
+    Address,
+    Ipv4Address,
+    Prefix,
+    format_address,
+    format_ipv4,
+    parse_address,
+    parse_ipv4,
+)
 from controller.mobility.home_agent import HomeAgent
 from controller.mobility.provision import NodeProvision
 from controller.mobility.security.keys import Key
@@ -22,8 +31,12 @@ from controller.mobility.security.policy import (
 )
 from controller.northbound.errors import ConflictError, RefusedError
 from controller.northbound.views import Origin, ProvisionView
+from controller.service.committer import Committer
+from controller.service.jobs import RefreshJob
 from controller.service.keeper import Keeper
 from controller.store import Document, Store, StoreError
+
+LOG: Final = logging.getLogger(__name__)
 
 KIND: Final = "node"
 """Of the documents in the store."""
@@ -38,11 +51,20 @@ class Provisioning:
         store: keeps what REST sets.
         keep: runs a call of the store in its thread.
         pump: carries on what the engine has decided.
+        committer: brings into force what the switches should hold for a node.
     """
 
     def __init__(
-        self, settings: Settings, engine: HomeAgent, store: Store, keep: Keeper, pump: Callable[[], None]
+        self,
+        settings: Settings,
+        engine: HomeAgent,
+        store: Store,
+        keep: Keeper,
+        pump: Callable[[], None],
+        committer: Committer,
     ) -> None:
+        self._committer: Final = committer
+        self._renewing: Final[set[asyncio.Task[None]]] = set()
         self._pump: Final = pump
         self._settings = settings
         self._engine: Final = engine
@@ -69,7 +91,29 @@ class Provisioning:
             old = before.get(address)
             if view.origin is Origin.REST and old is not None and old.origin is Origin.CONFIGURATION:
                 self._engine.provision(view.provision)
+        stale = [address for address in before | self._nodes if _ipv4(before.get(address)) != _ipv4(self.get(address))]
+        if stale:
+            task = asyncio.get_running_loop().create_task(self._renew_all(stale), name="renew")
+            self._renewing.add(task)
+            task.add_done_callback(self._renewing.discard)
         return before.keys() ^ self._nodes.keys()
+
+    async def _renew(self, home_address: Address) -> str | None:
+        """Bring into force what is known of a node now; return why it was refused, None if it was not."""
+        outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+
+        def tell(refusal: str | None = None) -> None:
+            if not outcome.done():
+                outcome.set_result(refusal)
+
+        self._committer.submit(RefreshJob(home_address, lambda _, reason: tell(reason), tell))
+        return await outcome
+
+    async def _renew_all(self, home_addresses: Iterable[Address]) -> None:
+        for home_address in home_addresses:
+            refusal = await self._renew(home_address)
+            if refusal is not None:
+                LOG.warning("the switches do not have the home_ipv4 of %s: %s", format_address(home_address), refusal)
 
     def restore(self, documents: Sequence[Document]) -> None:
         """Take over what the store had. The configuration file comes first where both name a node.
@@ -106,7 +150,7 @@ class Provisioning:
         """Check a node without changing anything.
 
         Raises:
-            ConflictError: the configuration file has it, or another node has its prefix, key or SPI.
+            ConflictError: the configuration file has it, or another node has its prefix, IPv4 address, key or SPI.
             RefusedError: it cannot be served.
         """
         known = self._nodes.get(node.home_address)
@@ -119,6 +163,8 @@ class Provisioning:
             raise RefusedError(f"{who} is outside of every home network: {prefixes}")
         if any(node.home_address == network.home_agent for network in networks):
             raise RefusedError(f"{who} is the address of the home agent")
+        if node.home_ipv4 is not None and node.home_ipv4 == self._settings.home_agent.ipv4:
+            raise RefusedError(f"home_ipv4 {format_ipv4(node.home_ipv4)} is the address of the home agent")
         for prefix in node.prefixes:
             for network in networks:
                 if network.home_agent in prefix:
@@ -132,13 +178,21 @@ class Provisioning:
         """Serve a node from now on; tell whether it is new. Raises as `check` does."""
         self.check(node)
         old = self._nodes.get(node.home_address)
-        key = format_address(node.home_address)
-        await self._keep(lambda: self._store.save_document(Document(KIND, key, provision_to_text(node))))
+        before = None if old is None else old.provision
+        await self._keep(lambda: self._save(node.home_address, node))
         try:
             self._engine.provision(node)
         except ValueError as error:
-            await self._keep(lambda: self._store.delete_document(KIND, key))
+            await self._keep(lambda: self._save(node.home_address, before))
             raise ConflictError(str(error)) from error
+        refusal = await self._renew(node.home_address) if _ipv4(old) != node.home_ipv4 else None
+        if refusal is not None:
+            if before is None:
+                self._engine.unprovision(node.home_address)
+            else:
+                self._engine.provision(before)
+            await self._keep(lambda: self._save(node.home_address, before))
+            raise RefusedError(refusal)
         self._stored[node.home_address] = node
         self._nodes[node.home_address] = ProvisionView(node, Origin.REST)
         unproved = old is None or isinstance(old.provision.security, NoSecurity)
@@ -156,16 +210,31 @@ class Provisioning:
         who = format_address(home_address)
         if known is not None and known.origin is Origin.CONFIGURATION:
             raise ConflictError(f"{who} is provisioned in {self._settings.file}: remove it there")
-        await self._keep(lambda: self._store.delete_document(KIND, who))
+        await self._keep(lambda: self._save(home_address, None))
         self._stored.pop(home_address, None)
         self._nodes.pop(home_address, None)
         self._engine.unprovision(home_address)
         self._review(home_address, ())
+        if _ipv4(known) is not None:
+            # An open home network may go on admitting the node.
+            await self._renew_all((home_address,))
+
+    def _save(self, home_address: Address, node: NodeProvision | None) -> None:
+        """Keep a node in the store, or no more; in the store's thread."""
+        key = format_address(home_address)
+        if node is None:
+            self._store.delete_document(KIND, key)
+        else:
+            self._store.save_document(Document(KIND, key, provision_to_text(node)))
 
     def _review(self, home_address: Address, unproved: Sequence[Address]) -> None:
         """Have what the node may no longer keep revoked."""
         self._engine.review(asyncio.get_running_loop().time(), (home_address,), unproved)
         self._pump()
+
+
+def _ipv4(view: ProvisionView | None) -> Ipv4Address | None:
+    return None if view is None else view.provision.home_ipv4
 
 
 def _refuse_shared(node: NodeProvision, other: NodeProvision) -> None:
@@ -175,6 +244,8 @@ def _refuse_shared(node: NodeProvision, other: NodeProvision) -> None:
         for taken in other.prefixes:
             if overlap(prefix, taken):
                 raise ConflictError(f"prefix {prefix} overlaps {taken} of {who}")
+    if node.home_ipv4 is not None and node.home_ipv4 == other.home_ipv4:
+        raise ConflictError(f"home_ipv4 {format_ipv4(node.home_ipv4)} is that of {who}")
     if any(key in _keys(other.security) for key in _keys(node.security)):
         raise ConflictError(f"the key is that of {who} too: each node could speak for the other")
     mine, theirs = node.security, other.security
@@ -201,6 +272,7 @@ def provision_to_text(node: NodeProvision) -> str:
         "mobile_router": node.mobile_router,
         "flows": node.flows,
         "max_flows": node.max_flows,
+        "home_ipv4": None if node.home_ipv4 is None else format_ipv4(node.home_ipv4),
         "security": _security_to_value(node.security),
     }
     return json.dumps(body)
@@ -215,7 +287,9 @@ def provision_from_text(home_address: str, text: str) -> NodeProvision:
     body: dict[str, Any] = json.loads(text)
     security = _security_from_value(body.pop("security"))
     prefixes = tuple(map(Prefix.parse, body.pop("prefixes")))
-    return NodeProvision(parse_address(home_address), prefixes=prefixes, security=security, **body)
+    spelt = body.pop("home_ipv4", None)  # a document of an earlier release has none
+    home_ipv4 = None if spelt is None else parse_ipv4(spelt)
+    return NodeProvision(parse_address(home_address), prefixes=prefixes, home_ipv4=home_ipv4, security=security, **body)
 
 
 def _security_to_value(policy: SecurityPolicy) -> dict[str, Any]:

@@ -42,13 +42,15 @@ def test_a_node_is_provisioned_shown_and_removed(
 ) -> None:
     security = tmp_path / "key.json"
     security.write_text(json.dumps({"kind": "auth", "spi": 300, "key": "ab" * 20}))
-    arguments = ("nodes", "provision", NEW, "--prefix", "2001:db8:f01::/56", "--security", str(security), "--url", url)
+    more = ("--home-ipv4", "192.0.2.7", "--security", str(security), "--url", url)
+    arguments = ("nodes", "provision", NEW, "--prefix", "2001:db8:f01::/56", *more)
     assert ok(mcoa(*arguments, "--check")) == f"{NEW}: it could be provisioned so\n"
     assert NEW not in ok(mcoa("nodes", "--url", url))
     assert ok(mcoa(*arguments)) == f"{NEW}: provisioned\n"
     shown = ok(mcoa("nodes", "show", NEW, "--url", url))
     assert "2001:db8:f01::/56" in shown
     assert "kind auth, spi 300" in shown
+    assert "192.0.2.7" in shown
     assert "abab" not in shown
     assert json.loads(ok(mcoa("nodes", "show", NEW, "--url", url, "--json")))["mobile_router"]
     assert NEW in ok(mcoa("nodes", "--state", "provisioned", "--url", url))

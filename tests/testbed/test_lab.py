@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import httpx
@@ -335,3 +336,54 @@ async def test_a_switch_with_a_narrower_program_of_its_own(lab: Lab, tmp_path: P
     await asyncio.sleep(0.3)
     down = plan.down(2, began, ended)
     assert (down.lost, down.paths) == (0, {2: down.sent})
+
+
+async def test_an_ipv4_home_address_is_given_changed_and_taken_while_its_node_is_registered(
+    lab: Lab, tmp_path: Path
+) -> None:
+    path = "/v1/nodes/2001:db8:0:1::100/provision"
+    node = lab.network.mobile_nodes["mn"]
+
+    async def addresses() -> set[str]:
+        """The home addresses of the node in the switch."""
+        rows = await lab.rows("home_addresses")
+        return {str(IPv6Address(row.key[0]).ipv4_mapped or IPv6Address(row.key[0])) for row in rows}
+
+    async def have(*wanted: str) -> None:
+        async def they_do() -> bool:
+            return await addresses() == {"2001:db8:0:1::100", *wanted}
+
+        await until(they_do)
+
+    assert (await node.register(within=10)).status == 0
+    good = lab.config.read_text()
+    head, mine, *others = good.split("[[node]]")
+    lab.config.write_text("[[node]]".join((head, f'{mine}\nhome_ipv4 = "192.0.2.1"\n', *others)))
+    assert (await ask(lab, "POST", "/v1/reload")).json()["changed"] == 1
+    await have("192.0.2.1")
+    assert (await ask(lab, "PUT", path, {})).status_code == 409, "the configuration file has it"
+    taken = await ask(lab, "PUT", "/v1/nodes/2001:db8:0:1::900/provision", {"home_ipv4": "192.0.2.1"})
+    assert (taken.status_code, "is that of 2001:db8:0:1::100" in taken.json()["detail"]) == (409, True)
+
+    lab.config.write_text("[[node]]".join((head, *others)))
+    assert (await ask(lab, "POST", "/v1/reload")).json()["removed"] == 1
+    await until(lambda: node.engine.bindings == ())
+    assert (await ask(lab, "PUT", path, {"home_ipv4": "192.0.2.2"})).status_code == 201
+    assert (await node.register(within=10)).status == 0
+    assert await addresses() == {"2001:db8:0:1::100", "192.0.2.2"}
+    put = await ask(lab, "PUT", path, {"home_ipv4": "192.0.2.3"})
+    assert (put.status_code, put.json()["home_ipv4"]) == (200, "192.0.2.3")
+    assert await addresses() == {"2001:db8:0:1::100", "192.0.2.3"}, "in force when the answer comes"
+
+    async def grace_is_over() -> bool:
+        return len(await lab.rows("home_sources")) == 2
+
+    await until(grace_is_over)
+    before = set(await lab.rows(*BINDING_TABLES))
+    await lab.controller.kill()
+    await lab.controller.start()
+    await lab.controller.wait_ready()
+    assert set(await lab.rows(*BINDING_TABLES)) == before
+    assert (await ask(lab, "GET", path)).json()["home_ipv4"] == "192.0.2.3"
+    assert (await ask(lab, "PUT", path, {})).json()["home_ipv4"] is None
+    assert await addresses() == {"2001:db8:0:1::100"}
