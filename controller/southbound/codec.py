@@ -8,7 +8,7 @@ from finsy.proto import p4i
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey, Lpm, Match, Range, Rate, Ternary, Update
-from controller.southbound.encoding import CodecError, Encoder, Message
+from controller.southbound.encoding import CodecError, Encoder, Message, action_name
 from controller.southbound.flow_fields import FlowFields
 
 __all__ = ["Codec", "CodecError", "Message", "octets"]
@@ -55,7 +55,7 @@ class Codec:
     def __init__(self, info: Message, copy_port: int = p.COPY_PORT) -> None:
         actions = {
             action.preamble.id: _Action(
-                action.preamble.id, action.preamble.alias, tuple(param.bitwidth for param in action.params)
+                action.preamble.id, action_name(action), tuple(param.bitwidth for param in action.params)
             )
             for action in info.actions
         }

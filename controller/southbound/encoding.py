@@ -32,6 +32,11 @@ class CodecError(ValueError):
     """An entry does not fit the program, or a switch sent what does not."""
 
 
+def action_name(action: Message) -> str:
+    """Return the name of an action of P4Info, without the control that an alias has before it where two controls have one such name."""
+    return str(action.preamble.alias).rpartition(".")[2]
+
+
 def varint(number: int) -> bytes:
     """Return a number as protocol buffers write it: seven bits an octet, the lowest first."""
     octets_ = bytearray()
@@ -249,7 +254,7 @@ class Encoder:
         translations = {} if flows.same else {p.FLOW_BINDINGS: flows.to_switch}
         actions = {
             action.preamble.id: (
-                action.preamble.alias,
+                action_name(action),
                 _Action(
                     _tag(1, _VARINT) + varint(action.preamble.id),
                     tuple(_param(param.id, param.bitwidth) for param in action.params),

@@ -7,6 +7,7 @@ from finsy.proto import p4i
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.pipeline import Kind
+from controller.southbound.encoding import action_name
 from controller.southbound.flow_fields import OPTIONAL
 
 KINDS: Final = {
@@ -93,7 +94,7 @@ def _field(table: str, field: Any, asked: p.Field, kinds: set[Kind]) -> Iterator
 
 
 def _actions(table: Any, wanted: p.Table, actions: dict[int, Any]) -> Iterator[str]:  # noqa: ANN401  as above
-    offered = {actions[ref.id].preamble.alias: actions[ref.id] for ref in table.action_refs if ref.id in actions}
+    offered = {action_name(actions[ref.id]): actions[ref.id] for ref in table.action_refs if ref.id in actions}
     for action in wanted.actions:
         what = f"action {action.name} of table {wanted.name}"
         if action.name not in offered:

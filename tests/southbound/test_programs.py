@@ -181,3 +181,16 @@ def test_copies_leave_by_the_targets_port() -> None:
         assert {replica.egress_port for replica in message.multicast_group_entry.replicas} == {port}
         assert codec.decode_group(message) == group
         assert Codec(load().info, 100).decode_group(message) != group
+
+
+def test_an_action_is_known_by_its_own_name_where_another_control_has_one_too(tmp_path: Path) -> None:
+    """An alias is as short as it can be: with two actions called `discard` it has the control before it."""
+    info = narrow_info()
+    action(info, "discard").preamble.alias = "steering.discard"
+    other = info.actions.add()
+    other.preamble.id, other.preamble.alias = 0x01FFFFFF, "late.discard"
+    program = load_program(ProgramFiles(compiled(tmp_path / "out", info)), "tofino")
+    entry = Entry(p.DEFAULT_BINDING, (7,), p.DISCARD)
+    codec = Codec(program.info)
+    assert codec.entry(entry) == Codec(load().info).entry(entry)
+    assert codec.decode(p4r.TableEntry.FromString(codec.entry(entry))) == entry
