@@ -19,7 +19,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PACKAGES = {"ip": "iproute2", "ethtool": "ethtool", "nsenter": "util-linux", "mnexec": "mininet"}
+PACKAGES = {"ip": "iproute2", "tc": "iproute2", "ethtool": "ethtool", "nsenter": "util-linux", "mnexec": "mininet"}
 
 
 class Unusable(Exception):
@@ -271,6 +271,7 @@ def run(options):
             from mininet.cli import CLI
 
             print(f"for mcoa's commands: export MCOA_URL=http://127.0.0.1:{options.rest_port} MCOA_TOKEN=$(cat {options.out}/token)")
+            setLogLevel("output")  # what commands print is of that level
             CLI(net)
         return status
     finally:

@@ -57,6 +57,15 @@ def test_a_vehicle_drives_through_on_bmv2(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_mininets_command_line_shows_what_its_commands_print(tmp_path: Path) -> None:
+    words = f"{PYTHON} {RUN} --topology topologies/three-access.yaml --cli --out {tmp_path / 'out'}"
+    done = inside(f"printf 'nodes\\ncn ping -6 -n -c 1 -W 10 2001:db8:0:1::100\\nexit\\n' | {words}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = done.stdout + done.stderr  # Mininet writes to the second
+    assert "camera cellular cn home mn mr s1" in shown
+    assert "1 packets transmitted, 1 received" in shown
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_behind_after_an_interruption_or_a_crash(tmp_path: Path, number: signal.Signals) -> None:
     words = [PYTHON, str(RUN), "--topology", "topologies/campus.yaml", "--scenario", "return-home", "--out"]
