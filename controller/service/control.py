@@ -1,13 +1,10 @@
 """What the northbound may see and do, answered by the running service."""
 
 import asyncio
-import logging
-from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
 
 from controller.config import Settings
 from controller.dataplane.desired import DesiredState
@@ -57,16 +54,12 @@ from controller.service.provisioning import Provisioning
 from controller.service.reload import Reloader
 from controller.service.rerouting import Rerouter
 from controller.service.revoker import Revoker
+from controller.service.roster import Roster
 from controller.service.stages import Stopwatch
 from controller.service.switches import STATES, Switches
 from controller.southbound.session import SwitchSession
 from controller.southbound.states import SessionState
 from controller.store import Store, StoredState
-
-LOG: Final = logging.getLogger(__name__)
-
-_MANY: Final = 5000
-"""Nodes that are counted anew for whoever asks: that takes a few milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +100,14 @@ class ServiceControl:
         self._links = machinery.links
         self._policies = PolicyBook(engine, desired, anchors, committer, store, keep)
         self._provisioning = Provisioning(settings, engine, store, keep, self._revoker.pump, committer)
+        self._roster = Roster(engine, self._provisioning, self._policies)
         self._drains = Drains(engine, self._revoker.pump, store, keep)
         self._drills = Drills(engine, committer, self._feed)
         self._counters = TrafficCounters(anchors, desired)
         self._network = NetworkView(settings.topology)
         self._switches = Switches(settings, desired, anchors, machinery.rerouter, store, keep)
         self._audit_log = AuditLog(store, keep)
-        self._addresses: list[Address] = []
         self._started = asyncio.get_running_loop().time()
-        self._census: Census | None = None
-        self._census_until = 0.0
 
     @property
     def feed(self) -> EventFeed:
@@ -126,7 +117,7 @@ class ServiceControl:
     def _reconfigured(self, settings: Settings) -> None:
         self._settings = settings
         for address in self._provisioning.reconfigure(settings):
-            self._note(address)
+            self._roster.note(address)
             state = "provisioned" if address in self._provisioning else "removed"
             self._publish(Kind.NODE, home_address=format_address(address), state=state)
 
@@ -149,48 +140,24 @@ class ServiceControl:
             StoreError: a document is damaged.
         """
         self._policies.restore(state.policies, state.documents)
-        known = {record.home_address for record in self._engine.records()}
-        self._addresses = sorted(known.union(self._provisioning))
+        self._roster.restore()
         self._drains.restore(state.documents)
         self._switches.restore(state.documents)
 
     def committed(self, transaction: Transaction) -> None:
         """Take note of a change that is in force: the list of known home addresses may be another one."""
         if (transaction.before is None) != (transaction.after is None):
-            self._note(transaction.home_address)
-
-    def _note(self, address: Address) -> None:
-        known = self._engine.record(address) is not None or address in self._provisioning
-        at = bisect_left(self._addresses, address)
-        there = at < len(self._addresses) and self._addresses[at] == address
-        if known and not there:
-            insort(self._addresses, address)
-        elif there and not known:
-            del self._addresses[at]
+            self._roster.note(transaction.home_address)
 
     # Nodes
 
     def addresses(self) -> Sequence[Address]:
         """Return every home address that is provisioned or registered, in ascending order."""
-        return self._addresses
+        return self._roster.addresses
 
     def census(self) -> Census:
         """Return how many of everything there are; where there are very many, as of at most a second ago."""
-        now = asyncio.get_running_loop().time()
-        if self._census is not None and len(self._addresses) > _MANY and now < self._census_until:
-            return self._census
-        self._census_until = now + 1.0
-        registered = deregistered = bindings = flows = without = 0
-        for record in self._engine.records():
-            if record.bindings:
-                registered += 1
-                bindings += len(record.bindings)
-                flows += len(record.flows)
-            else:
-                deregistered += 1
-        without = sum(1 for address in self._provisioning if self._engine.record(address) is None)
-        self._census = Census(registered, without, deregistered, bindings, flows, len(self._policies))
-        return self._census
+        return self._roster.census()
 
     def node(self, home_address: Address) -> NodeView | None:
         """Return one node, None when it is unknown."""
@@ -242,7 +209,7 @@ class ServiceControl:
         """Serve a node from now on; tell whether it is new."""
         known = self._provisioning.get(node.home_address)
         new = await self._provisioning.put(node)
-        self._note(node.home_address)
+        self._roster.note(node.home_address)
         if new or known is None or known.provision != node:
             self._publish(Kind.NODE, home_address=format_address(node.home_address), state="provisioned")
         return new
@@ -252,7 +219,7 @@ class ServiceControl:
         if home_address not in self._provisioning:
             raise NotFoundError(f"{format_address(home_address)} is not provisioned")
         await self._provisioning.delete(home_address)
-        self._note(home_address)
+        self._roster.note(home_address)
         self._publish(Kind.NODE, home_address=format_address(home_address), state="removed")
 
     def flows(self, home_address: Address) -> Sequence[FlowView]:

@@ -1,0 +1,73 @@
+"""Which home addresses there are, provisioned or registered, and how many of everything."""
+
+import asyncio
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from typing import Final
+
+from controller.mobility.address import Address
+from controller.mobility.home_agent import HomeAgent
+from controller.northbound.views import Census
+from controller.service.policies import PolicyBook
+from controller.service.provisioning import Provisioning
+
+_MANY: Final = 5000
+"""Nodes that are counted anew for whoever asks: that takes a few milliseconds."""
+_CENSUS_AGE: Final = 1.0
+"""Seconds for which a count of more is good."""
+
+
+class Roster:
+    """All nodes.
+
+    Args:
+        engine: knows who has registered.
+        provisioning: knows who may.
+        policies: are counted too.
+    """
+
+    def __init__(self, engine: HomeAgent, provisioning: Provisioning, policies: PolicyBook) -> None:
+        self._engine: Final = engine
+        self._provisioning: Final = provisioning
+        self._policies: Final = policies
+        self._addresses: list[Address] = []
+        self._census: Census | None = None
+        self._census_until = 0.0
+
+    @property
+    def addresses(self) -> Sequence[Address]:
+        """Every home address, in ascending order."""
+        return self._addresses
+
+    def restore(self) -> None:
+        """Take over whom engine and provisioning have."""
+        registered = {record.home_address for record in self._engine.records()}
+        self._addresses = sorted(registered.union(self._provisioning))
+
+    def note(self, address: Address) -> None:
+        """Look whether a node has come or gone."""
+        known = self._engine.record(address) is not None or address in self._provisioning
+        at = bisect_left(self._addresses, address)
+        there = at < len(self._addresses) and self._addresses[at] == address
+        if known and not there:
+            insort(self._addresses, address)
+        elif there and not known:
+            del self._addresses[at]
+
+    def census(self) -> Census:
+        """Return how many of everything there are; where there are very many, as of at most a second ago."""
+        now = asyncio.get_running_loop().time()
+        if self._census is not None and len(self._addresses) > _MANY and now < self._census_until:
+            return self._census
+        self._census_until = now + _CENSUS_AGE
+        registered = deregistered = bindings = flows = 0
+        for record in self._engine.records():
+            if record.bindings:
+                registered += 1
+                bindings += len(record.bindings)
+                flows += len(record.flows)
+            else:
+                deregistered += 1
+        without = sum(1 for address in self._provisioning if self._engine.record(address) is None)
+        self._census = Census(registered, without, deregistered, bindings, flows, len(self._policies))
+        return self._census
