@@ -348,6 +348,9 @@ class Calls:
             yield
         except grpc.aio.AioRpcError as error:
             raise self._failure(doing, error) from error
+        except grpc.aio.UsageError as error:
+            # grpc's word for a channel that was closed before the call began: whoever asks may have been preparing meanwhile.
+            raise ConnectionLostError(f"{self._switch}: {doing} failed: {error}") from error
         except asyncio.CancelledError:
             # A call under way when its channel closes ends as if its task had been cancelled. Only if that is so, it is passed on.
             task = asyncio.current_task()

@@ -8,9 +8,11 @@ from finsy.proto import p4r
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Op, Update
-from controller.southbound.artefacts import ArtefactError
+from controller.southbound.artefacts import ArtefactError, load
+from controller.southbound.calls import Calls
+from controller.southbound.codec import Codec
 from controller.southbound.errors import ConnectionLostError, NotReadyError, WriteFailedError
-from controller.southbound.options import Timeouts
+from controller.southbound.options import SessionOptions, Timeouts, open_channel
 from controller.southbound.states import SessionState
 from controller.southbound.stream import PacketIn
 from controller.southbound.targets import target
@@ -133,6 +135,16 @@ async def test_a_write_under_way_when_the_connection_goes_is_lost_not_cancelled(
             await write
         fake.write_gate.set()
         await reached(session, SessionState.READY)
+
+
+async def test_a_call_on_a_connection_that_was_closed_meanwhile_is_lost() -> None:
+    options = SessionOptions("s1", "127.0.0.1:1", 1)
+    async with open_channel(options) as channel:
+        calls = Calls("s1", channel, 1, Codec(load().info), options.target)
+        calls.may_write(1)
+    for call in (calls.compare({}), calls.write(inserts(tunnel(1))), calls.read_drops(1), calls.pipeline()):
+        with pytest.raises(ConnectionLostError, match=r"s1: .* failed"):
+            await call
 
 
 async def test_a_cancelled_write_is_cancelled(world: World, fake: FakeP4Runtime) -> None:
