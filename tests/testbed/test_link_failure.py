@@ -51,7 +51,7 @@ async def test_traffic_leads_around_a_link_that_carries_nothing(tmp_path: Path, 
         async def shown(*, up: bool) -> None:
             """Wait until REST shows the link so. Of the others a machine that is held up may lose one for a moment."""
             async with asyncio.timeout(PATIENCE):
-                while (("t1:1", "a1:1") in await lab.rest.lost_links()) is up:
+                while (("t1:1", "a1:1") in await lab.rest.lost_links()) is up:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
 
         sender.start()
