@@ -146,7 +146,7 @@ def _ports(value: object) -> str:
     raise ValueError(f'{_shown(value)} is not a port or a range of ports: write 443 or "5000-5999", 0 to 65535')
 
 
-_PORT: Final = "0{0,4}([0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_PORT: Final = "([0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 
 
 def _schema(**schema: Any) -> WithJsonSchema:  # noqa: ANN401  JSON Schema keywords take any JSON value

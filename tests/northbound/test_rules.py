@@ -102,6 +102,7 @@ POLICIES = [
     ({"priority": 1, "bid": 1, "selector": {"destination_ports": "80-443"}}, True),
     ({"priority": 1, "bid": 1, "selector": {"destination_ports": "65536"}}, False),
     ({"priority": 1, "bid": 1, "selector": {"destination_ports": "00080"}}, True),
+    ({"priority": 1, "bid": 1, "selector": {"destination_ports": "000080"}}, False),
     ({"priority": 1, "bid": 1, "selector": {"protocol": "icmpv6", "destination_ports": 443}}, False),
     ({"priority": 1, "bid": 1, "selector": {"protocol": 58, "source_ports": 443}}, False),
     ({"priority": 1, "bid": 1, "selector": {"protocol": "esp", "spi": 256}}, True),
