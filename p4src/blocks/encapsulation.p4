@@ -4,9 +4,8 @@
 #ifndef BLOCKS_ENCAPSULATION_P4
 #define BLOCKS_ENCAPSULATION_P4
 
-control Encapsulation(inout headers_t hdr, inout metadata_t meta) {
+control Rates(inout headers_t hdr, inout metadata_t meta) {
     DIRECT_METER_BYTES(rate_meter)
-    DIRECT_COUNTER(tunnel_counter)
 
     @id(0x01000034) action limit() { METER(rate_meter, meta.tunnel_colour); }
 
@@ -23,6 +22,17 @@ control Encapsulation(inout headers_t hdr, inout metadata_t meta) {
         TABLE_METER(rate_meter)
     }
 
+    apply {
+        tunnel_rates.apply();
+        if (meta.tunnel_colour == METER_RED) {
+            DROP(TUNNEL_RATE);
+        }
+    }
+}
+
+control Encapsulation(inout headers_t hdr, inout metadata_t meta) {
+    DIRECT_COUNTER(tunnel_counter)
+
     // The MTU is the tunnel's: octets of the longest packet that goes into it whole, at most 65495
     // (RFC 2473 section 7).
     @id(0x01000030) action encap_ipv6(home_agent_id_t home_agent_id, ipv6_address_t destination, mtu_t mtu) {
@@ -30,7 +40,8 @@ control Encapsulation(inout headers_t hdr, inout metadata_t meta) {
         meta.home_agent_id = home_agent_id;
         meta.encapsulated = true;
         meta.tunnel_mtu = mtu;
-        meta.tunnel_excess = meta.octets |-| mtu;
+        meta.tunnel_room = mtu |-| meta.last;
+        meta.outer_last = meta.last |+| IPV6_HEADER_OCTETS;
         meta.destination = destination;
     }
 
@@ -48,12 +59,9 @@ control Encapsulation(inout headers_t hdr, inout metadata_t meta) {
         DROP(POLICY);
     }
 
-    @id(0x01000033) action refuse_bid() {
-        COUNT(tunnel_counter);
-        DROP(NO_TUNNEL);
-    }
+    @id(0x01000033) action refuse_bid() { DROP(NO_TUNNEL); }
 
-    @id(0x02000030)
+    @id(0x02000030) CRITICAL
     table tunnels {
         key = {
             meta.node_id : exact @id(1) @name("node_id");
@@ -79,15 +87,22 @@ control Encapsulation(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        tunnel_rates.apply();
-        if (meta.tunnel_colour == METER_RED) {
-            DROP(TUNNEL_RATE);
+        tunnels.apply();
+        if (meta.encapsulated) {
+            tunnel_sources.apply();
+        }
+    }
+}
+
+// One hop less.
+control Rewriting(inout headers_t hdr, inout metadata_t meta) {
+    apply {
+        if (hdr.ipv6.isValid()) {
+            hdr.ipv6.hop_limit = meta.hop_limit - 1;
+        } else if (hdr.ipv4.isValid()) {
+            hdr.ipv4.time_to_live = meta.hop_limit - 1;
         } else {
-            tunnels.apply();
-            if (meta.encapsulated) {
-                tunnel_sources.apply();
-                meta.outer_octets = meta.octets |+| IPV6_HEADER_OCTETS;
-            }
+            hdr.inner_ipv6.hop_limit = meta.hop_limit - 1;
         }
     }
 }

@@ -12,6 +12,7 @@ const bit<3> FLAG_OVERRIDE  = 1;
 
 control Neighbours(inout headers_t hdr, inout metadata_t meta) {
     @id(0x01000005) action interface(home_agent_id_t home_agent_id, mac_address_t mac, ipv6_address_t address) {
+        meta.interface_known = true;
         meta.interface_home = home_agent_id;
         meta.interface_mac = mac;
         meta.interface_address = address;
@@ -28,12 +29,13 @@ control Neighbours(inout headers_t hdr, inout metadata_t meta) {
 
     // A proxy leaves O clear (RFC 4861 section 7.2.8); only from the node's own home link it answers at all.
     @id(0x01000006) action answer_for_node(home_agent_id_t home_agent_id, bit<1> router) {
-        meta.answered = meta.interface_home == home_agent_id;
-        meta.answer_flags = router ++ 2w0;
+        meta.answerable = true;
+        meta.home_difference = meta.interface_home ^ home_agent_id;
+        meta.answer_flags[2:2] = router;
     }
 
     @id(0x01000007) action answer_for_us() {
-        meta.answered = meta.interface_mac != 0;
+        meta.answerable = meta.interface_known;
         meta.interface_address = hdr.neighbour.target;
         meta.answer_flags = FLAG_ROUTER | FLAG_OVERRIDE;
     }
@@ -46,16 +48,19 @@ control Neighbours(inout headers_t hdr, inout metadata_t meta) {
         size = SIZE_NEIGHBOUR_PROXY;
     }
 
+    // What is not as it should be, or asks for more than this, is left to the controller.
     apply {
-        // What is not as it should be, or asks for more than this, is left to the controller.
         if (hdr.ipv6.hop_limit == LINK_HOP_LIMIT && hdr.neighbour.code == 0) {
             interfaces.apply();
             neighbour_proxy.apply();
         }
-        // A node that tests whether the target is free has no address yet, and so gives no link-layer address.
-        if (IS_UNSPECIFIED(hdr.ipv6.source) && hdr.neighbour_option.isValid()
-            && hdr.neighbour_option.type == OPTION_SOURCE_LINK_LAYER) {
-            meta.answered = false;
+        if (meta.answerable && meta.home_difference == 0) {
+            meta.answered = true;
+            // A node that tests whether the target is free has no address yet, and so gives no link-layer address.
+            if (IS_UNSPECIFIED(hdr.ipv6.source) && hdr.neighbour_option.isValid()
+                && hdr.neighbour_option.type == OPTION_SOURCE_LINK_LAYER) {
+                meta.answered = false;
+            }
         }
     }
 }

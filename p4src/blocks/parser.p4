@@ -6,26 +6,16 @@
 //
 // Of every fragment, the first one too, the ports are unknown: so all fragments of a packet take the same way (RFC 6089
 // section 5.3.6), that of the flow binding which names no ports.
+//
+// Tofino's parser cannot overwrite: on each way through the states a field gets its value once.
 #ifndef BLOCKS_PARSER_P4
 #define BLOCKS_PARSER_P4
 
-parser PacketParser(packet_in packet, out headers_t hdr, inout metadata_t meta, in bool from_controller) {
+parser PacketParser(packet_in packet, inout headers_t hdr, inout metadata_t meta) {
     state start {
-        transition select (from_controller) {
-            true: parse_packet_out;
-            default: parse_ethernet;
-        }
-    }
-
-    state parse_packet_out {
-        packet.extract(hdr.packet_out);
-        transition parse_ethernet;
-    }
-
-    state parse_ethernet {
         packet.extract(hdr.ethernet);
         transition select (hdr.ethernet.ethertype) {
-            ETHERTYPE_IPV6: parse_ipv6;
+            ETHERTYPE_IPV6: choose_ipv6;
             ETHERTYPE_IPV4: parse_ipv4;
             ETHERTYPE_VLAN: parse_vlan;
             default: accept;
@@ -35,20 +25,31 @@ parser PacketParser(packet_in packet, out headers_t hdr, inout metadata_t meta, 
     state parse_vlan {
         packet.extract(hdr.vlan);
         transition select (hdr.vlan.ethertype) {
-            ETHERTYPE_IPV6: parse_ipv6;
+            ETHERTYPE_IPV6: choose_ipv6;
             ETHERTYPE_IPV4: parse_ipv4;
             default: accept;
         }
     }
 
-    state parse_ipv6 {
+    // A look at the next header comes first: what is noted of a header is noted where it is extracted.
+    state choose_ipv6 {
+        transition select (packet.lookahead<bit<56>>()[7:0]) {
+            PROTOCOL_IPV6: parse_outer_ipv6;
+            PROTOCOL_IPV4: parse_outer_ipv6;
+            PROTOCOL_DESTINATION_OPTIONS: parse_ipv6_with_options;
+            PROTOCOL_HOP_BY_HOP: parse_extended_ipv6;
+            PROTOCOL_ROUTING: parse_extended_ipv6;
+            PROTOCOL_FRAGMENT: parse_fragmented_ipv6;
+            default: parse_plain_ipv6;
+        }
+    }
+
+    state parse_outer_ipv6 {
         packet.extract(hdr.ipv6);
-        meta.source = hdr.ipv6.source;
-        meta.destination = hdr.ipv6.destination;
-        meta.upper.protocol = hdr.ipv6.next_header;
-        transition select (hdr.ipv6.version, hdr.ipv6.source[127:120]) {
-            (6, 0xff): refuse;
-            (6, _): behind_ipv6;
+        transition select (hdr.ipv6.version, hdr.ipv6.source[127:120], hdr.ipv6.next_header) {
+            (6, 0xff, _): refuse;
+            (6, _, PROTOCOL_IPV6): parse_inner_ipv6;
+            (6, _, PROTOCOL_IPV4): parse_inner_ipv4;
             default: refuse;
         }
     }
@@ -58,44 +59,83 @@ parser PacketParser(packet_in packet, out headers_t hdr, inout metadata_t meta, 
         transition accept;
     }
 
-    state behind_ipv6 {
-        transition select (hdr.ipv6.next_header) {
-            PROTOCOL_IPV6: parse_inner_ipv6;
-            PROTOCOL_IPV4: parse_inner_ipv4;
-            PROTOCOL_DESTINATION_OPTIONS: check_tunnel_option;
-            PROTOCOL_HOP_BY_HOP: parse_extension;
-            PROTOCOL_ROUTING: parse_extension;
-            PROTOCOL_ICMPV6: parse_icmp;
-            default: look_at_upper;
-        }
-    }
-
     // An encapsulation limit stands between the outer and the inner header (RFC 2473 section 5.1).
-    state check_tunnel_option {
-        transition select (packet.lookahead<bit<16>>()) {
-            PROTOCOL_IPV6 ++ 8w0: parse_tunnel_option;
-            PROTOCOL_IPV4 ++ 8w0: parse_tunnel_option;
-            default: parse_extension;
+    state parse_ipv6_with_options {
+        packet.extract(hdr.ipv6);
+        transition select (hdr.ipv6.version, hdr.ipv6.source[127:120], packet.lookahead<bit<16>>()) {
+            (6, 0xff, _): refuse;
+            (6, _, PROTOCOL_IPV6 ++ 8w0): parse_ipv6_behind_option;
+            (6, _, PROTOCOL_IPV4 ++ 8w0): parse_ipv4_behind_option;
+            (6, _, _): parse_options;
+            default: refuse;
         }
     }
 
-    state parse_tunnel_option {
+    state parse_ipv6_behind_option {
         packet.extract(hdr.tunnel_option);
-        transition select (hdr.tunnel_option.next_header) {
-            PROTOCOL_IPV6: parse_inner_ipv6;
-            default: parse_inner_ipv4;
+        transition parse_inner_ipv6;
+    }
+
+    state parse_ipv4_behind_option {
+        packet.extract(hdr.tunnel_option);
+        transition parse_inner_ipv4;
+    }
+
+    state parse_extended_ipv6 {
+        packet.extract(hdr.ipv6);
+        transition select (hdr.ipv6.version, hdr.ipv6.source[127:120], hdr.ipv6.next_header) {
+            (6, 0xff, _): refuse;
+            (6, _, PROTOCOL_ROUTING): parse_routing;
+            (6, _, _): parse_hop_by_hop;
+            default: refuse;
+        }
+    }
+
+    state parse_fragmented_ipv6 {
+        packet.extract(hdr.ipv6);
+        transition select (hdr.ipv6.version, hdr.ipv6.source[127:120]) {
+            (6, 0xff): refuse;
+            (6, _): look_at_fragment;
+            default: refuse;
+        }
+    }
+
+    state parse_plain_ipv6 {
+        packet.extract(hdr.ipv6);
+        meta.upper.protocol = hdr.ipv6.next_header;
+        transition select (hdr.ipv6.version, hdr.ipv6.source[127:120], hdr.ipv6.next_header) {
+            (6, 0xff, _): refuse;
+            (6, _, PROTOCOL_TCP): look_at_ports;
+            (6, _, PROTOCOL_UDP): look_at_ports;
+            (6, _, PROTOCOL_SCTP): look_at_ports;
+            (6, _, PROTOCOL_UDP_LITE): look_at_ports;
+            (6, _, PROTOCOL_ICMPV6): parse_icmp;
+            (6, _, PROTOCOL_MOBILITY): look_at_mobility;
+            (6, _, PROTOCOL_ESP): look_at_esp;
+            (6, _, PROTOCOL_AH): look_at_ah;
+            (6, _, _): accept;
+            default: refuse;
         }
     }
 
     state parse_inner_ipv6 {
+        transition select (packet.lookahead<bit<56>>()[7:0]) {
+            PROTOCOL_HOP_BY_HOP: parse_extended_inner_ipv6;
+            PROTOCOL_ROUTING: parse_extended_inner_ipv6;
+            PROTOCOL_DESTINATION_OPTIONS: parse_extended_inner_ipv6;
+            PROTOCOL_FRAGMENT: parse_fragmented_inner_ipv6;
+            default: parse_plain_inner_ipv6;
+        }
+    }
+
+    state parse_extended_inner_ipv6 {
         packet.extract(hdr.inner_ipv6);
         meta.is_tunnel = true;
-        meta.inner_source = hdr.inner_ipv6.source;
-        meta.inner_destination = hdr.inner_ipv6.destination;
-        meta.upper.protocol = hdr.inner_ipv6.next_header;
-        transition select (hdr.inner_ipv6.version, hdr.inner_ipv6.source[127:120]) {
-            (6, 0xff): refuse_inner;
-            (6, _): behind_inner_ipv6;
+        transition select (hdr.inner_ipv6.version, hdr.inner_ipv6.source[127:120], hdr.inner_ipv6.next_header) {
+            (6, 0xff, _): refuse_inner;
+            (6, _, PROTOCOL_DESTINATION_OPTIONS): parse_options;
+            (6, _, PROTOCOL_ROUTING): parse_routing;
+            (6, _, _): parse_hop_by_hop;
             default: refuse_inner;
         }
     }
@@ -105,86 +145,204 @@ parser PacketParser(packet_in packet, out headers_t hdr, inout metadata_t meta, 
         transition accept;
     }
 
-    state behind_inner_ipv6 {
-        transition select (hdr.inner_ipv6.next_header) {
-            PROTOCOL_HOP_BY_HOP: parse_extension;
-            PROTOCOL_ROUTING: parse_extension;
-            PROTOCOL_DESTINATION_OPTIONS: parse_extension;
-            default: look_at_upper;
+    state parse_fragmented_inner_ipv6 {
+        packet.extract(hdr.inner_ipv6);
+        meta.is_tunnel = true;
+        transition select (hdr.inner_ipv6.version, hdr.inner_ipv6.source[127:120]) {
+            (6, 0xff): refuse_inner;
+            (6, _): look_at_fragment;
+            default: refuse_inner;
+        }
+    }
+
+    state parse_plain_inner_ipv6 {
+        packet.extract(hdr.inner_ipv6);
+        meta.is_tunnel = true;
+        meta.upper.protocol = hdr.inner_ipv6.next_header;
+        transition select (hdr.inner_ipv6.version, hdr.inner_ipv6.source[127:120], hdr.inner_ipv6.next_header) {
+            (6, 0xff, _): refuse_inner;
+            (6, _, PROTOCOL_TCP): look_at_ports;
+            (6, _, PROTOCOL_UDP): look_at_ports;
+            (6, _, PROTOCOL_SCTP): look_at_ports;
+            (6, _, PROTOCOL_UDP_LITE): look_at_ports;
+            (6, _, PROTOCOL_ICMPV6): look_at_icmp;
+            (6, _, PROTOCOL_MOBILITY): look_at_mobility;
+            (6, _, PROTOCOL_ESP): look_at_esp;
+            (6, _, PROTOCOL_AH): look_at_ah;
+            (6, _, _): accept;
+            default: refuse_inner;
         }
     }
 
     state parse_inner_ipv4 {
+        transition select (packet.lookahead<bit<64>>()[13:0]) {
+            0: parse_whole_inner_ipv4;
+            default: parse_fragmented_inner_ipv4;
+        }
+    }
+
+    state parse_whole_inner_ipv4 {
         packet.extract(hdr.ipv4);
         meta.is_tunnel = true;
-        meta.inner_source = MAPPED(hdr.ipv4.source);
-        meta.inner_destination = MAPPED(hdr.ipv4.destination);
         meta.upper.protocol = hdr.ipv4.protocol;
         transition select (hdr.ipv4.version, hdr.ipv4.header_words, hdr.ipv4.source[31:28]) {
             (4, 5, 0xe): refuse_inner;
-            (4, 5, _): behind_ipv4;
+            (4, 5, _): look_at_upper;
+            default: refuse_inner;
+        }
+    }
+
+    state parse_fragmented_inner_ipv4 {
+        packet.extract(hdr.ipv4);
+        meta.is_tunnel = true;
+        meta.upper.protocol = hdr.ipv4.protocol;
+        transition select (hdr.ipv4.version, hdr.ipv4.header_words, hdr.ipv4.source[31:28]) {
+            (4, 5, 0xe): refuse_inner;
+            (4, 5, _): accept;
             default: refuse_inner;
         }
     }
 
     state parse_ipv4 {
+        transition select (packet.lookahead<bit<64>>()[13:0]) {
+            0: parse_whole_ipv4;
+            default: parse_fragmented_ipv4;
+        }
+    }
+
+    state parse_whole_ipv4 {
         packet.extract(hdr.ipv4);
-        meta.is_ipv4 = 1;
-        meta.source = MAPPED(hdr.ipv4.source);
-        meta.destination = MAPPED(hdr.ipv4.destination);
         meta.upper.protocol = hdr.ipv4.protocol;
         transition select (hdr.ipv4.version, hdr.ipv4.header_words, hdr.ipv4.source[31:28]) {
             (4, 5, 0xe): refuse;
-            (4, 5, _): behind_ipv4;
-            (4, _, _): skip_ipv4;
+            (4, 5, _): note_ipv4;
+            (4, _, _): accept;      // with options: left alone, its header stays as it is
             default: refuse;
         }
     }
 
-    // With options: left alone. Its header stays in the frame, as of anything that is not ours to forward.
-    state skip_ipv4 {
-        meta.is_ipv4 = 0;
-        transition accept;
-    }
-
-    state behind_ipv4 {
-        transition select (hdr.ipv4.flags[0:0], hdr.ipv4.fragment_offset) {
-            (0, 0): look_at_upper;
-            default: accept;
+    state parse_fragmented_ipv4 {
+        packet.extract(hdr.ipv4);
+        meta.upper.protocol = hdr.ipv4.protocol;
+        transition select (hdr.ipv4.version, hdr.ipv4.header_words, hdr.ipv4.source[31:28]) {
+            (4, 5, 0xe): refuse;
+            (4, 5, _): note_ipv4_fragment;
+            (4, _, _): accept;      // with options: left alone, its header stays as it is
+            default: refuse;
         }
     }
 
-    state parse_extension {
-        packet.extract(hdr.extension);
-        transition select (hdr.extension.length) {
-            0: behind_extension;
+    state note_ipv4 {
+        meta.is_ipv4 = 1;
+        transition look_at_upper;
+    }
+
+    state note_ipv4_fragment {
+        meta.is_ipv4 = 1;
+        transition accept;
+    }
+
+    // Four octets of padding, then the option and its length: its alignment is 8n+6 (RFC 6275 section 6.3).
+    state parse_options {
+        transition select (packet.lookahead<bit<16>>()[7:0], packet.lookahead<bit<64>>()[15:0]) {
+            (2, 0xc910): note_home_address;
+            (0, _): parse_extension_8;
+            (1, _): parse_extension_16;
+            (2, _): parse_extension_24;
+            default: leave_options;
+        }
+    }
+
+    state note_home_address {
+        meta.upper.home_address = 1;
+        transition parse_extension_24;
+    }
+
+    state leave_options {
+        meta.upper.protocol = PROTOCOL_DESTINATION_OPTIONS;
+        transition accept;
+    }
+
+    state parse_routing {
+        transition select (packet.lookahead<bit<16>>()[7:0]) {
+            0: parse_extension_8;
+            1: parse_extension_16;
+            2: parse_extension_24;
+            default: leave_routing;
+        }
+    }
+
+    state leave_routing {
+        meta.upper.protocol = PROTOCOL_ROUTING;
+        transition accept;
+    }
+
+    // Longer ones are left with their own number, which is zero.
+    state parse_hop_by_hop {
+        transition select (packet.lookahead<bit<16>>()[7:0]) {
+            0: parse_extension_8;
             1: parse_extension_16;
             2: parse_extension_24;
             default: accept;
         }
     }
 
-    state parse_extension_16 {
-        packet.extract(hdr.extension_16);
-        transition behind_extension;
-    }
-
-    state parse_extension_24 {
-        packet.extract(hdr.extension_16);
-        packet.extract(hdr.extension_24);
-        transition select (meta.upper.protocol, hdr.extension.content) {
-            // Four octets of padding, then the option and its length: its alignment is 8n+6 (RFC 6275 section 6.3).
-            (PROTOCOL_DESTINATION_OPTIONS, 0xc910 &&& 0xffff): note_home_address;
-            default: behind_extension;
+    state parse_extension_8 {
+        transition select (packet.lookahead<bit<8>>()) {
+            PROTOCOL_FRAGMENT: skip_extension_8;
+            default: note_extension_8;
         }
     }
 
-    state note_home_address {
-        meta.upper.home_address = 1;
-        transition behind_extension;
+    state skip_extension_8 {
+        packet.extract(hdr.extension);
+        transition look_at_fragment;
     }
 
-    state behind_extension {
+    state note_extension_8 {
+        packet.extract(hdr.extension);
+        meta.upper.protocol = hdr.extension.next_header;
+        transition look_at_upper;
+    }
+
+    state parse_extension_16 {
+        transition select (packet.lookahead<bit<8>>()) {
+            PROTOCOL_FRAGMENT: skip_extension_16;
+            default: note_extension_16;
+        }
+    }
+
+    state skip_extension_16 {
+        packet.extract(hdr.extension);
+        packet.extract(hdr.extension_16);
+        transition look_at_fragment;
+    }
+
+    state note_extension_16 {
+        packet.extract(hdr.extension);
+        packet.extract(hdr.extension_16);
+        meta.upper.protocol = hdr.extension.next_header;
+        transition look_at_upper;
+    }
+
+    state parse_extension_24 {
+        transition select (packet.lookahead<bit<8>>()) {
+            PROTOCOL_FRAGMENT: skip_extension_24;
+            default: note_extension_24;
+        }
+    }
+
+    state skip_extension_24 {
+        packet.extract(hdr.extension);
+        packet.extract(hdr.extension_16);
+        packet.extract(hdr.extension_24);
+        transition look_at_fragment;
+    }
+
+    state note_extension_24 {
+        packet.extract(hdr.extension);
+        packet.extract(hdr.extension_16);
+        packet.extract(hdr.extension_24);
         meta.upper.protocol = hdr.extension.next_header;
         transition look_at_upper;
     }
@@ -199,7 +357,6 @@ parser PacketParser(packet_in packet, out headers_t hdr, inout metadata_t meta, 
             PROTOCOL_MOBILITY: look_at_mobility;
             PROTOCOL_ESP: look_at_esp;
             PROTOCOL_AH: look_at_ah;
-            PROTOCOL_FRAGMENT: look_at_fragment;
             default: accept;
         }
     }
@@ -212,24 +369,37 @@ parser PacketParser(packet_in packet, out headers_t hdr, inout metadata_t meta, 
 
     // A solicitation with no option or one of eight octets can be answered here.
     state parse_icmp {
-        transition select (packet.lookahead<bit<8>>(), hdr.ipv6.payload_length) {
-            (ICMPV6_NEIGHBOR_SOLICITATION, SOLICITATION_OCTETS): parse_solicitation;
-            (ICMPV6_NEIGHBOR_SOLICITATION, NEIGHBOUR_OCTETS): parse_solicitation;
+        transition select (hdr.ipv6.payload_length) {
+            SOLICITATION_OCTETS: choose_short_icmp;
+            NEIGHBOUR_OCTETS: choose_long_icmp;
             default: look_at_icmp;
         }
     }
 
-    state parse_solicitation {
-        packet.extract(hdr.neighbour);
-        meta.upper.icmp_type = hdr.neighbour.type;
-        transition select (hdr.ipv6.payload_length) {
-            NEIGHBOUR_OCTETS: parse_neighbour_option;
-            default: accept;
+    state choose_short_icmp {
+        transition select (packet.lookahead<bit<8>>()) {
+            ICMPV6_NEIGHBOR_SOLICITATION: parse_short_solicitation;
+            default: look_at_icmp;
         }
     }
 
-    state parse_neighbour_option {
+    state parse_short_solicitation {
+        packet.extract(hdr.neighbour);
+        meta.upper.icmp_type = hdr.neighbour.type;
+        transition accept;
+    }
+
+    state choose_long_icmp {
+        transition select (packet.lookahead<bit<8>>()) {
+            ICMPV6_NEIGHBOR_SOLICITATION: parse_long_solicitation;
+            default: look_at_icmp;
+        }
+    }
+
+    state parse_long_solicitation {
+        packet.extract(hdr.neighbour);
         packet.extract(hdr.neighbour_option);
+        meta.upper.icmp_type = hdr.neighbour.type;
         transition accept;
     }
 
@@ -244,12 +414,12 @@ parser PacketParser(packet_in packet, out headers_t hdr, inout metadata_t meta, 
     }
 
     state look_at_esp {
-        meta.upper.spi = packet.lookahead<bit<32>>();
+        NOTE_SPI(packet.lookahead<bit<32>>())
         transition accept;
     }
 
     state look_at_ah {
-        meta.upper.spi = packet.lookahead<bit<64>>()[31:0];
+        NOTE_SPI(packet.lookahead<bit<64>>()[31:0])
         transition accept;
     }
 

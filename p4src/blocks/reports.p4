@@ -13,7 +13,6 @@ control Reports(inout headers_t hdr, inout metadata_t meta) {
     }
 
     @id(0x01000051) action keep_quiet() {
-        COUNT(report_counter);
         meta.verdict = verdict_t.DROP;
     }
 
@@ -29,9 +28,6 @@ control Reports(inout headers_t hdr, inout metadata_t meta) {
 
     apply {
         punt_policers.apply();
-        if (meta.report_colour == METER_RED) {
-            DROP(REPORT_RATE);
-        }
     }
 }
 

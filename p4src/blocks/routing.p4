@@ -10,7 +10,7 @@ control Routing(inout headers_t hdr, inout metadata_t meta) {
     // Its source hears that there is no way (RFC 4443 section 3.1).
     @id(0x01000041) action refuse_unrouted() { REPORT(NO_ROUTE, UNREACHABLE); }
 
-    @id(0x02000040)
+    @id(0x02000040) CRITICAL
     table routes {
         key = { meta.destination : lpm @id(1) @name("destination"); }
         actions = { next_hop; refuse_unrouted; }
@@ -23,10 +23,10 @@ control Routing(inout headers_t hdr, inout metadata_t meta) {
         hdr.ethernet.source = source_mac;
         hdr.ethernet.destination = destination_mac;
         meta.next_mtu = mtu;
-        meta.next_excess = meta.outer_octets |-| mtu;
+        meta.next_room = mtu |-| meta.outer_last;
     }
 
-    @id(0x02000041)
+    @id(0x02000041) CRITICAL
     table next_hops {
         key = { meta.next_hop_id : exact @id(1) @name("next_hop_id"); }
         actions = { forward; @defaultonly refuse_unrouted; }
@@ -35,9 +35,8 @@ control Routing(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        routes.apply();
-        if (meta.verdict == verdict_t.FORWARD) {
-            next_hops.apply();
+        switch (routes.apply().action_run) {
+            next_hop: { next_hops.apply(); }
         }
     }
 }

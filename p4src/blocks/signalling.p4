@@ -2,10 +2,7 @@
 #ifndef BLOCKS_SIGNALLING_P4
 #define BLOCKS_SIGNALLING_P4
 
-control Signalling(inout headers_t hdr, inout metadata_t meta) {
-    DIRECT_METER_PACKETS(signalling_meter)
-    DIRECT_COUNTER(signalling_counter)
-
+control Stations(inout headers_t hdr, inout metadata_t meta) {
     @id(0x01000001) action l3() { }
 
     @id(0x02000001)
@@ -16,12 +13,9 @@ control Signalling(inout headers_t hdr, inout metadata_t meta) {
         size = SIZE_MY_STATION;
     }
 
-    // From here on the packet is the inner one, if there is one: nothing else for a home agent address is forwarded.
     @id(0x01000002) action own_address(home_agent_id_t home_agent_id) {
         meta.own_address = true;
         meta.home_agent_id = home_agent_id;
-        meta.source = meta.inner_source;
-        meta.destination = meta.inner_destination;
     }
 
     @id(0x02000002)
@@ -31,6 +25,24 @@ control Signalling(inout headers_t hdr, inout metadata_t meta) {
         const default_action = NoAction();
         size = SIZE_HOME_AGENTS;
     }
+
+    apply {
+        if (!my_station.apply().hit) {
+            // IPv6 multicast is for every station (RFC 2464 section 7): neighbour discovery comes this way. It is not forwarded.
+            if (!(hdr.ipv6.isValid() && hdr.ethernet.destination[47:32] == 0x3333 && IS_MULTICAST(hdr.ipv6.destination))) {
+                DROP(NOT_FOR_US);
+            }
+        }
+        if (hdr.ipv6.isValid()) {
+            home_agents.apply();
+        }
+    }
+}
+
+// Only of what is no tunnel: signalling is never inside a tunnel to us.
+control Signalling(inout headers_t hdr, inout metadata_t meta) {
+    DIRECT_METER_PACKETS(signalling_meter)
+    DIRECT_COUNTER(signalling_counter)
 
     @id(0x01000003) action punt(punt_reason_t reason) {
         COUNT(signalling_counter);
@@ -62,22 +74,9 @@ control Signalling(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        bool for_us = my_station.apply().hit;
-        // IPv6 multicast is for every station (RFC 2464 section 7): neighbour discovery comes this way. It is not forwarded.
-        if (hdr.ethernet.destination[47:32] == 0x3333 && hdr.ipv6.isValid() && IS_MULTICAST(hdr.ipv6.destination)) {
-            for_us = true;
-        }
-        if (!for_us) {
-            DROP(NOT_FOR_US);
-        } else if (hdr.ipv6.isValid()) {
-            home_agents.apply();
-            // Tunnelled packets carry the inner packet's upper layer: signalling is never inside a tunnel to us.
-            if (!meta.is_tunnel && !meta.answered) {
-                signalling.apply();
-                if (meta.signalling_colour == METER_RED) {
-                    DROP(SIGNALLING_RATE);
-                }
-            }
+        signalling.apply();
+        if (meta.signalling_colour == METER_RED) {
+            DROP(SIGNALLING_RATE);
         }
     }
 }

@@ -10,7 +10,7 @@ control Steering(inout headers_t hdr, inout metadata_t meta) {
         meta.node_id = node_id;
     }
 
-    @id(0x02000020)
+    @id(0x02000020) CRITICAL
     table home_addresses {
         key = { meta.destination : exact @id(1) @name("destination"); }
         actions = { mobile_node; @defaultonly NoAction; }
@@ -18,7 +18,7 @@ control Steering(inout headers_t hdr, inout metadata_t meta) {
         size = SIZE_HOME_ADDRESSES;
     }
 
-    @id(0x02000021)
+    @id(0x02000021) CRITICAL
     table mobile_networks {
         key = { meta.destination : lpm @id(1) @name("destination"); }
         actions = { mobile_node; @defaultonly NoAction; }
@@ -47,19 +47,18 @@ control Steering(inout headers_t hdr, inout metadata_t meta) {
     }
 
     // RFC 6089 section 5.3.6: the first match by priority decides.
-    @id(0x02000022)
+    @id(0x02000022) CRITICAL
     table flow_bindings {
         key = {
             meta.node_id                : exact   @id(1) @name("node_id");
             meta.source                 : ternary @id(2) @name("source");
             meta.destination            : ternary @id(3) @name("destination");
             meta.upper.protocol         : ternary @id(4) @name("protocol");
-            meta.upper.source_port      : range   @id(5) @name("source_port");
-            meta.upper.destination_port : range   @id(6) @name("destination_port");
+            meta.upper.source_port      : PORT_MATCH   @id(5) @name("source_port");
+            meta.upper.destination_port : PORT_MATCH   @id(6) @name("destination_port");
             meta.traffic_class          : ternary @id(7) @name("traffic_class");
             meta.flow_label             : ternary @id(8) @name("flow_label");
-            meta.upper.spi              : ternary @id(9) @name("spi");
-            meta.is_ipv4                : ternary @id(10) @name("ipv4");
+            MORE_FLOW_KEYS
         }
         actions = { steer_flow; drop_flow; balance_flow; replicate_flow; @defaultonly NoAction; }
         const default_action = NoAction();
@@ -77,7 +76,7 @@ control Steering(inout headers_t hdr, inout metadata_t meta) {
 
     @id(0x01000029) action discard() { DROP(POLICY); }
 
-    @id(0x02000023)
+    @id(0x02000023) CRITICAL
     table default_binding {
         key = { meta.node_id : exact @id(1) @name("node_id"); }
         actions = { steer; balance; replicate; discard; @defaultonly refuse_unbound; }
@@ -90,7 +89,7 @@ control Steering(inout headers_t hdr, inout metadata_t meta) {
     @id(0x0100002b) action refuse_bucket() { DROP(NO_TUNNEL); }
 
     // A flow's hash chooses the bucket, and a bucket has one BID: when a BID goes away, only the flows of its buckets move.
-    @id(0x02000024)
+    @id(0x02000024) CRITICAL
     table balancers {
         key = {
             meta.balance_id     : exact @id(1) @name("balance_id");

@@ -98,9 +98,9 @@ struct headers_t {
     ethernet_t         ethernet;
     vlan_t             vlan;
     ipv6_t             tunnel_ipv6;       // put in front by us
-    ipv6_t             ipv6;              // outermost of the packet as received, or the inner one once that was taken off
+    ipv6_t             ipv6;              // outermost of the packet as received
     tunnel_option_t    tunnel_option;
-    ipv6_t             inner_ipv6;        // as received, where ipv6.next_header says IPv6
+    ipv6_t             inner_ipv6;        // as received, where ipv6.next_header says IPv6; the packet once ipv6 was taken off
     ipv4_t             ipv4;              // as received: behind ipv6, where that says IPv4, or by itself
     extension_t        extension;         // the one that we look behind
     extension_part_t   extension_16;
@@ -128,6 +128,7 @@ struct metadata_t {
     verdict_t       verdict;
     drop_reason_t   drop_reason;
     punt_reason_t   punt_reason;
+    FINDINGS
     bool            malformed;
     bool            inner_malformed;     // matters only to whoever takes the inner packet out
     bool            from_controller;     // only to be routed
@@ -137,8 +138,6 @@ struct metadata_t {
     bool            is_tunnel;           // there is an inner packet
     bool            own_address;
     home_agent_id_t home_agent_id;
-    ipv6_address_t  inner_source;
-    ipv6_address_t  inner_destination;
     ipv6_address_t  source;              // of the packet that is forwarded: the inner one, if the tunnel ends here
     ipv6_address_t  destination;         // the same; from encapsulation on the outermost one
     bit<1>          is_ipv4;             // the packet that is forwarded
@@ -146,9 +145,9 @@ struct metadata_t {
     bit<20>         flow_label;
     bit<8>          hop_limit;
     mtu_t           octets;              // its length, its header included
+    mtu_t           last;                // the same less one: it fits into an MTU if something is left of that
     path_id_t       path_id;
     node_id_t       source_node;
-    bool            source_known;
     bool            mobile;              // the destination is a mobile node or behind one
     @field_list(COPY_FIELDS)
     node_id_t       node_id;
@@ -161,19 +160,22 @@ struct metadata_t {
     bool            delivered;           // the egress port and the MAC addresses stand already
     next_hop_id_t   next_hop_id;
     port_t          egress_port;
-    mtu_t           outer_octets;        // length with the outer header
+    mtu_t           outer_last;          // with the outer header
     mtu_t           tunnel_mtu;
-    mtu_t           tunnel_excess;       // octets that it is too long for the tunnel, and for the next hop
+    mtu_t           tunnel_room;         // 0: too long for the tunnel, and for the next hop
     mtu_t           next_mtu;
-    mtu_t           next_excess;
+    mtu_t           next_room;
     mtu_t           reported_mtu;        // the narrowest that it would have to pass
     bit<20>         flow_hash;
-    bit<2>          signalling_colour;
-    bit<2>          tunnel_colour;
-    bit<2>          report_colour;
+    colour_t        signalling_colour;
+    colour_t        tunnel_colour;
+    colour_t        report_colour;
+    bool            interface_known;
     home_agent_id_t interface_home;      // the home link behind the ingress port; 0: none
     mac_address_t   interface_mac;
     ipv6_address_t  interface_address;
+    bool            answerable;          // the target of a solicitation is ours, or a node's
+    home_agent_id_t home_difference;     // 0: of the home link behind the ingress port
     bool            answered;            // a solicitation that needs nobody else
     bit<3>          answer_flags;
 }

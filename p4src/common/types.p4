@@ -59,8 +59,6 @@ const bit<2> ECN_ECT1    = 1;
 const bit<2> ECN_ECT0    = 2;
 const bit<2> ECN_CE      = 3;
 
-const bit<2> METER_RED = 2;
-
 // RFC 4291 sections 2.5.6 and 2.7.
 #define IS_MULTICAST(address)   (address[127:120] == 0xff)
 #define IS_LINK_LOCAL(address)  (address[127:118] == 0x3fa)

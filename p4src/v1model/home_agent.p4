@@ -6,18 +6,31 @@
 #include "../common/sizes.p4"
 #include "../common/types.p4"
 #include "../common/headers.p4"
-#include "../common/verdicts.p4"
+#include "verdicts.p4"
 #include "../blocks/parser.p4"
-#include "../blocks/lengths.p4"
-#include "../blocks/home_agent.p4"
+#include "lengths.p4"
+#include "pipeline.p4"
 
 const bit<32> INSTANCE_RECIRCULATED = 4;    // of standard_metadata.instance_type, as simple_switch numbers them
 
+@noWarn("uninitialized-use")    // headers are invalid until they are extracted
 parser ShellParser(packet_in packet, out headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     PacketParser() packet_parser;
 
     state start {
-        packet_parser.apply(packet, hdr, meta, standard.ingress_port == CPU_PORT && standard.instance_type == 0);
+        transition select (standard.ingress_port == CPU_PORT && standard.instance_type == 0) {
+            true: parse_packet_out;
+            default: parse_packet;
+        }
+    }
+
+    state parse_packet_out {
+        packet.extract(hdr.packet_out);
+        transition parse_packet;
+    }
+
+    state parse_packet {
+        packet_parser.apply(packet, hdr, meta);
         transition accept;
     }
 }

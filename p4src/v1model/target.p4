@@ -5,6 +5,11 @@
 #define CPU_PORT 510
 #define COPY_PORT CPU_PORT    // where copies wait for their second pass: nothing leaves by it
 
+typedef bit<2> colour_t;
+const colour_t METER_RED = 2;
+
+#define FINDINGS    // blocks pronounce their verdict at once
+
 // v1model attaches counters to tables: an action counts without saying so.
 #define DIRECT_COUNTER(name)        direct_counter(CounterType.packets_and_bytes) name;
 #define COUNT(name)
@@ -16,8 +21,20 @@
 #define TABLE_METER(name)           meters = name;
 
 // One number for one flow, whatever it is made of: the outer header's flow label (RFC 6438 section 3) and the choice among BIDs.
-#define FLOW_HASH(result) hash(result, HashAlgorithm.crc32, (bit<20>)0, \
+#define DECLARE_FLOW_HASH(name)
+#define FLOW_HASH(name, result) hash(result, HashAlgorithm.crc32, (bit<20>)0, \
     { meta.source, meta.destination, meta.upper.protocol, meta.upper.source_port, meta.upper.destination_port, \
       meta.upper.spi }, (bit<32>)0x100000);
+
+// Tables of the longest chain.
+#define CRITICAL
+
+// How flow bindings match ports.
+#define PORT_MATCH range
+#define MORE_FLOW_KEYS \
+            meta.upper.spi              : ternary @id(9) @name("spi"); \
+            meta.is_ipv4                : ternary @id(10) @name("ipv4");
+
+#define NOTE_SPI(value)  meta.upper.spi = value;
 
 #endif

@@ -56,6 +56,14 @@ LIMIT = IPv6(src=WIFI_COA, dst=HA, nh=60) / Raw(bytes.fromhex("2900040104010100"
 NESTED = IPv6(src=CN, dst=HOA) / IPv6(src="2001:db8:9::1", dst="2001:db8:9::2") / UDP(sport=1, dport=5000)
 PASSING = IPv6(src=CN, dst="2001:db8:a1::99", hlim=9) / IPv6(src="2001:db8:9::1", dst=HOA) / UDP(sport=1, dport=2)
 INNER_8 = IPv6(src=HOA, dst=CN, hlim=9) / IPv6ExtHdrHopByHop(options=[PadN(optdata=bytes(4))]) / UDP(sport=1, dport=2)
+INNER_FRAGMENT = IPv6(src=HOA, dst=CN, hlim=9) / IPv6ExtHdrFragment(id=7, offset=10, nh=17) / Raw(bytes(80))
+FRAGMENTS_BEHIND = [
+    IPv6(src=CN, dst=HOA)
+    / IPv6ExtHdrHopByHop(options=[PadN(optdata=bytes(size))])
+    / IPv6ExtHdrFragment(id=7, m=1, nh=17)
+    / Raw(bytes(16))
+    for size in (4, 12, 20)
+]
 INNER_TCP = IPv6(src=HOA, dst=CN, hlim=9) / TCP(sport=1, dport=2)
 
 
@@ -66,6 +74,20 @@ def by_2(name: str, packet: IPv6, protocol: int, sport: int, dport: int, spi: in
 
 
 CASES = [
+    *(
+        by_2(f"a fragment behind an extension header of {8 + 8 * size} octets", packet, 17, 0, 0, 0, ANY_UDP)
+        for size, packet in enumerate(FRAGMENTS_BEHIND)
+    ),
+    *(
+        Case(
+            f"mark {inner}{outer}",
+            [reverse(from_node(tc=4 | inner), tc=outer)],
+            [to_cn(from_node(tc=4 | after, hlim=32))],
+        )
+        for inner, outer, after in ((0, 0, 0), (2, 3, 3), (2, 1, 1), (1, 3, 3), (1, 2, 1), (3, 0, 3))
+    ),
+    dropped("a mark that is not allowed inside", DropReason.ECN, reverse(from_node(tc=4), tc=3)),
+    Case("a fragment from a node", [reverse(INNER_FRAGMENT)], [to_cn(one_hop_less(INNER_FRAGMENT))]),
     by_2("ports behind an extension header of 8 octets", BEHIND_8, 17, 4000, 5000, 0, ANY_PORT),
     by_2("of 16 octets", BEHIND_16, 17, 4000, 5000, 0, ANY_PORT),
     by_2("of 24 octets, a Home Address option", BEHIND_24, 17, 4000, 5000, 0, ANY_PORT),

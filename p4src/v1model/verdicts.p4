@@ -1,6 +1,6 @@
-// Ways out of the pipeline, for actions of any block.
-#ifndef COMMON_VERDICTS_P4
-#define COMMON_VERDICTS_P4
+// Ways out of the pipeline, for actions of any block: the first one taken is the verdict.
+#ifndef V1MODEL_VERDICTS_P4
+#define V1MODEL_VERDICTS_P4
 
 #define DROP(why)         meta.verdict = verdict_t.DROP; meta.drop_reason = drop_reason_t.why
 #define PUNT(why)         meta.verdict = verdict_t.PUNT; meta.punt_reason = why

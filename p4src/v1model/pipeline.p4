@@ -1,26 +1,34 @@
-// The pipeline: the blocks in their order. A target's shell calls it and carries the verdict out.
-#ifndef BLOCKS_HOME_AGENT_P4
-#define BLOCKS_HOME_AGENT_P4
+// The blocks in their order for a processor: each step may end it, and what comes after is not looked up then.
+#ifndef V1MODEL_PIPELINE_P4
+#define V1MODEL_PIPELINE_P4
 
-#include "links.p4"
-#include "neighbours.p4"
-#include "signalling.p4"
-#include "decapsulation.p4"
-#include "steering.p4"
-#include "encapsulation.p4"
-#include "routing.p4"
-#include "reports.p4"
+#include "../blocks/links.p4"
+#include "../blocks/neighbours.p4"
+#include "../blocks/signalling.p4"
+#include "../blocks/description.p4"
+#include "../blocks/decapsulation.p4"
+#include "../blocks/steering.p4"
+#include "../blocks/encapsulation.p4"
+#include "../blocks/routing.p4"
+#include "../blocks/reports.p4"
 
 control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
     Links()         links;
     Neighbours()    neighbours;
     Advertisement() advertisement;
+    Stations()      stations;
     Signalling()    signalling_block;
-    Decapsulation() decapsulation;
+    Description()   description;
+    Senders()       senders;
+    SourceCheck()   source_check;
+    Marking()       marking;
+    Unwrapping()    unwrapping;
     Steering()      steering;
+    Rates()         rates;
     Encapsulation() encapsulation;
-    OuterHeader()   outer_header;
     Routing()       routing;
+    Rewriting()     rewriting;
+    OuterHeader()   outer_header;
     Reports()       reports;
 
     apply {
@@ -28,55 +36,48 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
             DROP(MALFORMED);
         } else if (!hdr.ipv6.isValid() && meta.is_ipv4 == 0) {
             links.apply(hdr, meta);
-        } else if (!meta.from_controller) {
-            if (!meta.is_copy) {
+        } else {
+            if (!meta.from_controller && !meta.is_copy) {
                 if (hdr.neighbour.isValid()) {
                     neighbours.apply(hdr, meta);
                 }
-                signalling_block.apply(hdr, meta);
+                stations.apply(hdr, meta);
                 if (meta.verdict == verdict_t.FORWARD) {
                     if (meta.answered) {
                         advertisement.apply(hdr, meta);
-                    } else if (meta.own_address) {
-                        if (!meta.is_tunnel) {
+                    } else if (!meta.is_tunnel && hdr.ipv6.isValid()) {
+                        signalling_block.apply(hdr, meta);
+                        if (meta.verdict == verdict_t.FORWARD && meta.own_address) {
                             DROP(SIGNALLING_DENIED);
-                        } else if (meta.inner_malformed) {
-                            DROP(MALFORMED);
-                        } else {
-                            decapsulation.apply(hdr, meta);
                         }
+                    } else if (meta.own_address && meta.inner_malformed) {
+                        DROP(MALFORMED);
                     }
                 }
             }
             if (meta.verdict == verdict_t.FORWARD && !meta.answered) {
-                if (meta.is_tunnel && !meta.own_address) {
-                    // A tunnel that is not ours is a packet like any other: what is inside is not its upper layer.
-                    meta.upper.protocol = hdr.ipv6.next_header;
-                    meta.upper.source_port = 0;
-                    meta.upper.destination_port = 0;
-                    meta.upper.spi = 0;
+                description.apply(hdr, meta);
+                if (meta.own_address) {
+                    senders.apply(hdr, meta);
+                    if (meta.verdict == verdict_t.FORWARD) {
+                        source_check.apply(hdr, meta);
+                    }
+                    if (meta.verdict == verdict_t.FORWARD) {
+                        marking.apply(hdr, meta);
+                    }
+                    if (meta.verdict == verdict_t.FORWARD) {
+                        unwrapping.apply(hdr, meta);
+                    }
                 }
-                // What later blocks need to know of the packet that is forwarded, whichever of the two IP versions it is.
-                if (hdr.ipv6.isValid()) {
-                    meta.octets = hdr.ipv6.payload_length |+| IPV6_HEADER_OCTETS;
-                    meta.outer_octets = hdr.ipv6.payload_length |+| IPV6_HEADER_OCTETS;
-                    meta.traffic_class = hdr.ipv6.traffic_class;
-                    meta.flow_label = hdr.ipv6.flow_label;
-                    meta.hop_limit = hdr.ipv6.hop_limit;
-                } else if (hdr.ipv4.isValid()) {
-                    meta.octets = hdr.ipv4.total_length;
-                    meta.outer_octets = hdr.ipv4.total_length;
-                    meta.traffic_class = hdr.ipv4.traffic_class;
-                    meta.hop_limit = hdr.ipv4.time_to_live;
-                }
-                FLOW_HASH(meta.flow_hash)
+            }
+            if (meta.verdict == verdict_t.FORWARD && !meta.answered && !meta.from_controller) {
+                FLOW_HASH(flow_hash, meta.flow_hash)
                 if (meta.flow_hash == 0) {
                     meta.flow_hash = 1;     // RFC 6437 section 3: zero means "no label"
                 }
                 if (!meta.is_copy) {
                     // RFC 4291 sections 2.5.6 and 2.7: nothing of link scope is forwarded; multicast is not routed.
-                    if (IS_MULTICAST(meta.destination) || IS_LINK_LOCAL(meta.destination)
-                        || IS_LINK_LOCAL(meta.source)) {
+                    if (IS_MULTICAST(meta.destination) || IS_LINK_LOCAL(meta.destination) || IS_LINK_LOCAL(meta.source)) {
                         DROP(SCOPE);
                     } else if (meta.hop_limit <= 1) {
                         REPORT(HOP_LIMIT, HOP_LIMIT);
@@ -85,7 +86,10 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
                     }
                 }
                 if (meta.verdict == verdict_t.FORWARD && meta.group_id == 0 && (meta.mobile || meta.is_copy)) {
-                    encapsulation.apply(hdr, meta);
+                    rates.apply(hdr, meta);
+                    if (meta.verdict == verdict_t.FORWARD) {
+                        encapsulation.apply(hdr, meta);
+                    }
                 }
             }
         }
@@ -101,10 +105,10 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
             }
         } else {
             if (meta.verdict == verdict_t.FORWARD && !meta.answered) {
-                if (meta.tunnel_excess != 0) {
+                if (meta.encapsulated && meta.tunnel_room == 0) {
                     meta.reported_mtu = meta.tunnel_mtu;
                     REPORT(TOO_BIG, TOO_BIG);
-                } else if (meta.next_excess != 0) {
+                } else if (meta.next_hop_id != 0 && meta.next_room == 0) {
                     meta.reported_mtu = meta.next_mtu;
                     if (meta.encapsulated) {
                         meta.reported_mtu = meta.next_mtu |-| IPV6_HEADER_OCTETS;
@@ -113,11 +117,7 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
                 } else {
                     // Once for each forwarding: of a copy that was done when it was made.
                     if (!meta.is_copy) {
-                        if (hdr.ipv6.isValid()) {
-                            hdr.ipv6.hop_limit = meta.hop_limit - 1;
-                        } else if (hdr.ipv4.isValid()) {
-                            hdr.ipv4.time_to_live = meta.hop_limit - 1;
-                        }
+                        rewriting.apply(hdr, meta);
                     }
                     if (meta.encapsulated) {
                         outer_header.apply(hdr, meta);
@@ -126,6 +126,9 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
             }
             if (meta.verdict == verdict_t.REPORT) {
                 reports.apply(hdr, meta);
+                if (meta.report_colour == METER_RED) {
+                    DROP(REPORT_RATE);
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 // Lengths that lie would make us forward what is not there.
-#ifndef BLOCKS_LENGTHS_P4
-#define BLOCKS_LENGTHS_P4
+#ifndef V1MODEL_LENGTHS_P4
+#define V1MODEL_LENGTHS_P4
 
 control Lengths(inout headers_t hdr, inout metadata_t meta, in bit<32> frame_octets) {
     bit<32> said;

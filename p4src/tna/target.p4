@@ -1,0 +1,74 @@
+// What blocks ask of a target, as Tofino has it.
+#ifndef TNA_TARGET_P4
+#define TNA_TARGET_P4
+
+#if __TARGET_TOFINO__ == 2
+#define CPU_PORT 2
+#define COPY_PORT 6       // recirculation of the first pipe: where copies begin their second pass
+#else
+#define CPU_PORT 192
+#define COPY_PORT 68
+#endif
+
+// An MAU meter says 3 for red.
+typedef bit<8> colour_t;
+const colour_t METER_RED = 3;
+
+// 32 bits of packets and 32 of octets in half a word of memory: the driver adds them up before they overflow.
+#define DIRECT_COUNTER(name)        DirectCounter<bit<32>>(CounterType_t.PACKETS_AND_BYTES) name;
+#define COUNT(name)                 name.count()
+#define TABLE_COUNTER(name)         counters = name;
+
+#define DIRECT_METER_PACKETS(name)  DirectMeter(MeterType_t.PACKETS) name;
+#define DIRECT_METER_BYTES(name)    DirectMeter(MeterType_t.BYTES) name;
+#define METER(name, colour)         colour = name.execute()
+#define TABLE_METER(name)           meters = name;
+
+#define DECLARE_FLOW_HASH(name)     Hash<bit<20>>(HashAlgorithm_t.CRC32) name;
+#define FLOW_HASH(name, result)     result = name.get({ meta.source, meta.destination, meta.upper.protocol, \
+    meta.upper.source_port, meta.upper.destination_port });
+
+// A sixteenth of a chip's TCAM.
+#define SIZE_NETWORK_SOURCES 4096
+#define SIZE_MOBILE_NETWORKS 4096
+
+// Tables of the longest chain are placed first.
+#ifndef CRITICAL
+#define CRITICAL @placement_priority(10)
+#endif
+
+// Two ranges in a key of this width cost twice the stages.
+#define PORT_MATCH ternary
+// 44 octets are what three stages of TCAM hold for 4 096 entries: a security parameter index stands where ports would, and IPv4
+// addresses are seen by their form.
+#define MORE_FLOW_KEYS
+
+#define NOTE_SPI(value)  meta.upper.source_port = value[31:16]; meta.upper.destination_port = value[15:0];
+
+// Everything is looked up before anything is judged, so blocks note what they found, each in a bit of its own.
+struct findings_t {
+    bit<1> NOT_FOR_US;
+    bit<1> NOT_IP;
+    bit<1> UNREGISTERED_OUTER_SOURCE;
+    bit<1> FORGED_INNER_SOURCE;
+    bit<1> NO_BINDING;
+    bit<1> NO_TUNNEL;
+    bit<1> NO_ROUTE;
+    bit<1> POLICY;
+    bit<1> SIGNALLING_RATE;
+    bit<1> TUNNEL_RATE;
+    bit<1> ECN;
+    bit<1> SIGNALLING_DENIED;
+    bit<1> SCOPE;
+    bit<1> REPORT_RATE;
+    bit<1> UNREACHABLE;
+    bit<1> LINK_DISCOVERY;
+    bit<1> punted;
+}
+
+#define FINDINGS          findings_t found; mtu_t frame_octets;
+#define DROP(why)         meta.found.why = 1
+#define PUNT(why)         meta.found.punted = 1; meta.punt_reason = why
+#define REPORT(why, what) meta.found.why = 1; meta.found.what = 1
+
+#endif
