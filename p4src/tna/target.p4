@@ -28,9 +28,10 @@ const colour_t METER_RED = 3;
 #define FLOW_HASH(name, result)     result = name.get({ meta.source, meta.destination, meta.upper.protocol, \
     meta.upper.source_port, meta.upper.destination_port });
 
-// A sixteenth of a chip's TCAM.
-#define SIZE_NETWORK_SOURCES 4096
-#define SIZE_MOBILE_NETWORKS 4096
+// What Tofino 2 holds less of than other targets; each of them, as large as there, would cost one stage too many.
+#define SIZE_NETWORK_SOURCES 2048
+#define SIZE_MOBILE_NETWORKS 2048
+#define SIZE_NEIGHBOUR_PROXY 16384
 
 // Tables of the longest chain are placed first.
 #ifndef CRITICAL

@@ -64,6 +64,7 @@ FRAGMENTS_BEHIND = [
     / Raw(bytes(16))
     for size in (4, 12, 20)
 ]
+ROUTING_2_OF_TWO = IPv6ExtHdrRouting(type=2, segleft=1, addresses=[HOA, HOA])
 INNER_TCP = IPv6(src=HOA, dst=CN, hlim=9) / TCP(sport=1, dport=2)
 
 
@@ -101,6 +102,7 @@ CASES = [
         0,
         flow(2, protocol=exactly(60, 8)),
     ),
+    by_2("a routing header too", behind(ROUTING_2_OF_TWO), 43, 0, 0, 0, flow(2, protocol=exactly(43, 8))),
     by_2("a first fragment is known by its protocol", FIRST, 17, 0, 0, 0, ANY_UDP),
     by_2("and so is a later one", LATER, 17, 0, 0, 0, ANY_UDP),
     Case(

@@ -70,6 +70,8 @@ def to_cn(packet: Any) -> tuple[int, bytes]:
 
 
 FRAGMENT = IP(src=CN_IPV4, dst=HOME_IPV4, flags="MF", proto=17) / Raw(bytes(64))
+UP_FRAGMENT = IP(src=HOME_IPV4, dst=CN_IPV4, ttl=20, frag=10, proto=17) / Raw(bytes(64))
+LIMIT = IPv6(src=WIFI_COA, dst=HA, nh=60) / Raw(bytes.fromhex("0400040104010100") + bytes(up()))
 ONLY_IPV4 = Ternary(0xFFFF << 32, (2**96 - 1) << 32)
 
 DOWN, UP = down(), up()
@@ -88,6 +90,8 @@ CASES = [
     Case("up the tunnel on a VLAN", [(WIFI_PORT, on_vlan(reverse(UP)[1]))], [(CN_PORT, on_vlan(to_cn(up(ttl=19))[1]))]),
     Case("down the tunnel", [from_cn(down(tos=0xB9))], [tunnelled(down(tos=0xB9), 1)]),
     Case("up the tunnel", [reverse(up())], [to_cn(up(ttl=19))]),
+    Case("an encapsulation limit is taken off", [(WIFI_PORT, to_switch(LIMIT, WIFI_MAC))], [to_cn(up(ttl=19))]),
+    Case("a fragment up the tunnel", [reverse(UP_FRAGMENT)], [to_cn(later(UP_FRAGMENT))]),
     Case(
         "a flow binding by ports",
         [from_cn(down())],
