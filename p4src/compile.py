@@ -2,6 +2,8 @@
 
 `make p4` runs this. It needs p4c on PATH (p4lang's packages or container images); everything else of the project works from
 the committed artefacts in `build/`.
+
+With a folder as argument it compiles for Tofino 2 instead, into that folder, with p4c's Tofino back end.
 """
 
 import hashlib
@@ -19,6 +21,9 @@ JSON_NAME = "home_agent.json"
 P4INFO_NAME = "home_agent.p4info.txtpb"
 MANIFEST_NAME = "manifest.json"
 COMPILER = "p4c-bm2-ss"
+TOFINO_PROGRAM = Path("tna/home_agent.p4")
+TOFINO_COMPILER = "p4c"
+TOFINO_BACK_END = "p4c-barefoot"
 
 
 class CompileError(Exception):
@@ -58,6 +63,24 @@ def compile_into(folder: Path) -> None:
     tidy(folder / JSON_NAME)
 
 
+def compile_tofino2_into(folder: Path) -> None:
+    """Compile the program for Tofino 2; `folder` gets what `mcoa p4 pack` and `[[switch]] program` take. Minutes.
+
+    Raises:
+        CompileError: no such compiler on PATH, or it refused the program.
+    """
+    missing = [name for name in (TOFINO_COMPILER, TOFINO_BACK_END) if shutil.which(name) is None]
+    if missing:
+        raise CompileError(f"{', '.join(missing)} is not on PATH: build p4c with its Tofino back end (ENABLE_TOFINO)")
+    command = [TOFINO_COMPILER, "--target", "tofino2", "--arch", "t2na"]
+    # The assembler refuses what the compiler puts into containers for payload ("clots"); they are not needed.
+    command += ["-Xp4c=--no-clot", "--p4runtime-force-std-externs", "--p4runtime-files", str(folder / P4INFO_NAME)]
+    command += ["--verbose", "2", "-o", str(folder), TOFINO_PROGRAM.as_posix()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
+    if done.returncode != 0 or not (folder / "pipe" / "tofino2.bin").is_file():
+        raise CompileError(f"{TOFINO_BACK_END} refused {TOFINO_PROGRAM}:\n{done.stdout}\n{done.stderr}")
+
+
 def tidy(path: Path) -> None:
     """Rewrite the compiler's JSON without what only says where and with which compiler it was made."""
     data = json.loads(path.read_text())
@@ -76,7 +99,14 @@ def without_source_info(value: object) -> object:
 
 
 def main() -> int:
-    """Compile into build/ and write the manifest; return the exit status."""
+    """Compile into build/ and write the manifest, or for Tofino 2 into a folder; return the exit status."""
+    if len(sys.argv) > 1:
+        try:
+            compile_tofino2_into(Path(sys.argv[1]).resolve())
+        except CompileError as error:
+            print(f"p4src/compile.py: {error}", file=sys.stderr)  # noqa: T201 - a script's only way to say it
+            return 2
+        return 0
     with tempfile.TemporaryDirectory() as scratch:
         try:
             compile_into(Path(scratch))

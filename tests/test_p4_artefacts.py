@@ -10,6 +10,10 @@ import pytest
 from finsy.proto import p4i
 from google.protobuf import text_format
 
+from controller.southbound.programs import ProgramFiles, load_program
+from controller.southbound.requirements import unmet
+from controller.southbound.targets import TARGETS
+
 P4SRC = Path(__file__).parent.parent / "p4src"
 
 
@@ -42,6 +46,20 @@ def test_compiling_again_gives_the_same(compiler: ModuleType, tmp_path: Path) ->
         (committed / compiler.JSON_NAME).read_text()
     )
     assert read_p4info(tmp_path / compiler.P4INFO_NAME) == read_p4info(committed / compiler.P4INFO_NAME)
+
+
+def test_the_program_for_tofino_2_has_what_the_controller_needs() -> None:
+    assert list(unmet(read_p4info(P4SRC / "build" / "tofino2" / "home_agent.p4info.txtpb"))) == []
+
+
+@pytest.mark.p4c
+@pytest.mark.skipif(shutil.which("p4c-barefoot") is None, reason="p4c-barefoot, p4c's Tofino back end, is not on PATH")
+@pytest.mark.timeout(900)
+def test_the_program_for_tofino_2_fits_into_the_chip(compiler: ModuleType, tmp_path: Path) -> None:
+    compiler.compile_tofino2_into(tmp_path)
+    committed = P4SRC / "build" / "tofino2" / "home_agent.p4info.txtpb"
+    assert read_p4info(tmp_path / compiler.P4INFO_NAME) == read_p4info(committed)
+    load_program(ProgramFiles(folder=tmp_path), TARGETS["tofino2"].config_format)
 
 
 def test_every_table_and_action_has_an_id_of_its_own_choice() -> None:

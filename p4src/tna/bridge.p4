@@ -6,8 +6,9 @@
 header bridge_t {
     bit<8>         forwarded;        // one hop less
     bit<8>         encapsulated;     // gets an outer header
-    bit<8>         verdict;          // REPORT until its policer said yes: see there
+    bit<8>         verdict;          // of the policer of reports: DROP if there is none
     bit<8>         report_colour;
+    bit<8>         drop_reason;      // why, then
     bit<8>         flow_hash_high;
     bit<16>        flow_hash_low;
     node_id_t      node_id;

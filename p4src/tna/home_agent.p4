@@ -96,6 +96,7 @@ control ShellIngress(
         hdr.bridge.octets = 0;
         hdr.bridge.verdict = 0;
         hdr.bridge.report_colour = 0;
+        hdr.bridge.drop_reason = 0;
         if (hdr.packet.packet_out.isValid() && hdr.packet.packet_out.routed == 0) {
             manager.ucast_egress_port = (port_t)hdr.packet.packet_out.egress_port;
         } else {
@@ -118,6 +119,7 @@ control ShellIngress(
                 reports.apply(hdr.packet, meta);
                 hdr.bridge.verdict = (bit<8>)meta.verdict;
                 hdr.bridge.report_colour = meta.report_colour;
+                hdr.bridge.drop_reason = (bit<8>)meta.drop_reason;
             }
         }
         hdr.packet.packet_out.setInvalid();
@@ -204,7 +206,7 @@ control ShellEgress(
     Description() description;
     Rewriting()   rewriting;
     OuterHeader() outer_header;
-    FrameLength() frame_length;
+    LastWord()    last_word;
 
     apply {
         meta.is_ipv4 = 0;
@@ -219,11 +221,14 @@ control ShellEgress(
         }
         if (hdr.bridge.encapsulated == 1) {
             meta.flow_hash = hdr.bridge.flow_hash_high[3:0] ++ hdr.bridge.flow_hash_low;
+            if (hdr.bridge.flow_hash_high == 0 && hdr.bridge.flow_hash_low == 0) {
+                meta.flow_hash = 1;     // RFC 6437 section 3: zero means "no label"
+            }
             meta.tunnel_source = hdr.bridge.tunnel_source;
             meta.destination = hdr.bridge.destination;
             outer_header.apply(hdr.packet, meta);
         }
-        frame_length.apply(hdr.bridge, standard.pkt_length, deparsed.drop_ctl);
+        last_word.apply(hdr.bridge, meta, standard.pkt_length, deparsed.drop_ctl);
         if (standard.egress_rid != 0) {
             hdr.bridge.bid = standard.egress_rid;
         } else {

@@ -4,16 +4,16 @@
 #define TNA_JUDGEMENT_P4
 
 control EarlyJudgement(inout headers_t hdr, inout metadata_t meta) {
-    action pass() { }
+    @hidden action pass() { }
 
-    action drop(drop_reason_t reason) {
+    @hidden action drop(drop_reason_t reason) {
         meta.verdict = verdict_t.DROP;
         meta.drop_reason = reason;
     }
 
-    action punt() { meta.verdict = verdict_t.PUNT; }
+    @hidden action punt() { meta.verdict = verdict_t.PUNT; }
 
-    action report(drop_reason_t reason, punt_reason_t what) {
+    @hidden action report(drop_reason_t reason, punt_reason_t what) {
         meta.verdict = verdict_t.REPORT;
         meta.drop_reason = reason;
         meta.punt_reason = what;
@@ -65,42 +65,49 @@ control EarlyJudgement(inout headers_t hdr, inout metadata_t meta) {
 control LateJudgement(
         inout bridge_t bridge, inout headers_t hdr, inout metadata_t meta,
         inout ingress_intrinsic_metadata_for_deparser_t deparsed, inout ingress_intrinsic_metadata_for_tm_t manager) {
-    action send() {
+    @hidden action send() {
         bridge.forwarded = 1;
         manager.ucast_egress_port = meta.egress_port;
+    }
+
+    // Its hop limit becomes less once; the copies go round before they get a port.
+    @hidden action replicate() {
+        bridge.forwarded = 1;
         manager.mcast_grp_a = meta.group_id;
     }
 
     // Its hop limit stays as it is.
-    action send_as_it_is() { manager.ucast_egress_port = meta.egress_port; }
+    @hidden action send_as_it_is() { manager.ucast_egress_port = meta.egress_port; }
 
-    action discard() { deparsed.drop_ctl = 1; }
+    @hidden action discard() { deparsed.drop_ctl = 1; }
 
-    action drop(drop_reason_t reason) {
+    @hidden action drop(drop_reason_t reason) {
         meta.verdict = verdict_t.DROP;
         meta.drop_reason = reason;
         deparsed.drop_ctl = 1;
     }
 
-    action punt() {
+    @hidden action punt() {
         bridge.encapsulated = 0;
         hdr.packet_in.setValid();
         hdr.packet_in.reason = (bit<8>)meta.punt_reason;
         manager.ucast_egress_port = CPU_PORT;
     }
 
-    action report_unreachable() {
+    @hidden action report_unreachable() {
         bridge.encapsulated = 0;
         meta.verdict = verdict_t.REPORT;
+        meta.drop_reason = drop_reason_t.NO_ROUTE;
         meta.punt_reason = punt_reason_t.UNREACHABLE;
         hdr.packet_in.setValid();
         hdr.packet_in.reason = (bit<8>)punt_reason_t.UNREACHABLE;
         manager.ucast_egress_port = CPU_PORT;
     }
 
-    action report_tunnel_mtu() {
+    @hidden action report_tunnel_mtu() {
         bridge.encapsulated = 0;
         meta.verdict = verdict_t.REPORT;
+        meta.drop_reason = drop_reason_t.TOO_BIG;
         meta.punt_reason = punt_reason_t.TOO_BIG;
         hdr.packet_in.setValid();
         hdr.packet_in.reason = (bit<8>)punt_reason_t.TOO_BIG;
@@ -108,8 +115,9 @@ control LateJudgement(
         manager.ucast_egress_port = CPU_PORT;
     }
 
-    action report_next_mtu() {
+    @hidden action report_next_mtu() {
         meta.verdict = verdict_t.REPORT;
+        meta.drop_reason = drop_reason_t.TOO_BIG;
         meta.punt_reason = punt_reason_t.TOO_BIG;
         hdr.packet_in.setValid();
         hdr.packet_in.reason = (bit<8>)punt_reason_t.TOO_BIG;
@@ -117,9 +125,10 @@ control LateJudgement(
         manager.ucast_egress_port = CPU_PORT;
     }
 
-    action report_inner_mtu() {
+    @hidden action report_inner_mtu() {
         bridge.encapsulated = 0;
         meta.verdict = verdict_t.REPORT;
+        meta.drop_reason = drop_reason_t.TOO_BIG;
         meta.punt_reason = punt_reason_t.TOO_BIG;
         hdr.packet_in.setValid();
         hdr.packet_in.reason = (bit<8>)punt_reason_t.TOO_BIG;
@@ -148,7 +157,7 @@ control LateJudgement(
             meta.next_room                       : ternary;
         }
         actions = {
-            send; send_as_it_is; discard; drop; punt;
+            send; send_as_it_is; replicate; discard; drop; punt;
             report_unreachable; report_tunnel_mtu; report_next_mtu; report_inner_mtu;
         }
         const entries = {
@@ -173,8 +182,9 @@ control LateJudgement(
             (_, _, _, _, _, _, _, _, _, 0, _, true, _, _, _, 0) : report_inner_mtu();
             (_, _, _, _, _, _, _, _, _, 0, _, _, _, _, _, 0) : report_next_mtu();
             (_, _, _, _, _, _, _, _, _, _, _, _, _, _, true, _) : send_as_it_is();
+            (_, _, _, _, _, _, _, _, _, 0, _, _, _, _, _, _) : send();
         }
-        const default_action = send();
+        const default_action = replicate();
         size = 32;
     }
 

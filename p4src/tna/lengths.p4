@@ -4,7 +4,7 @@
 #define TNA_LENGTHS_P4
 
 // What egress counts besides an IP packet: the bridge, an Ethernet header, and the frame check sequence.
-const bit<16> FRAME_OCTETS         = 46 + 14 + 4;
+const bit<16> FRAME_OCTETS         = 47 + 14 + 4;
 const bit<16> VLAN_OCTETS          = 4;
 const bit<16> TUNNEL_OPTION_OCTETS = 8;
 
@@ -12,9 +12,9 @@ control Lengths(inout headers_t hdr, inout metadata_t meta) {
     mtu_t carried;     // octets that a tunnel carries
     mtu_t excess;      // octets that the inner header promises beyond
 
-    action accept_inner() { }
+    @hidden action accept_inner() { }
 
-    action refuse_inner() { meta.inner_malformed = true; }
+    @hidden action refuse_inner() { meta.inner_malformed = true; }
 
     @hidden
     table inner_lengths {
@@ -52,28 +52,33 @@ control Lengths(inout headers_t hdr, inout metadata_t meta) {
     }
 }
 
-// The reasons are those of `drops`: a frame that is too short is malformed, a report that its policer does not allow exceeds its rate.
-control FrameLength(inout bridge_t bridge, in bit<16> frame_octets, inout bit<3> drop_ctl) {
-    Counter<bit<64>, bit<8>>(COUNT_DROP_REASONS, CounterType_t.PACKETS_AND_BYTES) egress_drops;
+// Egress has the last word: a frame that is too short is malformed, and a report needs a policer that allows it.
+control LastWord(inout bridge_t bridge, inout metadata_t meta, in bit<16> frame_octets, inout bit<3> drop_ctl) {
+    @id(0x12000002) Counter<bit<64>, bit<8>>(COUNT_DROP_REASONS, CounterType_t.PACKETS_AND_BYTES) egress_drops;
     mtu_t missing;
 
-    action accept() { }
+    @hidden action accept() { }
 
-    action refuse(drop_reason_t reason) {
-        egress_drops.count((bit<8>)reason);
+    @hidden action refuse(drop_reason_t reason) {
+        meta.drop_reason = reason;
+        drop_ctl = 1;
+    }
+
+    @hidden action refuse_report() {
+        meta.drop_reason = (drop_reason_t)bridge.drop_reason;
         drop_ctl = 1;
     }
 
     @hidden
-    table frame_lengths {
+    table frames {
         key = {
             missing              : ternary;
             bridge.verdict       : ternary;
             bridge.report_colour : ternary;
         }
-        actions = { accept; refuse; }
+        actions = { accept; refuse; refuse_report; }
         const entries = {
-            (_, (bit<8>)verdict_t.DROP, _) : refuse(drop_reason_t.NOT_IP);
+            (_, (bit<8>)verdict_t.DROP, _) : refuse_report();
             (_, _, METER_RED)              : refuse(drop_reason_t.REPORT_RATE);
             (0, _, _)                      : accept();
         }
@@ -83,7 +88,10 @@ control FrameLength(inout bridge_t bridge, in bit<16> frame_octets, inout bit<3>
 
     apply {
         missing = bridge.octets |-| frame_octets;
-        frame_lengths.apply();
+        frames.apply();
+        if (drop_ctl == 1) {
+            egress_drops.count((bit<8>)meta.drop_reason);
+        }
     }
 }
 

@@ -40,7 +40,7 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
         if (!meta.from_controller && !meta.is_copy) {
             stations.apply(hdr, meta);
         }
-        if (hdr.neighbour.isValid() && !meta.malformed) {
+        if (hdr.neighbour.isValid() && !meta.malformed && !meta.from_controller && !meta.is_copy) {
             neighbours.apply(hdr, meta);
         }
         description.apply(hdr, meta);
@@ -74,7 +74,7 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
             encapsulation.apply(hdr, meta);
             rates.apply(hdr, meta);
         }
-        if (!meta.delivered) {
+        if (!meta.delivered && meta.group_id == 0) {
             routing.apply(hdr, meta);
         }
         if (meta.own_address && meta.is_tunnel) {
