@@ -79,6 +79,8 @@ MAX_TUNNEL_MTU: Final = 65495
 
 DROPS_COUNTER: Final = "drops"
 """The indirect counter of dropped packets and bytes; its index is a `DropReason`."""
+EGRESS_DROPS_COUNTER: Final = "egress_drops"
+"""The same of what a chip drops on its way out; programs for one processor have none."""
 
 
 class DropReason(IntEnum):

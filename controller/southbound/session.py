@@ -91,7 +91,8 @@ class SwitchSession:
         copy_port = options.target.copy_port if options.copy_port is None else options.copy_port
         self._codec = Codec(artefacts.info, copy_port)
         self._stream_codec = StreamCodec(artefacts.info, self._codec)
-        (self._drops_id,) = (c.preamble.id for c in artefacts.info.counters if c.preamble.alias == p.DROPS_COUNTER)
+        drops = (p.DROPS_COUNTER, p.EGRESS_DROPS_COUNTER)
+        self._drops = tuple(c.preamble.id for c in artefacts.info.counters if c.preamble.alias in drops)
         self._sizes = {table.preamble.alias: int(table.size) for table in artefacts.info.tables}
         self._seen = 0
         self._bidden = 0
@@ -407,8 +408,10 @@ class SwitchSession:
 
     async def read_drops(self) -> dict[DropReason, tuple[int, int]]:
         """Return packets and bytes dropped for each reason; raises as `read_counters` does."""
-        cells = await self._asked(self._reachable().read_drops(self._drops_id))
-        return {reason: cells.get(reason, (0, 0)) for reason in DropReason}
+        calls = self._reachable()
+        counters = [await self._asked(calls.read_drops(one)) for one in self._drops]
+        cells = {reason: [counter.get(reason, (0, 0)) for counter in counters] for reason in DropReason}
+        return {reason: (sum(n for n, _ in both), sum(n for _, n in both)) for reason, both in cells.items()}
 
     async def _asked(self, answer: Awaitable[_T]) -> _T:
         """Wait for an answer, and remember one that cannot be true."""

@@ -61,7 +61,6 @@ struct findings_t {
     bit<1> ECN;
     bit<1> SIGNALLING_DENIED;
     bit<1> SCOPE;
-    bit<1> REPORT_RATE;
     bit<1> UNREACHABLE;
     bit<1> LINK_DISCOVERY;
     bit<1> punted;

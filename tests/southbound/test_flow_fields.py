@@ -28,7 +28,7 @@ from controller.southbound.codec import Codec, CodecError
 from controller.southbound.flow_fields import FlowFields
 from controller.southbound.session import SwitchSession
 from frames import CELLULAR_COA, CN, CN_IPV4, CN_PORT, HA, HOA, HOME_IPV4, WIFI_COA, static_entries, to_switch
-from narrow_program import narrow_artefacts, narrow_info
+from narrow_program import narrow_artefacts, narrow_info, with_egress_drops
 from southbound_world import World, write_stages
 from steering import Seen, takes
 from testbed.softswitch.switch import SoftSwitch
@@ -280,3 +280,14 @@ async def test_all_entries_of_a_flow_come_and_go_together(
     state.confirm(plan)
     assert not await session.audit()
     assert bid_of(switch, IPv6(src=CN, dst=HOA) / UDP(sport=2000, dport=5001)) == 1
+
+
+async def test_what_a_chip_drops_on_its_way_out_counts_too() -> None:
+    """Here each packet is counted twice, once in either counter."""
+    program = with_egress_drops(narrow_artefacts())
+    world, switch = World(program, desired=dict), SoftSwitch(1, CPU_PORT)
+    async with world.running(await switch.start()) as session:
+        switch.process(bytes(60), 1)
+        drops = await session.read_drops()
+    await switch.stop()
+    assert {reason: count for reason, count in drops.items() if count != (0, 0)} == {p.DropReason.NOT_IP: (2, 120)}

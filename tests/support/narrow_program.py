@@ -55,3 +55,25 @@ def narrow_artefacts() -> Artefacts:
     """Return both."""
     info, config = narrow_info(), narrow_json()
     return Artefacts(info, config, "bmv2-json", cookie(info, config))
+
+
+def with_egress_drops(program: Artefacts) -> Artefacts:
+    """Return a program that counts each dropped packet once more, in the counter of what egress drops."""
+    info = p4i.P4Info()
+    info.CopyFrom(program.info)
+    (drops,) = info.counters
+    more = info.counters.add()
+    more.CopyFrom(drops)
+    more.preamble.id += 1
+    more.preamble.name = more.preamble.name.replace(p.DROPS_COUNTER, p.EGRESS_DROPS_COUNTER)
+    more.preamble.alias = p.EGRESS_DROPS_COUNTER
+    code = json.loads(program.config)
+    (array,) = (one for one in code["counter_arrays"] if one["name"] == drops.preamble.name)
+    number = 1 + max(one["id"] for one in code["counter_arrays"])
+    code["counter_arrays"].append({**array, "name": more.preamble.name, "id": number})
+    for action in code["actions"]:
+        for count in [one for one in action["primitives"] if one["op"] == "count"]:
+            target = {"type": "counter_array", "value": more.preamble.name}
+            action["primitives"].append({**count, "parameters": [target, *count["parameters"][1:]]})
+    config = json.dumps(code).encode()
+    return Artefacts(info, config, program.config_format, cookie(info, config))
