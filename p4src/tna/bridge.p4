@@ -3,7 +3,7 @@
 #define TNA_BRIDGE_P4
 
 // In front of every packet from ingress to egress, and of copies as far as their next ingress.
-header bridge_t {
+BRIDGE bridge_t {
     bit<8>         forwarded;        // one hop less
     bit<8>         encapsulated;     // gets an outer header
     bit<8>         verdict;          // of the policer of reports: DROP if there is none

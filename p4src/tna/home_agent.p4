@@ -9,12 +9,11 @@
 #include "target.p4"
 #include "../common/sizes.p4"
 #include "../common/types.p4"
+#include "bridge.p4"
+#include "findings.p4"
 #include "../common/headers.p4"
 #include "../blocks/parser.p4"
-#include "bridge.p4"
-#include "lengths.p4"
 #include "pipeline.p4"
-#include "judgement.p4"
 
 @pa_container_size("ingress", "meta.source", 32)
 @pa_container_size("ingress", "meta.destination", 32)
@@ -79,11 +78,7 @@ control ShellIngress(
         in    ingress_intrinsic_metadata_from_parser_t  parsed,
         inout ingress_intrinsic_metadata_for_deparser_t deparsed,
         inout ingress_intrinsic_metadata_for_tm_t       manager) {
-    HomeAgent()     home_agent;
-    LateJudgement() late;
-    Reports()       reports;
-
-    @id(0x12000001) Counter<bit<64>, bit<8>>(COUNT_DROP_REASONS, CounterType_t.PACKETS_AND_BYTES) drops;
+    ChipIngress() ingress;
 
     apply {
         meta.ingress_port = standard.ingress_port;
@@ -91,38 +86,7 @@ control ShellIngress(
             meta.malformed = true;
         }
         hdr.bridge.setValid();
-        hdr.bridge.forwarded = 0;
-        hdr.bridge.encapsulated = 0;
-        hdr.bridge.octets = 0;
-        hdr.bridge.verdict = 0;
-        hdr.bridge.report_colour = 0;
-        hdr.bridge.drop_reason = 0;
-        if (hdr.packet.packet_out.isValid() && hdr.packet.packet_out.routed == 0) {
-            manager.ucast_egress_port = (port_t)hdr.packet.packet_out.egress_port;
-        } else {
-            home_agent.apply(hdr.packet, meta);
-            hdr.bridge.octets = meta.frame_octets;
-            hdr.bridge.flow_hash_high = 4w0 ++ meta.flow_hash[19:16];
-            hdr.bridge.flow_hash_low = meta.flow_hash[15:0];
-            hdr.bridge.node_id = meta.node_id;
-            hdr.bridge.bid = meta.bid;
-            hdr.bridge.tunnel_source = meta.tunnel_source;
-            hdr.bridge.destination = meta.destination;
-            hdr.packet.packet_in.ingress_port = (bit<16>)meta.ingress_port;
-            if (meta.encapsulated) {
-                hdr.bridge.encapsulated = 1;
-            }
-            late.apply(hdr.bridge, hdr.packet, meta, deparsed, manager);
-            if (meta.verdict == verdict_t.DROP) {
-                drops.count((bit<8>)meta.drop_reason);
-            } else if (meta.verdict == verdict_t.REPORT) {
-                reports.apply(hdr.packet, meta);
-                hdr.bridge.verdict = (bit<8>)meta.verdict;
-                hdr.bridge.report_colour = meta.report_colour;
-                hdr.bridge.drop_reason = (bit<8>)meta.drop_reason;
-            }
-        }
-        hdr.packet.packet_out.setInvalid();
+        ingress.apply(hdr.bridge, hdr.packet, meta, deparsed, manager);
     }
 }
 
@@ -194,8 +158,6 @@ parser ShellEgressParser(
     }
 }
 
-// A packet for several BIDs comes here once for each of them, and goes round again to be sent like any other. For all others: lengths
-// that lie would make us forward what is not there, and only egress knows how long a frame is.
 control ShellEgress(
         inout shell_headers_t                              hdr,
         inout metadata_t                                   meta,
@@ -203,35 +165,11 @@ control ShellEgress(
         in    egress_intrinsic_metadata_from_parser_t      parsed,
         inout egress_intrinsic_metadata_for_deparser_t     deparsed,
         inout egress_intrinsic_metadata_for_output_port_t  port) {
-    Description() description;
-    Rewriting()   rewriting;
-    OuterHeader() outer_header;
-    LastWord()    last_word;
+    ChipEgress() egress;
 
     apply {
-        meta.is_ipv4 = 0;
-        if (hdr.packet.ipv4.isValid()) {
-            meta.is_ipv4 = 1;
-        }
-        meta.own_address = false;
-        meta.is_tunnel = false;
-        description.apply(hdr.packet, meta);
-        if (hdr.bridge.forwarded == 1) {
-            rewriting.apply(hdr.packet, meta);
-        }
-        if (hdr.bridge.encapsulated == 1) {
-            meta.flow_hash = hdr.bridge.flow_hash_high[3:0] ++ hdr.bridge.flow_hash_low;
-            if (hdr.bridge.flow_hash_high == 0 && hdr.bridge.flow_hash_low == 0) {
-                meta.flow_hash = 1;     // RFC 6437 section 3: zero means "no label"
-            }
-            meta.tunnel_source = hdr.bridge.tunnel_source;
-            meta.destination = hdr.bridge.destination;
-            outer_header.apply(hdr.packet, meta);
-        }
-        last_word.apply(hdr.bridge, meta, standard.pkt_length, deparsed.drop_ctl);
-        if (standard.egress_rid != 0) {
-            hdr.bridge.bid = standard.egress_rid;
-        } else {
+        egress.apply(hdr.bridge, hdr.packet, meta, standard.pkt_length, standard.egress_rid, deparsed.drop_ctl);
+        if (standard.egress_rid == 0) {
             hdr.bridge.setInvalid();
         }
     }

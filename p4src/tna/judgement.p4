@@ -11,7 +11,7 @@ control EarlyJudgement(inout headers_t hdr, inout metadata_t meta) {
         meta.drop_reason = reason;
     }
 
-    @hidden action punt() { meta.verdict = verdict_t.PUNT; }
+    @hidden action hand_up() { meta.verdict = verdict_t.PUNT; }
 
     @hidden action report(drop_reason_t reason, punt_reason_t what) {
         meta.verdict = verdict_t.REPORT;
@@ -36,7 +36,7 @@ control EarlyJudgement(inout headers_t hdr, inout metadata_t meta) {
             meta.found.SCOPE             : ternary;
             meta.hop_limit               : ternary;
         }
-        actions = { pass; drop; punt; report; }
+        actions = { pass; drop; hand_up; report; }
         const entries = {
             // malformed, not IP, LLDP, from the controller, a copy, not for us, answered, rate, punted, denied, ECN, scope, hops
             (true, _, _, _, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.MALFORMED);
@@ -47,7 +47,7 @@ control EarlyJudgement(inout headers_t hdr, inout metadata_t meta) {
             (_, _, _, _, _, 1, _, _, _, _, _, _, _) : drop(drop_reason_t.NOT_FOR_US);
             (_, _, _, _, _, _, true, _, _, _, _, _, _) : pass();
             (_, _, _, _, _, _, _, 1, _, _, _, _, _) : drop(drop_reason_t.SIGNALLING_RATE);
-            (_, _, _, _, _, _, _, _, 1, _, _, _, _) : punt();
+            (_, _, _, _, _, _, _, _, 1, _, _, _, _) : hand_up();
             (_, _, _, _, _, _, _, _, _, 1, _, _, _) : drop(drop_reason_t.SIGNALLING_DENIED);
             (_, _, _, _, _, _, _, _, _, _, 1, _, _) : drop(drop_reason_t.ECN);
             (_, _, _, _, _, _, _, _, _, _, _, 1, _) : drop(drop_reason_t.SCOPE);
@@ -71,7 +71,7 @@ control LateJudgement(
     }
 
     // Its hop limit becomes less once; the copies go round before they get a port.
-    @hidden action replicate() {
+    @hidden action send_copies() {
         bridge.forwarded = 1;
         manager.mcast_grp_a = meta.group_id;
     }
@@ -79,7 +79,7 @@ control LateJudgement(
     // Its hop limit stays as it is.
     @hidden action send_as_it_is() { manager.ucast_egress_port = meta.egress_port; }
 
-    @hidden action discard() { deparsed.drop_ctl = 1; }
+    @hidden action reject() { deparsed.drop_ctl = 1; }
 
     @hidden action drop(drop_reason_t reason) {
         meta.verdict = verdict_t.DROP;
@@ -87,9 +87,10 @@ control LateJudgement(
         deparsed.drop_ctl = 1;
     }
 
-    @hidden action punt() {
+    @hidden action hand_up() {
         bridge.encapsulated = 0;
         hdr.packet_in.setValid();
+        hdr.packet_in.ingress_port = (bit<16>)meta.ingress_port;
         hdr.packet_in.reason = (bit<8>)meta.punt_reason;
         manager.ucast_egress_port = CPU_PORT;
     }
@@ -100,6 +101,7 @@ control LateJudgement(
         meta.drop_reason = drop_reason_t.NO_ROUTE;
         meta.punt_reason = punt_reason_t.UNREACHABLE;
         hdr.packet_in.setValid();
+        hdr.packet_in.ingress_port = (bit<16>)meta.ingress_port;
         hdr.packet_in.reason = (bit<8>)punt_reason_t.UNREACHABLE;
         manager.ucast_egress_port = CPU_PORT;
     }
@@ -110,6 +112,7 @@ control LateJudgement(
         meta.drop_reason = drop_reason_t.TOO_BIG;
         meta.punt_reason = punt_reason_t.TOO_BIG;
         hdr.packet_in.setValid();
+        hdr.packet_in.ingress_port = (bit<16>)meta.ingress_port;
         hdr.packet_in.reason = (bit<8>)punt_reason_t.TOO_BIG;
         hdr.packet_in.mtu = meta.tunnel_mtu;
         manager.ucast_egress_port = CPU_PORT;
@@ -120,6 +123,7 @@ control LateJudgement(
         meta.drop_reason = drop_reason_t.TOO_BIG;
         meta.punt_reason = punt_reason_t.TOO_BIG;
         hdr.packet_in.setValid();
+        hdr.packet_in.ingress_port = (bit<16>)meta.ingress_port;
         hdr.packet_in.reason = (bit<8>)punt_reason_t.TOO_BIG;
         hdr.packet_in.mtu = meta.next_mtu;
         manager.ucast_egress_port = CPU_PORT;
@@ -131,6 +135,7 @@ control LateJudgement(
         meta.drop_reason = drop_reason_t.TOO_BIG;
         meta.punt_reason = punt_reason_t.TOO_BIG;
         hdr.packet_in.setValid();
+        hdr.packet_in.ingress_port = (bit<16>)meta.ingress_port;
         hdr.packet_in.reason = (bit<8>)punt_reason_t.TOO_BIG;
         hdr.packet_in.mtu = meta.next_mtu |-| IPV6_HEADER_OCTETS;
         manager.ucast_egress_port = CPU_PORT;
@@ -157,17 +162,17 @@ control LateJudgement(
             meta.next_room                       : ternary;
         }
         actions = {
-            send; send_as_it_is; replicate; discard; drop; punt;
+            send; send_as_it_is; send_copies; reject; drop; hand_up;
             report_unreachable; report_tunnel_mtu; report_next_mtu; report_inner_mtu;
         }
         const entries = {
             // verdict, outer source, inner source, from the controller, answered, policy, unbound, rate, tunnel, group, route,
             // encapsulated, room in the tunnel, delivered, a copy, room in the next link
-            (verdict_t.DROP, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : discard();
-            (verdict_t.PUNT, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : punt();
+            (verdict_t.DROP, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : reject();
+            (verdict_t.PUNT, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : hand_up();
             (_, 1, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.UNREGISTERED_OUTER_SOURCE);
             (_, _, 1, _, _, _, _, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.FORGED_INNER_SOURCE);
-            (verdict_t.REPORT, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : punt();
+            (verdict_t.REPORT, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : hand_up();
             (_, _, _, true, _, _, _, _, _, _, 1, _, _, _, _, _) : drop(drop_reason_t.NO_ROUTE);
             (_, _, _, true, _, _, _, _, _, _, _, _, _, _, _, _) : send_as_it_is();
             (_, _, _, _, true, _, _, _, _, _, _, _, _, _, _, _) : send_as_it_is();
@@ -184,7 +189,7 @@ control LateJudgement(
             (_, _, _, _, _, _, _, _, _, _, _, _, _, _, true, _) : send_as_it_is();
             (_, _, _, _, _, _, _, _, _, 0, _, _, _, _, _, _) : send();
         }
-        const default_action = replicate();
+        const default_action = send_copies();
         size = 32;
     }
 

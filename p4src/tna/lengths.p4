@@ -34,7 +34,7 @@ control Lengths(inout headers_t hdr, inout metadata_t meta) {
             meta.frame_octets = carried |+| FRAME_OCTETS;
             excess = meta.octets |-| carried;
             inner_lengths.apply();
-        } else {
+        } else if (hdr.ipv6.isValid() || meta.is_ipv4 == 1) {
             meta.frame_octets = meta.last |+| (FRAME_OCTETS + 1);
         }
         if (hdr.vlan.isValid()) {
@@ -54,7 +54,7 @@ control Lengths(inout headers_t hdr, inout metadata_t meta) {
 
 // Egress has the last word: a frame that is too short is malformed, and a report needs a policer that allows it.
 control LastWord(inout bridge_t bridge, inout metadata_t meta, in bit<16> frame_octets, inout bit<3> drop_ctl) {
-    @id(0x12000002) Counter<bit<64>, bit<8>>(COUNT_DROP_REASONS, CounterType_t.PACKETS_AND_BYTES) egress_drops;
+    @id(0x12000002) DROP_COUNTER(egress_drops)
     mtu_t missing;
 
     @hidden action accept() { }
@@ -79,7 +79,7 @@ control LastWord(inout bridge_t bridge, inout metadata_t meta, in bit<16> frame_
         actions = { accept; refuse; refuse_report; }
         const entries = {
             (_, (bit<8>)verdict_t.DROP, _) : refuse_report();
-            (_, _, METER_RED)              : refuse(drop_reason_t.REPORT_RATE);
+            (_, _, (bit<8>)METER_RED)      : refuse(drop_reason_t.REPORT_RATE);
             (0, _, _)                      : accept();
         }
         const default_action = refuse(drop_reason_t.MALFORMED);
@@ -90,7 +90,7 @@ control LastWord(inout bridge_t bridge, inout metadata_t meta, in bit<16> frame_
         missing = bridge.octets |-| frame_octets;
         frames.apply();
         if (drop_ctl == 1) {
-            egress_drops.count((bit<8>)meta.drop_reason);
+            COUNT_DROP(egress_drops, meta.drop_reason);
         }
     }
 }

@@ -46,29 +46,10 @@ const colour_t METER_RED = 3;
 
 #define NOTE_SPI(value)  meta.upper.source_port = value[31:16]; meta.upper.destination_port = value[15:0];
 
-// Everything is looked up before anything is judged, so blocks note what they found, each in a bit of its own.
-struct findings_t {
-    bit<1> NOT_FOR_US;
-    bit<1> NOT_IP;
-    bit<1> UNREGISTERED_OUTER_SOURCE;
-    bit<1> FORGED_INNER_SOURCE;
-    bit<1> NO_BINDING;
-    bit<1> NO_TUNNEL;
-    bit<1> NO_ROUTE;
-    bit<1> POLICY;
-    bit<1> SIGNALLING_RATE;
-    bit<1> TUNNEL_RATE;
-    bit<1> ECN;
-    bit<1> SIGNALLING_DENIED;
-    bit<1> SCOPE;
-    bit<1> UNREACHABLE;
-    bit<1> LINK_DISCOVERY;
-    bit<1> punted;
-}
+#define BRIDGE header
 
-#define FINDINGS          findings_t found; mtu_t frame_octets;
-#define DROP(why)         meta.found.why = 1
-#define PUNT(why)         meta.found.punted = 1; meta.punt_reason = why
-#define REPORT(why, what) meta.found.why = 1; meta.found.what = 1
+// What was dropped, by reason.
+#define DROP_COUNTER(name)          Counter<bit<64>, bit<8>>(COUNT_DROP_REASONS, CounterType_t.PACKETS_AND_BYTES) name;
+#define COUNT_DROP(name, reason)    name.count((bit<8>)reason)
 
 #endif

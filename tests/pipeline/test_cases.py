@@ -7,8 +7,19 @@ from cases.case import Case
 from rig import Rig
 
 
+# docs/tofino.md, "What differs from the other targets".
+CHIPS_DIFFER = {
+    "a wrong checksum": "a chip does not verify checksums",
+    "a wrong checksum without options": "a chip does not verify checksums",
+    "a payload length that lies": "only egress knows the length, after the MTU",
+    "a binding has a rate": "a chip counts what is steered there",
+}
+
+
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in all_cases()])
-def test_case(rig: Rig, case: Case) -> None:
+def test_case(rig: Rig, case: Case, request: pytest.FixtureRequest) -> None:
+    if request.node.callspec.params["target_rig"] == "chip" and case.name in CHIPS_DIFFER:
+        request.applymarker(pytest.mark.xfail(reason=CHIPS_DIFFER[case.name], strict=True))
     rig.install(case.tables())
     sent = []
     for port, frame in case.send:

@@ -69,7 +69,7 @@ def test_the_packaged_program_is_good_and_its_cookie_is_stable(folder: Path) -> 
         ),
         ('alias: "drops"', 'alias: "losses"', "counter drops is missing"),
         ('name: "routed"', 'name: "via"', "packet header packet_out is"),
-        ("size: 131072", "size: 131071", "table ShellIngress.home_agent.decapsulation.source_bindings is"),
+        ("size: 131072", "size: 131071", "table ShellIngress.home_agent.source_check.source_bindings is"),
         ("signalling_meter", "signal_meter", "meter .*signal_meter is in P4Info but not in the JSON"),
     ],
 )

@@ -206,9 +206,10 @@ def bmv2_missing() -> str | None:
 class Rig:
     """A target with our program in force and empty tables."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, program: Path = BUILD) -> None:
         self._target = target
-        self._info = text_format.Parse((BUILD / "home_agent.p4info.txtpb").read_text(), p4i.P4Info())
+        self._info = text_format.Parse((program / "home_agent.p4info.txtpb").read_text(), p4i.P4Info())
+        self._config = (program / "home_agent.json").read_bytes()
         self._words = Words(self._info)
         self._channel = grpc.insecure_channel(target.address)
         self._stub = p4r_grpc.P4RuntimeStub(self._channel)
@@ -244,9 +245,7 @@ class Rig:
             device_id=DEVICE,
             election_id=self._election,
             action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
-            config=p4r.ForwardingPipelineConfig(
-                p4info=self._info, p4_device_config=(BUILD / "home_agent.json").read_bytes()
-            ),
+            config=p4r.ForwardingPipelineConfig(p4info=self._info, p4_device_config=self._config),
         )
         self._stub.SetForwardingPipelineConfig(request, timeout=30)
         self._target.received()
@@ -303,12 +302,14 @@ class Rig:
 
     def drops(self) -> dict[DropReason, tuple[int, int]]:
         """Return packets and bytes dropped, by reason, where there are any."""
-        number = next(one.preamble.id for one in self._info.counters if one.preamble.alias == "drops")
-        found = {}
-        for entity in self._read(p4r.Entity(counter_entry=p4r.CounterEntry(counter_id=number))):
-            data = entity.counter_entry.data
-            if data.packet_count:
-                found[DropReason(entity.counter_entry.index.index)] = (data.packet_count, data.byte_count)
+        found: dict[DropReason, tuple[int, int]] = {}
+        for counter in self._info.counters:
+            for entity in self._read(p4r.Entity(counter_entry=p4r.CounterEntry(counter_id=counter.preamble.id))):
+                data = entity.counter_entry.data
+                if data.packet_count:
+                    reason = DropReason(entity.counter_entry.index.index)
+                    packets, octets_ = found.get(reason, (0, 0))
+                    found[reason] = (packets + data.packet_count, octets_ + data.byte_count)
         return found
 
     # Packets
@@ -349,11 +350,20 @@ class Rig:
         raise AssertionError("the switch neither sent the packet on, nor punted it, nor counted it as dropped")
 
 
+def _compiled(folder: Path) -> Path:
+    """Compile the program in a chip's order into a folder, and return that."""
+    command = ["p4c-bm2-ss", "--p4v", "16", "--p4runtime-files", str(folder / "home_agent.p4info.txtpb")]
+    command += ["-o", str(folder / "home_agent.json"), "v1model/chip_order.p4"]
+    subprocess.run(command, cwd=BUILD.parent, check=True, capture_output=True)
+    return folder
+
+
 @contextmanager
 def running(kind: str, folder: Path) -> Iterator[Rig]:
-    """Run a rig on a target of a kind: "embedded" or "bmv2"."""
-    target = EmbeddedTarget() if kind == "embedded" else Bmv2Target(folder)
-    rig = Rig(target)
+    """Run a rig on a target of a kind: "embedded", "bmv2", or "chip": the embedded switch with the tables in a chip's order."""
+    program = _compiled(folder) if kind == "chip" else BUILD
+    target = Bmv2Target(folder) if kind == "bmv2" else EmbeddedTarget()
+    rig = Rig(target, program)
     try:
         rig.start()
         yield rig
