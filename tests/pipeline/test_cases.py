@@ -6,7 +6,6 @@ from cases import all_cases
 from cases.case import Case
 from rig import Rig
 
-
 # docs/tofino.md, "What differs from the other targets".
 CHIPS_DIFFER = {
     "a wrong checksum": "a chip does not verify checksums",
