@@ -1,66 +1,33 @@
-// Table sizes: what every target is asked to guarantee.
+// Table sizes: what every target is asked to guarantee. Where a chip holds less, its target.p4 says so first.
 #ifndef COMMON_SIZES_P4
 #define COMMON_SIZES_P4
 
-#ifndef SIZE_MY_STATION
-#define SIZE_MY_STATION 64
-#endif
-#ifndef SIZE_INTERFACES
-#define SIZE_INTERFACES 64
-#endif
-#ifndef SIZE_LINK_PORTS
-#define SIZE_LINK_PORTS 512
-#endif
-#ifndef SIZE_HOME_AGENTS
-#define SIZE_HOME_AGENTS 64
-#endif
-#ifndef SIZE_SIGNALLING
-#define SIZE_SIGNALLING 512
-#endif
+#define SIZE_MY_STATION          64
+#define SIZE_INTERFACES          64
+#define SIZE_LINK_PORTS          512
+#define SIZE_HOME_AGENTS         64
+#define SIZE_SIGNALLING          512
+#define SIZE_TUNNEL_TERMINATION  65536
+#define SIZE_HOME_SOURCES        65536
+#define SIZE_SOURCE_BINDINGS     131072
+#define SIZE_HOME_ADDRESSES      65536
+#define SIZE_FLOW_BINDINGS       4096
+#define SIZE_DEFAULT_BINDING     65536
+#define SIZE_BALANCERS           16384
+#define SIZE_TUNNEL_RATES        16384
+#define SIZE_TUNNELS             131072
+#define SIZE_ROUTES              4096
+#define SIZE_NEXT_HOPS           1024
+#define SIZE_PUNT_POLICERS       16
+
 #ifndef SIZE_NEIGHBOUR_PROXY
-#define SIZE_NEIGHBOUR_PROXY 65536
-#endif
-#ifndef SIZE_TUNNEL_TERMINATION
-#define SIZE_TUNNEL_TERMINATION 65536
-#endif
-#ifndef SIZE_HOME_SOURCES
-#define SIZE_HOME_SOURCES 65536
+#define SIZE_NEIGHBOUR_PROXY     65536
 #endif
 #ifndef SIZE_NETWORK_SOURCES
-#define SIZE_NETWORK_SOURCES 16384
-#endif
-#ifndef SIZE_SOURCE_BINDINGS
-#define SIZE_SOURCE_BINDINGS 131072
-#endif
-#ifndef SIZE_HOME_ADDRESSES
-#define SIZE_HOME_ADDRESSES 65536
+#define SIZE_NETWORK_SOURCES     16384
 #endif
 #ifndef SIZE_MOBILE_NETWORKS
-#define SIZE_MOBILE_NETWORKS 16384
-#endif
-#ifndef SIZE_FLOW_BINDINGS
-#define SIZE_FLOW_BINDINGS 4096
-#endif
-#ifndef SIZE_DEFAULT_BINDING
-#define SIZE_DEFAULT_BINDING 65536
-#endif
-#ifndef SIZE_BALANCERS
-#define SIZE_BALANCERS 16384
-#endif
-#ifndef SIZE_TUNNEL_RATES
-#define SIZE_TUNNEL_RATES 16384
-#endif
-#ifndef SIZE_TUNNELS
-#define SIZE_TUNNELS 131072
-#endif
-#ifndef SIZE_ROUTES
-#define SIZE_ROUTES 4096
-#endif
-#ifndef SIZE_NEXT_HOPS
-#define SIZE_NEXT_HOPS 1024
-#endif
-#ifndef SIZE_PUNT_POLICERS
-#define SIZE_PUNT_POLICERS 16
+#define SIZE_MOBILE_NETWORKS     16384
 #endif
 
 #define COUNT_DROP_REASONS       32

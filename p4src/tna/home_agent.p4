@@ -1,4 +1,4 @@
-// The home agent's data plane for Tofino and Tofino 2.
+// The home agent's data plane for Tofino 2. The compiler takes it for Tofino too, but it needs more stages than that has.
 #include <core.p4>
 #if __TARGET_TOFINO__ == 2
 #include <t2na.p4>

@@ -22,19 +22,19 @@ control EarlyJudgement(inout headers_t hdr, inout metadata_t meta) {
     @hidden
     table early_judgement {
         key = {
-            meta.malformed         : ternary;
-            meta.found.NOT_IP            : ternary;
-            meta.found.LINK_DISCOVERY    : ternary;
-            meta.from_controller   : ternary;
-            meta.is_copy           : ternary;
-            meta.found.NOT_FOR_US        : ternary;
-            meta.answered          : ternary;
-            meta.found.SIGNALLING_RATE   : ternary;
-            meta.found.punted            : ternary;
-            meta.found.SIGNALLING_DENIED : ternary;
-            meta.found.ECN               : ternary;
-            meta.found.SCOPE             : ternary;
-            meta.hop_limit               : ternary;
+            meta.malformed                       : ternary;
+            meta.found.NOT_IP                    : ternary;
+            meta.found.LINK_DISCOVERY            : ternary;
+            meta.from_controller                 : ternary;
+            meta.is_copy                         : ternary;
+            meta.found.NOT_FOR_US                : ternary;
+            meta.answered                        : ternary;
+            meta.found.SIGNALLING_RATE           : ternary;
+            meta.found.punted                    : ternary;
+            meta.found.SIGNALLING_DENIED         : ternary;
+            meta.found.ECN                       : ternary;
+            meta.found.SCOPE                     : ternary;
+            meta.hop_limit                       : ternary;
         }
         actions = { pass; drop; hand_up; report; }
         const entries = {
@@ -147,18 +147,18 @@ control LateJudgement(
             meta.verdict                         : ternary;
             meta.found.UNREGISTERED_OUTER_SOURCE : ternary;
             meta.found.FORGED_INNER_SOURCE       : ternary;
-            meta.from_controller           : ternary;
-            meta.answered                  : ternary;
+            meta.from_controller                 : ternary;
+            meta.answered                        : ternary;
             meta.found.POLICY                    : ternary;
             meta.found.NO_BINDING                : ternary;
             meta.found.TUNNEL_RATE               : ternary;
             meta.found.NO_TUNNEL                 : ternary;
             meta.group_id                        : ternary;
             meta.found.NO_ROUTE                  : ternary;
-            meta.encapsulated              : ternary;
+            meta.encapsulated                    : ternary;
             meta.tunnel_room                     : ternary;
-            meta.delivered                 : ternary;
-            meta.is_copy                   : ternary;
+            meta.delivered                       : ternary;
+            meta.is_copy                         : ternary;
             meta.next_room                       : ternary;
         }
         actions = {

@@ -28,15 +28,13 @@ const colour_t METER_RED = 3;
 #define FLOW_HASH(name, result)     result = name.get({ meta.source, meta.destination, meta.upper.protocol, \
     meta.upper.source_port, meta.upper.destination_port });
 
-// What Tofino 2 holds less of than other targets; each of them, as large as there, would cost one stage too many.
+// What Tofino 2 holds less of than other targets; docs/tofino.md says why.
 #define SIZE_NETWORK_SOURCES 2048
 #define SIZE_MOBILE_NETWORKS 2048
 #define SIZE_NEIGHBOUR_PROXY 16384
 
 // Tables of the longest chain are placed first.
-#ifndef CRITICAL
 #define CRITICAL @placement_priority(10)
-#endif
 
 // Two ranges in a key of this width cost twice the stages.
 #define PORT_MATCH ternary

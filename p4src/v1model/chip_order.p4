@@ -28,8 +28,6 @@ struct ingress_intrinsic_metadata_for_tm_t {
 #include "shell.p4"
 #include "../tna/pipeline.p4"
 
-const bit<16> BRIDGE_AND_CHECK_OCTETS = 47 + 4;
-
 control ShellIngress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     ChipIngress() ingress;
 
@@ -42,7 +40,7 @@ control ShellIngress(inout headers_t hdr, inout metadata_t meta, inout standard_
         meta.is_copy = standard.instance_type == INSTANCE_RECIRCULATED;
         meta.from_controller = hdr.packet_out.isValid();
         meta.malformed = meta.malformed || standard.parser_error != error.NoError;
-        meta.octets_now = (bit<16>)standard.packet_length + BRIDGE_AND_CHECK_OCTETS;
+        meta.octets_now = (bit<16>)standard.packet_length + (FRAME_OCTETS - 14);    // as egress of a chip counts
         if (hdr.tunnel_option.isValid()) {
             meta.octets_now = meta.octets_now - 8;
         }
