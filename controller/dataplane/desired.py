@@ -169,6 +169,13 @@ class DesiredState:
         """Tell whether a change of the node is neither confirmed nor rolled back: the next one has to wait."""
         return home_address in self._busy
 
+    def bids_of(self, home_address: Address, keys: Collection[EntryKey]) -> frozenset[int]:
+        """Return the BIDs of a node that need some of these entries; none, where one of them is not there for certain BIDs."""
+        by_bid = self._nodes.get(home_address, NOBODY).keys_by_bid(self.ids)
+        if set(keys).difference(*by_bid.values()):
+            return frozenset()
+        return frozenset(bid for bid, needed in by_bid.items() if not needed.isdisjoint(keys))
+
     def path_ids(self, record: NodeRecord) -> dict[int, int]:
         """Return the path id of each BID of a record that is wanted, but one at home: with `Ids.node` what a store keeps.
 
@@ -404,9 +411,8 @@ class DesiredState:
             fresh = [key for key in new if key not in old]
             self._refuse_conflicts(home_address, fresh)
             if grace:  # What goes back to how it was has had the room.
-                self._occupancy.refuse_overflow(
-                    key for key in fresh if key not in others and key not in self._lingering
-                )
+                added = [key for key in fresh if key not in others and key not in self._lingering]
+                self._occupancy.refuse_overflow(added, lambda: to.keys_by_bid(self.ids))
         except ValueError:
             self._drop_holds(home_address, to, new_shared, left, old_shared)
             raise

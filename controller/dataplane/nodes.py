@@ -11,7 +11,7 @@ from typing import Final
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey
 from controller.dataplane.ids import Copies, Ids, Path, Shared, Spread
-from controller.dataplane.planner import NO_FACTS, NodeFacts, address_number, node_entries, shared
+from controller.dataplane.planner import NO_FACTS, NodeFacts, address_number, keys_by_bid, node_entries, shared
 from controller.dataplane.plans import SHARED_TABLES
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
@@ -39,6 +39,10 @@ class NodeState:
     def entries(self, ids: Ids) -> dict[EntryKey, Entry]:
         """Return its entries; `ids` must still hold its numbers."""
         return node_entries(self.record, ids, self.policies, self.facts)
+
+    def keys_by_bid(self, ids: Ids) -> dict[int, set[EntryKey]]:
+        """Return what each BID needs, the most preferred BID first; `ids` must still hold its numbers."""
+        return {} if self.record is None else keys_by_bid(self.record, ids, self.entries(ids))
 
     def shared(self) -> tuple[Shared, ...]:
         """Return what of it may be another's too."""

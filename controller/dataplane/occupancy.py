@@ -1,14 +1,22 @@
 """How full the tables are with entries of nodes, and whether more would fit."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from controller.dataplane.entries import EntryKey
 from controller.dataplane.plans import Plan
 
 
 class CapacityError(ValueError):
-    """A change wants more entries than a table has room for."""
+    """A change wants more entries than a table has room for.
+
+    Attributes:
+        full: the BIDs without which the rest would fit; empty: what is missing does not belong to certain BIDs.
+    """
+
+    def __init__(self, message: str, full: frozenset[int] = frozenset()) -> None:
+        super().__init__(message)
+        self.full = full
 
 
 class Occupancy:
@@ -53,8 +61,14 @@ class Occupancy:
         for table, gone in plan.deletions().items():
             self._leaving[table] -= gone
 
-    def refuse_overflow(self, new: Iterable[EntryKey]) -> None:
+    def refuse_overflow(
+        self, new: Collection[EntryKey], of_bids: Callable[[], Mapping[int, Collection[EntryKey]]]
+    ) -> None:
         """Refuse new entries that would not fit: they come before old ones go.
+
+        Args:
+            new: their keys.
+            of_bids: gives what each BID needs, the most preferred BID first; asked only when not all fits.
 
         Raises:
             CapacityError: a table is too full.
@@ -67,4 +81,27 @@ class Occupancy:
         for table, count in counts.items():
             room = self._capacity.get(table)
             if room is not None and self.used(table) + count > room:
-                raise CapacityError(f"table {table} is full: {self.used(table)} of {room} entries are taken")
+                why = f"table {table} is full: {self.used(table)} of {room} entries are taken"
+                raise CapacityError(why, self._unfit(set(new), of_bids()))
+
+    def _unfit(self, new: set[EntryKey], of_bids: Mapping[int, Collection[EntryKey]]) -> frozenset[int]:
+        """Return the BIDs that there is no room for; none: nor is there for what does not belong to certain BIDs."""
+        free = Counter({table: room - self.used(table) for table, room in self._capacity.items()})
+
+        def take(keys: set[EntryKey]) -> bool:
+            counts = Counter(key[0] for key in keys if key[0] in self._capacity)
+            if any(count > free[table] for table, count in counts.items()):
+                return False
+            free.subtract(counts)
+            return True
+
+        if not take(new.difference(*of_bids.values())):
+            return frozenset()
+        full: set[int] = set()
+        for bid, keys in of_bids.items():
+            mine = new.intersection(keys)
+            if take(mine):
+                new -= mine  # another BID with this care-of address has it too
+            else:
+                full.add(bid)
+        return frozenset(full)

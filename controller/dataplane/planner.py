@@ -6,14 +6,14 @@ from typing import Final, Protocol
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.doors import home_link_entry
-from controller.dataplane.entries import Entry, EntryKey, Lpm, Rate
+from controller.dataplane.entries import Entries, Entry, EntryKey, Lpm, Rate
 from controller.dataplane.flows import FlowAction, ipv4_entry, policy_entries, signalled_entries
 from controller.dataplane.ids import Copies, Path, Shared, Spread
 from controller.dataplane.ways import Way, copies, way
 from controller.mobility.address import Address, Prefix, format_address
 from controller.mobility.expansion import FULL, KeyShape
 from controller.mobility.flows import FlowEntry, FlowPolicy
-from controller.mobility.model import Binding, NodeRecord
+from controller.mobility.model import Binding, NodeRecord, rank
 
 DEFAULT_TUNNEL_MTU: Final = 1460
 """Octets: what links of 1500 leave for an inner packet."""
@@ -244,6 +244,32 @@ _DEFAULT_ACTIONS: Final = {
     p.STEER_FLOW: p.STEER,
 }
 """The same in the table of default bindings."""
+
+
+def keys_by_bid(record: NodeRecord, ids: Numbers, entries: Entries) -> dict[int, set[EntryKey]]:
+    """Return for each BID of a node, the most preferred first, the entries that it needs and that only BIDs need.
+
+    Args:
+        record: the node.
+        ids: has the numbers of the node and of its paths.
+        entries: the node's; what its flows need is looked up there. A flow that goes to several BIDs belongs to none of them.
+
+    Raises:
+        KeyError: a number is missing in `ids`.
+    """
+    node_id, home_agent = ids.node(record.home_address), ids.home_agent(record.home_agent)
+    found: dict[int, set[EntryKey]] = {}
+    for binding in sorted(record.bindings, key=rank):
+        own = (node_id, binding.bid)
+        keys = found[binding.bid] = {(p.TUNNELS, own, 0), (p.TUNNEL_RATES, own, 0)}
+        if not binding.at_home:
+            path_id = ids.path(binding.care_of, record.home_agent)
+            keys.add((p.TUNNEL_TERMINATION, (home_agent, address_number(binding.care_of)), 0))
+            keys.add((p.SOURCE_BINDINGS, (path_id, node_id), 0))
+    for key, entry in entries.items():
+        if entry.action == p.STEER_FLOW:
+            found[entry.params[0]].add(key)
+    return found
 
 
 def binding_counters(record: NodeRecord, ids: Numbers) -> dict[int, BindingCounters]:

@@ -175,7 +175,7 @@ def _register(request: Request, result: dict[int, Binding]) -> Decision:
         status = _check_identifier(option, request, known, seen)
         if option.at_home and status < _REFUSED:
             status = _check_home(request, result, seen)
-        if status < _REFUSED and bid not in result and len(result) >= limit:
+        if status < _REFUSED and (bid in request.full or (bid not in result and len(result) >= limit)):
             status = int(Status.INSUFFICIENT_RESOURCES)
         seen.add(bid)
         if status < _REFUSED:

@@ -307,10 +307,18 @@ class HomeAgent:
         """
         self._registrar.commit(number, now)
 
-    def abort(self, number: int, now: float, status: int = Status.INSUFFICIENT_RESOURCES) -> None:
+    def abort(
+        self,
+        number: int,
+        now: float,
+        status: int = Status.INSUFFICIENT_RESOURCES,
+        full: frozenset[int] = frozenset(),
+    ) -> None:
         """Say that a transaction is not in force. The old record stays, and the node is told `status`.
 
-        What a timer proposed is proposed again a second later.
+        With `full`, BIDs for which there is no room: of a Binding Update that names some of them the rest is proposed anew,
+        and these get status 130 in its acknowledgement (RFC 5648 section 6.2). What a timer proposed is proposed again a
+        second later.
 
         Raises:
             KeyError: there is no such transaction under way.
@@ -318,7 +326,7 @@ class HomeAgent:
         """
         if not 128 <= status <= 255:
             raise ValueError(f"an aborted transaction cannot be answered with status {status}: it has to be 128 to 255")
-        self._registrar.abort(number, now, status)
+        self._registrar.abort(number, now, status, full)
 
     # What comes out
 

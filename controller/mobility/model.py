@@ -39,6 +39,14 @@ class Binding:
     """Where frames for it go when `at_home`: 6 octets (RFC 5648 section 5.6.3)."""
 
 
+def rank(binding: Binding) -> tuple[int, int]:
+    """Return what sorts bindings, most preferred first: by BID-PRI, then by BID (RFC 6089 section 4.4).
+
+    A BID-PRI of 0 means that none was given; such bindings come after those that have one.
+    """
+    return binding.priority or 128, binding.bid
+
+
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
     """All that is kept for one home address."""
@@ -73,11 +81,8 @@ class NodeRecord:
 
     @property
     def preferred(self) -> Binding | None:
-        """The binding for traffic that no flow binding names: lowest BID-PRI, then lowest BID (RFC 6089 section 4.4).
-
-        A BID-PRI of 0 means that none was given; such bindings come after those that have one.
-        """
-        return min(self.bindings, key=lambda binding: (binding.priority or 128, binding.bid), default=None)
+        """The binding for traffic that no flow binding names (RFC 6089 section 4.4)."""
+        return min(self.bindings, key=rank, default=None)
 
 
 class Cause(StrEnum):

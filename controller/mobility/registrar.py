@@ -13,6 +13,7 @@
 | probing, under way | another Binding Update | it waits; the fifth is dropped | as before |
 | under way | commit | the record is in force; Binding Acknowledgement | idle, or the next that waits |
 | under way | abort, of a Binding Update | the old record stays; Binding Acknowledgement with a status that refuses | idle, or the next |
+| under way | abort, for some of its BIDs | it is decided anew without these, which get status 130 | under way, or idle as above |
 | under way | abort, of anything else | the old record stays; proposed again a second later | idle, or the next |
 
 What a Binding Update does to the record is another table: `decide.ACTIONS`.
@@ -61,6 +62,8 @@ class _InFlight:
     decision: Decision | None = None
     reserved: Weight = NO_WEIGHT
     """What the change takes from the room of all nodes."""
+    full: frozenset[int] = frozenset()
+    """BIDs of the Binding Update for which there was no room."""
     waiting: deque[Arrival] = field(default_factory=deque)
 
 
@@ -152,12 +155,12 @@ class Registrar:
         """Refuse a Binding Update of which nothing is remembered."""
         self._reject(arrival, Decision(status), arrival.update.sequence)
 
-    def _process(self, arrival: Arrival, now: float) -> None:
-        """Judge a Binding Update and propose what it asks for."""
+    def _process(self, arrival: Arrival, now: float, full: frozenset[int] = frozenset()) -> None:
+        """Judge a Binding Update and propose what it asks for; `full` are BIDs of it that were tried and found no room."""
         home_address = arrival.home_address
         before = self._cache.record(home_address)
         room = self._cache.load.room(before)
-        request = read_request(arrival, now, self._config, self._directory, before, room, times=self._times)
+        request = read_request(arrival, now, self._config, self._directory, before, room, times=self._times, full=full)
         verdict = judge(request)
         if isinstance(verdict, DropReason):
             self._outlet.drop(verdict, arrival.source)
@@ -174,7 +177,8 @@ class Registrar:
             flight = self._propose(home_address, before, decision.record, cause)
             flight.arrival = arrival
             flight.decision = decision
-            if self.home_link.must_probe(before, decision.record):
+            flight.full = full
+            if not full and self.home_link.must_probe(before, decision.record):
                 # RFC 6275 section 10.3.1: nobody hears of the change before the address has proved to be free.
                 self._probing[flight.transaction.number] = self._proposed.pop()
                 self.home_link.probe(flight.transaction.number, decision.record, now)
@@ -287,14 +291,16 @@ class Registrar:
             self._answer(flight.arrival, flight.decision, flight.arrival.update.sequence)
         self._resume(flight, now)
 
-    def abort(self, number: int, now: float, status: int) -> None:
-        """Let a transaction go, say so, and go on with what waits.
+    def abort(self, number: int, now: float, status: int, full: frozenset[int] = frozenset()) -> None:
+        """Let a transaction go, say so, and go on with what waits; or try again without the BIDs that were `full`.
 
         Raises:
             KeyError: there is no such transaction under way.
         """
         home_address, flight = self._finish(number)
         self._cache.load.release(flight.reserved)
+        if self._try_without(flight, full, now):
+            return
         self._outlet.count("aborted")
         self._outlet.report(Aborted(flight.transaction, status))
         record = self._cache.record(home_address)
@@ -307,6 +313,27 @@ class Registrar:
         elif record is not None:
             self._cache.look_again(home_address, now + RETRY_TIME)
         self._resume(flight, now)
+
+    def _try_without(self, flight: _InFlight, full: frozenset[int], now: float) -> bool:
+        """Decide a Binding Update anew without BIDs that have no room; False: none of its BIDs is among them.
+
+        Each BID has its own status (RFC 5648 section 6.2). Every try is for fewer BIDs, so there is an end to them.
+        """
+        arrival = flight.arrival
+        if arrival is None:
+            return False
+        named = {option.bid for option in arrival.update.options if isinstance(option, BindingIdentifier)}
+        if not full & named - flight.full:
+            return False
+        self._outlet.count("tried_without_bids")
+        self._process(arrival, now, flight.full | full & named)
+        if (again := self._in_flight.get(arrival.home_address)) is not None:
+            again.waiting = flight.waiting
+            return True
+        if (record := self._cache.record(arrival.home_address)) is not None:
+            self._cache.arm(record)
+        self._resume(flight, now)
+        return True
 
     def _propose(
         self, home_address: Address, before: NodeRecord | None, after: NodeRecord | None, cause: Cause

@@ -133,6 +133,8 @@ class Request:
     """Whether bindings are to be removed."""
     granted: int
     """The lifetime that is granted, in seconds: never more than was asked for (RFC 6275 section 10.3.1)."""
+    full: frozenset[int]
+    """BIDs for which the switches have turned out to have no room."""
 
     @property
     def home_registration(self) -> bool:
@@ -222,6 +224,7 @@ def read_request(
     room: Weight,
     *,
     times: PrefixTimes,
+    full: frozenset[int] = frozenset(),
 ) -> Request:
     """Return the arrival as the rules want to see it."""
     identifiers: list[BindingIdentifier] = []
@@ -258,6 +261,7 @@ def read_request(
         preferred_left,
         _is_removal(arrival, alternate, config, identified=bool(identifiers) or malformed),
         _granted(arrival, config, valid_left),
+        full,
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from controller.dataplane.desired import DesiredState
+from controller.dataplane.desired import CapacityError, DesiredState
 from controller.dataplane.plans import Plan, Stage, Stages, Step, joined, merge
 from controller.mobility.address import Address, format_address
 from controller.service.anchors import Outcome
@@ -76,8 +76,8 @@ class Job(Protocol):
     def done(self) -> None:
         """It is stored and in force."""
 
-    def failed(self, reason: str) -> None:
-        """It was undone. The reason is for an operator."""
+    def failed(self, reason: str, full: frozenset[int] = frozenset(), /) -> None:
+        """It was undone. The reason is for an operator; without the BIDs in `full` it might do."""
 
 
 Faults = Mapping[Address, str]
@@ -95,6 +95,8 @@ class _Flight:
     plan: Plan
     stored: tuple[Change, Change] | None
     refusal: str | None = None
+    full: frozenset[int] = frozenset()
+    """The BIDs whose updates a switch refused, and no others."""
     reached: Step = Step.MAKE
 
 
@@ -226,7 +228,7 @@ class Committer:
             plan = job.plan(self._desired)
         except ValueError as error:
             LOG.warning("change of %s refused: %s", format_address(job.home_address), error)
-            job.failed(str(error))
+            job.failed(str(error), error.full if isinstance(error, CapacityError) else frozenset())
             return None
         return _Flight(job, plan, job.stored(self._desired))
 
@@ -277,14 +279,15 @@ class Committer:
             outcome = await self._writer.write(stage)
             if outcome.refused or outcome.shortfall is not None:
                 for flight in going:
-                    flight.refusal = self._refusal(flight, step, outcome)
+                    self._note_refusal(flight, step, outcome)
 
-    @staticmethod
-    def _refusal(flight: _Flight, step: Step, outcome: Outcome) -> str | None:
-        """Return why a job that had a part in a stage goes no further; None: it does."""
+    def _note_refusal(self, flight: _Flight, step: Step, outcome: Outcome) -> None:
+        """Note why a job that had a part in a stage goes no further, if it does not."""
         if outcome.shortfall is not None and flight.job.refusable and flight.plan.now[step]:
-            return outcome.shortfall
-        return next((why for key, why in outcome.refused.items() if flight.plan.touches((key,))), None)
+            flight.refusal = outcome.shortfall
+        elif refused := [key for key in outcome.refused if flight.plan.touches((key,))]:
+            flight.refusal = outcome.refused[refused[0]]
+            flight.full = self._desired.bids_of(flight.job.home_address, refused)
 
     async def _undo(self, flights: Sequence[_Flight], faults: Faults) -> None:
         for flight in flights:
@@ -298,7 +301,7 @@ class Committer:
             # A row that is left behind would hold a number that is another node's by then.
             self._owed |= {change.home_address: change for change in back if change.home_address in left}
         for flight in flights:
-            flight.job.failed(flight.refusal or "")
+            flight.job.failed(flight.refusal or "", flight.full)
 
     def _begin_grace_period(self, done: Plan) -> None:
         loop = asyncio.get_running_loop()

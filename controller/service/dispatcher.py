@@ -104,9 +104,9 @@ class Dispatcher:
         if arrived is not None:
             self._stopwatch.add("total", now - arrived)
 
-    def _failed(self, transaction: Transaction, _reason: str) -> None:
+    def _failed(self, transaction: Transaction, _reason: str, full: frozenset[int]) -> None:
         self._arrived.pop(transaction.number, None)
-        self._engine.abort(transaction.number, self._loop.time())
+        self._engine.abort(transaction.number, self._loop.time(), full=full)
         self.pump()
 
     @staticmethod

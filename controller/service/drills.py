@@ -44,7 +44,7 @@ class RecordJob:
         if not self.outcome.done():
             self.outcome.set_result(None)
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, _full: frozenset[int] = frozenset(), /) -> None:
         """Report why it failed."""
         if not self.outcome.done():
             self.outcome.set_result(reason)

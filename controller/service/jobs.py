@@ -25,7 +25,7 @@ class TransactionJob:
 
     transaction: Transaction
     on_done: Callable[[Transaction], None]
-    on_failed: Callable[[Transaction, str], None]
+    on_failed: Callable[[Transaction, str, frozenset[int]], None]
 
     @property
     def home_address(self) -> Address:
@@ -52,9 +52,9 @@ class TransactionJob:
         """Tell the engine that the transaction is in force."""
         self.on_done(self.transaction)
 
-    def failed(self, reason: str) -> None:
-        """Tell the engine that the transaction is not in force."""
-        self.on_failed(self.transaction, reason)
+    def failed(self, reason: str, full: frozenset[int] = frozenset(), /) -> None:
+        """Tell the engine that the transaction is not in force, and which BIDs are to blame."""
+        self.on_failed(self.transaction, reason, full)
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +81,7 @@ class RefreshJob:
         """Tell whoever waits for it."""
         self.on_done()
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, _full: frozenset[int] = frozenset(), /) -> None:
         """Report why it failed."""
         self.on_failed(self.home_address, reason)
 
@@ -112,7 +112,7 @@ class PolicyJob:
         if not self.outcome.done():
             self.outcome.set_result(None)
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, _full: frozenset[int] = frozenset(), /) -> None:
         """Report why it failed."""
         if not self.outcome.done():
             self.outcome.set_result(reason)

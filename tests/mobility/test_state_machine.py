@@ -51,7 +51,9 @@ class Model:
     def remembers(self) -> bool:
         return bool(self.bindings) or self.forget_at is not None
 
-    def register(self, wanted: Identifiers, until: float, *, overwrite: bool) -> tuple[int, list[int]]:
+    def register(
+        self, wanted: Identifiers, until: float, *, overwrite: bool, full: frozenset[int] = frozenset()
+    ) -> tuple[int, list[int]]:
         """Return the status of the whole and of each BID."""
         if 0 in self.bindings and not overwrite:
             return 165, [0] * len(wanted)
@@ -60,7 +62,7 @@ class Model:
         for bid, care_of in wanted:
             if care_of is None and bid not in self.bindings:
                 statuses.append(167)
-            elif bid not in result and len(result) >= LIMIT:
+            elif bid in full or (bid not in result and len(result) >= LIMIT):
                 statuses.append(130)
             else:
                 result[bid] = (care_of or self.bindings[bid][0], until)
@@ -166,6 +168,35 @@ class HomeAgentMachine(RuleBasedStateMachine):
         assert answer.status >= 128
         if self.model.remembers():
             self.model.sequence = self.sequence
+
+    @rule(wanted=identifiers, overwrite=st.booleans(), rooms=st.lists(st.frozensets(st.integers(1, 9)), max_size=4))
+    def register_what_fits(self, wanted: Identifiers, rooms: list[frozenset[int]], *, overwrite: bool) -> None:
+        """The switches have no room for some BIDs, and when these are left out perhaps none for others."""
+        self.sequence = (self.sequence + 1) & 0xFFFF
+        options = tuple(BindingIdentifier(bid, care_of) for bid, care_of in wanted)
+        update = BindingUpdate(self.sequence, 0xC040 if overwrite else 0xC000, 10, options)
+        self.engine.receive(encode_packet(COAS[0], HA, update, home_address=HOA), self.now)
+        full: frozenset[int] = frozenset()
+        in_vain = False
+        while transactions := self.engine.transactions():
+            (transaction,) = transactions
+            if not rooms:
+                self.engine.commit(transaction.number, self.now)
+                break
+            none = rooms.pop(0)
+            # Nothing that was named is to blame any more: then it is refused as a whole.
+            in_vain = not none & dict(wanted).keys() - full
+            full |= none & dict(wanted).keys()
+            self.engine.abort(transaction.number, self.now, full=none)
+        (reply,) = self.engine.outbox()
+        answer = decode_packet(reply).message
+        assert isinstance(answer, BindingAcknowledgement)
+        if in_vain:
+            assert answer.status == 130
+            if self.model.remembers():
+                self.model.sequence = self.sequence
+        else:
+            self.agree(answer, self.model.register(wanted, self.now + 40, overwrite=overwrite, full=full))
 
     @rule(seconds=st.integers(1, 30))
     def wait(self, seconds: int) -> None:

@@ -122,6 +122,82 @@ def test_abort_gives_the_room_back(make_bench: Callable[..., Bench]) -> None:
     assert bench.exchange(bid(1, COA1), bid(2, COA2)).status == 0
 
 
+def bid_statuses(answer: BindingAcknowledgement) -> list[tuple[int, int]]:
+    return [(option.bid, option.status) for option in answer.options if isinstance(option, BindingIdentifier)]
+
+
+def test_abort_for_some_bids_goes_on_with_the_others(bench: Bench) -> None:
+    bench.exchange(bid(1, COA1))
+    bench.offer(bid(1, COA1), bid(2, COA2), bid(3, COA3))
+    first = only(bench)
+    bench.engine.abort(first.number, bench.now, full=frozenset({2}))
+    assert bench.replies() == []
+    second = only(bench)
+    assert second.number > first.number
+    assert second.after is not None
+    assert [one.bid for one in second.after.bindings] == [1, 3]
+    bench.engine.commit(second.number, bench.now)
+    (reply,) = bench.replies()
+    assert isinstance(reply.message, BindingAcknowledgement)
+    assert (reply.message.status, reply.message.lifetime_units) == (4, 60)
+    assert bid_statuses(reply.message) == [(1, 0), (2, 130), (3, 0)]
+    assert bench.care_of() == {1: COA1, 3: COA3}
+
+
+def test_abort_for_a_bid_that_moves_leaves_it_where_it_was(bench: Bench) -> None:
+    bench.exchange(bid(1, COA1), bid(2, COA2))
+    until = bench.record().bindings[1].expires
+    bench.now += 8
+    bench.offer(bid(1, COA1), bid(2, COA3))
+    bench.engine.abort(only(bench).number, bench.now, full=frozenset({2}))
+    bench.commit()
+    assert answers(bench) == [(4, 2)]
+    assert bench.care_of() == {1: COA1, 2: COA2}
+    assert [one.expires for one in bench.record().bindings] == [until + 8, until]
+
+
+def test_abort_for_one_bid_after_the_other_ends_with_a_refusal(bench: Bench) -> None:
+    bench.exchange(bid(1, COA1))
+    due = bench.engine.next_timer()
+    bench.offer(bid(2, COA2), bid(3, COA3))
+    for number in (2, 3):
+        bench.engine.abort(only(bench).number, bench.now, full=frozenset({number}))
+    (reply,) = bench.replies()
+    assert isinstance(reply.message, BindingAcknowledgement)
+    assert reply.message == BindingAcknowledgement(130, 2, 0, 0, (bid(2), bid(3)))
+    assert bench.care_of() == {1: COA1}
+    assert bench.engine.next_timer() == due
+    assert bench.exchange(bid(2, COA2)).status == 0, "what had no room then may have it now"
+
+
+@pytest.mark.parametrize("full", [frozenset(), frozenset({9})])
+def test_abort_for_no_bid_that_was_named_refuses_all(bench: Bench, full: frozenset[int]) -> None:
+    bench.offer(bid(1, COA1), bid(2, COA2))
+    bench.engine.abort(only(bench).number, bench.now, full=full)
+    assert answers(bench) == [(130, 1)]
+    assert bench.engine.transactions() == []
+
+
+def test_abort_for_a_bid_without_number_refuses_all(bench: Bench) -> None:
+    bench.offer()
+    bench.engine.abort(only(bench).number, bench.now, full=frozenset({0}))
+    assert answers(bench) == [(130, 1)]
+
+
+def test_what_waits_and_what_comes_again_outlives_an_abort_for_some_bids(bench: Bench) -> None:
+    bench.offer(bid(1, COA1), bid(2, COA2))
+    first = only(bench)
+    bench.offer(bid(1, COA1), bid(2, COA2))  # the same with a newer number, which counts
+    bench.offer(bid(3, COA3))
+    bench.engine.abort(first.number, bench.now, full=frozenset({2}))
+    bench.engine.commit(only(bench).number, bench.now)
+    assert answers(bench) == [(4, 2)]
+    bench.commit()
+    assert answers(bench) == [(0, 3)]
+    assert bench.care_of() == {1: COA1, 3: COA3}
+    assert len(bench.engine.transactions()) == 0
+
+
 def test_room_is_taken_while_under_way(make_bench: Callable[..., Bench]) -> None:
     network = HomeNetwork(Prefix.parse("2001:db8:0:1::/64"), HA, open=True)
     bench = make_bench(config_max_bindings=2, config_networks=(network,))

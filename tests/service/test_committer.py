@@ -1,7 +1,7 @@
 """What becomes of a change between the engine's decision and its acknowledgement, whatever store and switches do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -42,6 +42,8 @@ class Bench:
     committer: Committer = field(init=False)
     desired: DesiredState = field(default_factory=DesiredState)
     failures: list[str] = field(default_factory=list)
+    blamed: list[frozenset[int]] = field(default_factory=list)
+    """For each failure the BIDs without which the change might do."""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     """While it is clear, the switch does not answer."""
     disk: asyncio.Event = field(default_factory=asyncio.Event)
@@ -53,6 +55,8 @@ class Bench:
     """Nodes of which nothing can be stored."""
     numbers: int = 0
     refuse_deletions: bool = False
+    refuse_entry: Callable[[Entry], bool] = lambda _entry: False
+    """Says which insertions and changes the switch refuses beside those of `refuse`."""
     resyncs: list[str] = field(default_factory=list)
     short: str | None = None
     """Why there is no quorum before a write."""
@@ -72,7 +76,7 @@ class Bench:
                 refused[entry.key] = "INTERNAL out of order"
             elif op is Op.DELETE:
                 self.tables.pop(entry.key, None)
-            elif entry.table in self.refuse:
+            elif entry.table in self.refuse or self.refuse_entry(entry):
                 refused[entry.key] = "RESOURCE_EXHAUSTED table is full"
             else:
                 self.tables[entry.key] = entry
@@ -111,8 +115,12 @@ class Bench:
         return TransactionJob(
             transaction,
             lambda done: self.log.append(f"done {done.number}"),
-            lambda failed, reason: self.failures.append(f"{failed.number}: {reason}"),
+            self.fail,
         )
+
+    def fail(self, failed: Transaction, reason: str, full: frozenset[int]) -> None:
+        self.failures.append(f"{failed.number}: {reason}")
+        self.blamed.append(full)
 
     async def settle(self) -> None:
         """Wait until nothing is left to do but grace periods."""
@@ -172,6 +180,70 @@ async def test_a_new_node_that_a_switch_refuses_leaves_nothing_behind(table: str
         assert "done 1" not in bench.log
         assert bench.tables == {} == bench.desired.desired()
         assert bench.stored[NODE].node is None
+
+
+def of_care_of(address: Address) -> Callable[[Entry], bool]:
+    return lambda entry: entry.table == p.TUNNEL_TERMINATION and entry.match[1] == int.from_bytes(address)
+
+
+async def test_of_several_bids_the_one_that_a_switch_refuses_is_named_and_leaves_nothing() -> None:
+    async with running() as bench:
+        bench.refuse_entry = of_care_of(CELL)
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI, b2=CELL)))
+        await bench.settle()
+        assert bench.blamed == [frozenset({2})]
+        assert bench.tables == {} == bench.desired.desired()
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI)))
+        await bench.settle()
+        assert bench.log[-1] == "done 2"
+        assert bench.agree()
+        node = bench.stored[NODE].node
+        assert node is not None
+        assert set(node.path_ids) == {1}
+
+
+async def test_bids_that_share_a_refused_care_of_address_are_all_named() -> None:
+    async with running() as bench:
+        bench.refuse_entry = of_care_of(CELL)
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI, b2=CELL, b3=CELL)))
+        await bench.settle()
+        assert bench.blamed == [frozenset({2, 3})]
+
+
+@pytest.mark.parametrize("table", [p.HOME_SOURCES, p.DEFAULT_BINDING, p.HOME_ADDRESSES])
+async def test_no_bid_is_named_for_an_entry_that_is_of_none(table: str) -> None:
+    async with running() as bench:
+        bench.refuse = {table, p.TUNNELS}
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI, b2=CELL)))
+        await bench.settle()
+        assert len(bench.failures) == 1
+        both_in_one_write = table != p.HOME_ADDRESSES
+        assert bench.blamed == [frozenset() if both_in_one_write else frozenset({1, 2})]
+        bench.refuse = {table}
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI, b2=CELL)))
+        await bench.settle()
+        assert bench.blamed[1:] == [frozenset()]
+
+
+async def test_a_change_that_does_not_fit_says_without_which_bids_it_would() -> None:
+    async with running() as bench:
+        bench.desired.set_capacity({p.TUNNELS: 1})
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI, b2=CELL)))
+        await bench.settle()
+        assert bench.failures == ["1: table tunnels is full: 0 of 1 entries are taken"]
+        assert bench.blamed == [frozenset({2})]
+        assert bench.stages == []
+
+
+async def test_a_flow_that_goes_to_one_bid_is_refused_with_that_bid() -> None:
+    async with running() as bench:
+        policy = FlowPolicy("video", NODE, 10, TrafficSelector(), Steer(2))
+        bench.desired.confirm(bench.desired.set_policies(NODE, [policy]))
+        bench.refuse = {p.FLOW_BINDINGS}
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI, b2=CELL)))
+        await bench.settle()
+        assert bench.blamed == [frozenset({2})]
+        assert bench.tables == {}
 
 
 async def test_a_handover_that_a_switch_refuses_leaves_the_old_way_in_force() -> None:

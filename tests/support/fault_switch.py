@@ -31,6 +31,8 @@ class FaultySwitch(SoftSwitch):
         self._random = random
         self.refusing = 0.0
         """Share of updates that are refused."""
+        self.refuses: Callable[[Any], bool] = lambda _update: False
+        """Says which updates, as `p4.v1.Update`, are refused beside those."""
         self.delay = 0.0
         """Longest time, in seconds, that a Write waits before it is carried out, and again before it is answered."""
 
@@ -38,7 +40,7 @@ class FaultySwitch(SoftSwitch):
         write = pipeline.write
 
         def perhaps(update: Any) -> None:
-            if self._random.random() < self.refusing:
+            if self._random.random() < self.refusing or self.refuses(update):
                 raise EntityError(errors.RESOURCE_EXHAUSTED, "as ordered")
             write(update)
 

@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -24,11 +25,12 @@ from finsy.proto import p4r
 from controller.config import load_settings
 from controller.fabric.loader import load_topology, sample_topologies
 from controller.mobility.address import Address, format_address, parse_address
-from controller.mobility.wire.messages import BindingUpdate
+from controller.mobility.wire import Status
+from controller.mobility.wire.messages import BindingAcknowledgement, BindingUpdate
 from controller.mobility.wire.options import BindingIdentifier
-from controller.mobility.wire.packet import encode_packet
+from controller.mobility.wire.packet import decode_packet, encode_packet
 from controller.service.service import Service
-from controller.southbound.artefacts import load
+from controller.southbound.artefacts import Artefacts, load
 from controller.southbound.errors import SouthboundError
 from controller.southbound.states import SessionState
 from controller.store import Change, SqliteStore, StoreError
@@ -87,6 +89,14 @@ def _number(value: int | tuple[int, int] | None) -> int:
     return value
 
 
+def _refused(packet: bytes) -> dict[int, int]:
+    """Return the BIDs that an acknowledgement refuses, each with its status."""
+    message = decode_packet(packet).message
+    assert isinstance(message, BindingAcknowledgement)
+    options = [option for option in message.options if isinstance(option, BindingIdentifier)]
+    return {option.bid: option.status for option in options if option.status >= 128}
+
+
 def _whereabouts(task: asyncio.Task[Any]) -> str:
     """Return a task's name and the lines at which it waits, outermost first."""
     lines: list[str] = []
@@ -110,15 +120,19 @@ class Node:
     asked: Bindings | None = None
     answer: asyncio.Event = field(default_factory=asyncio.Event)
     status: int = -1
+    refused: dict[int, int] = field(default_factory=dict)
+    """The statuses of BIDs that refuse, in the last answer."""
+    acknowledgement: bytes = b""
+    """The packet with the last answer."""
     left: dict[bytes, float] = field(default_factory=dict)
     """When it was told that it is not reached there any more."""
 
-    def tell(self) -> None:
-        """Let it know that it has what it asked for."""
+    def tell(self, refused: Collection[int] = ()) -> None:
+        """Let it know that it has what it asked for, but for some BIDs."""
         assert self.asked is not None
         now = time.monotonic()
         self.left.update(dict.fromkeys(map(bytes, self.acked.values()), now))
-        self.acked = self.asked
+        self.acked = {bid: care_of for bid, care_of in self.asked.items() if bid not in refused}
 
     def may_use(self, care_of: bytes, lag: float) -> bool:
         """Tell whether a packet to this node may be tunnelled there now, or up to `lag` seconds ago."""
@@ -133,9 +147,10 @@ class FaultWorld:
     Args:
         folder: for files; it must exist.
         seed: of everything that is drawn.
+        artefacts: the program of its switches; None: ours.
     """
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, artefacts: Artefacts | None = None) -> None:
         # Each draws from a source of its own, so that how often one does changes nothing for the others.
         self.random = Random(f"how of {seed}")
         """How a fault happens."""
@@ -164,7 +179,7 @@ class FaultWorld:
         self._folder = folder
         self._busy: set[asyncio.Task[None]] = set()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._artefacts = load()
+        self._artefacts = artefacts or load()
         # Transit switches are not there: ports that nobody listens on.
         self._absent: dict[str, socket.socket] = {}
         self._macs = {
@@ -284,13 +299,16 @@ class FaultWorld:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.moves.uniform(0.2, 0.5) * 2 ** min(attempt, 4)):
                     await node.answer.wait()
+                    if node.status == Status.MCOA_NOTCOMPLETE:
+                        self.seen["accepted in part"] += 1
                     # Nothing is left to remove where an earlier request was carried out and its answer lost.
-                    if node.status < 128 or (node.status == 133 and not wanted):
+                    elif node.status < 128 or (node.status == 133 and not wanted):
                         node.tell()
                         node.asked = None
                         self.seen["accepted"] += 1
                         return
-                    self.seen[f"refused {node.status}"] += 1
+                    else:
+                        self.seen[f"refused {node.status}"] += 1
                     await asyncio.sleep(0.05)
 
     def _update(self, node: Node, wanted: Bindings, macs: tuple[bytes, bytes]) -> bytes:
@@ -361,10 +379,11 @@ class FaultWorld:
         elif frame[20] == 43:  # a type 2 routing header: an acknowledgement
             node = self._by_home.get(Address(frame[_HOME_AT : _HOME_AT + 16]))
             if node is not None and int.from_bytes(frame[_STATUS_AT + 2 : _STATUS_AT + 4]) == node.sequence:
-                node.status = frame[_STATUS_AT]
+                node.status, node.acknowledgement = frame[_STATUS_AT], frame[14:]
+                node.refused = _refused(node.acknowledgement)
                 # From here on, before anything else happens, the node knows.
                 if node.status < 128 and node.asked is not None:
-                    node.tell()
+                    node.tell(node.refused)
                 node.answer.set()
 
     # What has to hold in the end.

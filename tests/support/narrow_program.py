@@ -4,6 +4,7 @@ It is the compiled program for BMv2 with a changed key and a changed parser, so 
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from finsy.proto import p4i
@@ -55,6 +56,19 @@ def narrow_artefacts() -> Artefacts:
     """Return both."""
     info, config = narrow_info(), narrow_json()
     return Artefacts(info, config, "bmv2-json", cookie(info, config))
+
+
+def with_sizes(program: Artefacts, sizes: Mapping[str, int]) -> Artefacts:
+    """Return a program some of whose tables, by alias, have room for fewer entries."""
+    info = p4i.P4Info()
+    info.CopyFrom(program.info)
+    code = json.loads(program.config)
+    tables = {table["name"]: table for pipeline in code["pipelines"] for table in pipeline["tables"]}
+    for table in info.tables:
+        if table.preamble.alias in sizes:
+            table.size = tables[table.preamble.name]["max_size"] = sizes[table.preamble.alias]
+    config = json.dumps(code).encode()
+    return Artefacts(info, config, program.config_format, cookie(info, config))
 
 
 def with_egress_drops(program: Artefacts) -> Artefacts:
