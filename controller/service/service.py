@@ -44,6 +44,7 @@ from controller.service.facts import node_facts
 from controller.service.home_links import HomeLinks, network_layer
 from controller.service.links import LinkKeeper, link_watch
 from controller.service.next_hops import NextHopKeeper
+from controller.service.ports import PortKeeper
 from controller.service.preferences import with_preferences
 from controller.service.programs import Programs
 from controller.service.reload import Reloader
@@ -124,6 +125,7 @@ class Service:
         )
         self._discovery = NeighbourDiscovery(settings.topology, settings.controller.neighbour_reachable_s)
         self._rerouter = Rerouter(self._desired, partial(self._static, settings))
+        self._ports = PortKeeper(settings.topology, partial(self._rerouter.set_lost_links, "gnmi"))
         self._transit = self._make_transit(settings)
         self._anchors = Anchors(
             (self._session(settings, name) for name in self._switch_names(settings)),
@@ -261,6 +263,7 @@ class Service:
             election_ids=self,
             on_state=self._switch_changed,
             on_packet=partial(self._packet_in, name),
+            on_ports=partial(self._ports.heard, name),
         )
 
     def _switch_changed(self, session: SwitchSession, state: SessionState) -> None:

@@ -25,6 +25,7 @@ from controller.southbound.calls import Calls
 from controller.southbound.codec import Codec, CodecError
 from controller.southbound.errors import ConnectionLostError, DistrustError, NotReadyError, SouthboundError
 from controller.southbound.options import ElectionIds, SessionOptions, open_channel
+from controller.southbound.ports import PortsListener, watch_ports
 from controller.southbound.readback import Drift
 from controller.southbound.reconciler import Reconciler
 from controller.southbound.states import SessionEvent, SessionState, after
@@ -53,6 +54,7 @@ class SwitchSession:
         on_state: called with the session after each change of `state`.
         on_packet: called with each packet that the switch hands up, one after the other.
         on_notice: called with each list of digests and each idle timeout.
+        on_ports: called with the ports that are up or down, where this kind of switch tells (`ports`).
 
     Raises:
         ArtefactError: the program is not built for this kind of switch.
@@ -69,6 +71,7 @@ class SwitchSession:
         on_state: StateListener | None = None,
         on_packet: PacketHandler | None = None,
         on_notice: NoticeHandler | None = None,
+        on_ports: PortsListener | None = None,
     ) -> None:
         if artefacts.config_format != options.target.config_format:
             raise ArtefactError(
@@ -88,6 +91,7 @@ class SwitchSession:
         self._on_state = on_state
         self._on_packet = on_packet
         self._on_notice = on_notice
+        self._on_ports = on_ports
         copy_port = options.target.copy_port if options.copy_port is None else options.copy_port
         self._codec = Codec(artefacts.info, copy_port)
         self._stream_codec = StreamCodec(artefacts.info, self._codec)
@@ -204,17 +208,17 @@ class SwitchSession:
         )
         stream = Stream(calls.stream(), options.device_id, options.role, options.packet_backlog, self._arbitrated)
         self._calls, self._stream = calls, stream
-        # Not a TaskGroup: in Python 3.11 it swallows a cancellation that comes together with a failure.
-        tasks = [
-            asyncio.create_task(work, name=f"switch {self.name} {what}")
-            for what, work in (
-                ("stream", stream.run()),
-                ("packets", self._packets(stream)),
-                ("notices", self._notices(stream)),
-                ("session", self._hold(calls, stream)),
-                ("audits", self._audits()),
-            )
+        work = [
+            ("stream", stream.run()),
+            ("packets", self._packets(stream)),
+            ("notices", self._notices(stream)),
+            ("session", self._hold(calls, stream)),
+            ("audits", self._audits()),
         ]
+        if options.target.gnmi and self._on_ports is not None:
+            work.append(("ports", watch_ports(self.name, channel, self._on_ports)))
+        # Not a TaskGroup: in Python 3.11 it swallows a cancellation that comes together with a failure.
+        tasks = [asyncio.create_task(one, name=f"switch {self.name} {what}") for what, one in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

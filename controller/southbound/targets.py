@@ -29,8 +29,8 @@ class Target:
     """When the primary leaves, it makes the next highest id primary by itself: a standby has to be without an id."""
     copy_port: int = p.COPY_PORT
     """By which copies of a packet begin their second pass through the switch."""
-    port_state: str | None = None
-    """How it tells that a port is up or down: "gnmi"; None: not at all, so the fabric has to find out."""
+    gnmi: bool = False
+    """It tells by gNMI, at the address of its P4Runtime server, which ports are up; False: the fabric has to find out."""
 
 
 TARGETS: Final = MappingProxyType(
@@ -41,8 +41,8 @@ TARGETS: Final = MappingProxyType(
             # Roles are ignored; without sysrepo, which hardly anybody builds in, there is no gNMI.
             Target("bmv2", BMV2, roles=False, promotes=True),
             # Both with Stratum. The first pipe's recirculation port, as the chip numbers it.
-            Target("tofino", "tofino", batch=500, copy_port=68, port_state="gnmi"),
-            Target("tofino2", "tofino2", batch=500, copy_port=6, port_state="gnmi"),
+            Target("tofino", "tofino", batch=500, copy_port=68, gnmi=True),
+            Target("tofino2", "tofino2", batch=500, copy_port=6, gnmi=True),
         )
     }
 )

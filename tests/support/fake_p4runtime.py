@@ -1,7 +1,7 @@
 """A P4Runtime server that keeps entries in a dict and misbehaves on demand: what a real switch does rarely, on order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -46,6 +46,8 @@ class FakeP4Runtime(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the ge
         """The election id of another controller."""
         self.primary_id: int | None = None
         self.packets_out: list[Any] = []
+        self.also: Callable[[Any], None] = lambda _server: None
+        """Adds other services to the server when it starts."""
         self.updates_seen = 0
         """Over all Writes."""
         self._streams: set[asyncio.Queue[Any]] = set()
@@ -54,6 +56,7 @@ class FakeP4Runtime(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the ge
     async def start(self) -> None:
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_metadata_size", 4 << 20)])
         p4r_grpc.add_P4RuntimeServicer_to_server(self, self._server)
+        self.also(self._server)
         port = self._server.add_insecure_port(self.address or "127.0.0.1:0")
         self.address = f"127.0.0.1:{port}"
         await self._server.start()

@@ -10,6 +10,7 @@ from controller.dataplane.entries import Entry, EntryKey
 from controller.dataplane.plans import Stages
 from controller.southbound.artefacts import Artefacts
 from controller.southbound.options import MemoryElectionIds, SessionOptions
+from controller.southbound.ports import PortsListener
 from controller.southbound.session import PacketHandler, SwitchSession
 from controller.southbound.states import SessionState
 from controller.southbound.stream import PacketIn
@@ -73,7 +74,14 @@ class World:
     def want(self, *entries: Entry) -> None:
         self.entries.update((entry.key, entry) for entry in entries)
 
-    def session(self, address: str, *, on_packet: PacketHandler | None = None, **options: object) -> SwitchSession:
+    def session(
+        self,
+        address: str,
+        *,
+        on_packet: PacketHandler | None = None,
+        on_ports: PortsListener | None = None,
+        **options: object,
+    ) -> SwitchSession:
         settings = {"name": "s1", "device_id": 1, "pause": 0.01, "longest_pause": 0.05, "answer_time": 2.0} | options
         return SwitchSession(
             SessionOptions(address=address, **settings),  # type: ignore[arg-type]  # options by name, for brevity
@@ -82,6 +90,7 @@ class World:
             self.election_ids,
             on_state=lambda _, state: self.states.append(state),
             on_packet=on_packet or self.packets.append,
+            on_ports=on_ports,
         )
 
     @asynccontextmanager
@@ -91,9 +100,10 @@ class World:
         *,
         until: SessionState | None = SessionState.READY,
         on_packet: PacketHandler | None = None,
+        on_ports: PortsListener | None = None,
         **options: object,
     ) -> AsyncIterator[SwitchSession]:
-        session = self.session(address, on_packet=on_packet, **options)
+        session = self.session(address, on_packet=on_packet, on_ports=on_ports, **options)
         session.start()
         try:
             if until is not None:
