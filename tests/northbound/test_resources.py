@@ -76,6 +76,13 @@ async def test_switches_show_tables_and_drops(client: httpx.AsyncClient, control
     assert lost["last_error"] == "connection refused"
 
 
+async def test_a_switch_that_lies_is_named(client: httpx.AsyncClient, control: FakeControl) -> None:
+    (switch,) = control.known_switches
+    control.known_switches = [replace(switch, suspicions=("s1 does not hold what it said it would",))]
+    assert (await get(client, "/v1/switches/s1"))["suspicions"] == ["s1 does not hold what it said it would"]
+    assert 'mcoa_switch_suspicions{switch="s1"} 1.0' in (await client.get("/metrics")).text
+
+
 async def test_the_controller_answers_although_no_switch_does(client: httpx.AsyncClient, control: FakeControl) -> None:
     healthy = await get(client, "/health")
     assert (healthy["status"], healthy["switches"], healthy["uptime_seconds"]) == ("ok", {"s1": "ready"}, 12.5)

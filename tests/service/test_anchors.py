@@ -1,6 +1,7 @@
 """Several anchors: who has to confirm, who is waited for, and who is brought back into line."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from controller.dataplane.entries import Entry, Op, Update
 from controller.service import anchors as module
 from controller.service.anchors import Anchors, Quorum
 from controller.southbound.artefacts import load
+from controller.southbound.errors import SouthboundError
 from controller.southbound.session import SwitchSession
 from controller.southbound.states import SessionState
 from fake_p4runtime import RESOURCE_EXHAUSTED, FakeP4Runtime
@@ -154,3 +156,27 @@ async def test_a_drained_anchor_counts_for_no_quorum() -> None:
         await several.fakes[2].stop()
         await eventually(lambda: several.sessions[2].state is SessionState.CONNECTING)
         assert several.anchors.shortfall() == "0 of 1 anchors in service, the quorum (majority) needs 1"
+
+
+async def test_an_anchor_that_lies_is_named_and_takes_no_other_down(caplog: pytest.LogCaptureFixture) -> None:
+    async with running(Quorum.MAJORITY) as several:
+        several.fakes[0].forgets = True
+        assert not (await several.write(1)).refused
+        with contextlib.suppress(SouthboundError):
+            await several.sessions[0].audit()
+        liar, *others = several.sessions
+        await eventually(lambda: liar.state is not SessionState.READY)
+        assert "s0 does not hold what it said it would: 1 missing" in liar.suspicions[0]
+        assert any(
+            record.levelname == "ERROR" and "s0 cannot be trusted" in record.message for record in caplog.records
+        )
+        for node in (2, 3):
+            outcome = await several.write(node)
+            assert (outcome.refused, outcome.shortfall) == ({}, None)
+        for session, fake in zip(others, several.fakes[1:], strict=True):
+            assert session.state is SessionState.READY
+            assert (list(session.suspicions), session.last_error) == ([], None)
+            assert len(fake.entries) == 3
+        several.fakes[0].forgets = False
+        await reached(liar, SessionState.READY)
+        assert len(several.fakes[0].entries) == 3

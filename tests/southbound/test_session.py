@@ -1,19 +1,16 @@
 """Sessions with the embedded switch: the real server on a real port."""
 
-import asyncio
-
 import pytest
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Op, Ternary, Update
 from controller.dataplane.pipeline import DropReason
-from controller.dataplane.plans import plan
 from controller.fabric.loader import load_topology, sample_topologies
 from controller.fabric.paths import switch_entries
 from controller.southbound.encoding import CodecError
 from controller.southbound.errors import NotReadyError, WriteFailedError
 from controller.southbound.states import SessionState
-from southbound_world import World, eventually, reached, write_stages
+from southbound_world import World, eventually, reached
 from testbed.softswitch.ports import WirePort
 from testbed.softswitch.switch import SoftSwitch
 
@@ -49,30 +46,6 @@ async def test_a_second_session_changes_only_what_differs(world: World, soft_swi
         assert soft.pipeline is pipeline, "the pipeline is pushed only if it differs"
         assert await session.read_entries() == world.entries
     assert world.election_ids.ids == {"s1": 2}
-
-
-async def test_writes_are_lenient_about_what_is_there(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
-    async with world.running(soft_switch[1]) as session:
-        await session.write([Update(Op.INSERT, steer(1)), Update(Op.MODIFY, steer(2)), Update(Op.DELETE, steer(3))])
-        await session.write([Update(Op.INSERT, steer(1, 9))])
-        await session.write([])
-        assert set((await session.read_entries()).values()) == {steer(1, 9), steer(2)}
-
-
-async def test_a_plan_is_carried_out(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
-    wanted = {entry.key: entry for entry in (*STATIC, steer(1), steer(2))}
-    async with world.running(soft_switch[1]) as session:
-        await write_stages(session, plan({}, wanted).stages)
-        assert await session.read_entries() == wanted
-        await write_stages(session, plan(wanted, {}, grace=False).stages)
-        assert await session.read_entries() == {}
-
-
-async def test_more_updates_than_a_batch_holds(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
-    wanted = [steer(node) for node in range(1, 2502)]
-    async with world.running(soft_switch[1]) as session:
-        await session.write([Update(Op.INSERT, entry) for entry in wanted])
-        assert set((await session.read_entries()).values()) == set(wanted)
 
 
 async def test_a_full_table_is_told_by_update(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
@@ -129,35 +102,6 @@ async def test_counters_are_read_by_entry(world: World, soft_switch: tuple[SoftS
                 await session.read_counters(table)
 
 
-async def test_the_later_controller_takes_over_and_the_first_returns_when_it_leaves(
-    world: World, soft_switch: tuple[SoftSwitch, str]
-) -> None:
-    address = soft_switch[1]
-    other = World(world.artefacts)
-    async with world.running(address) as first:
-        async with other.running(address):
-            await reached(first, SessionState.STANDBY)
-            assert other.states[-1] is SessionState.READY
-            with pytest.raises(NotReadyError, match="s1 is standby"):
-                await first.write([Update(Op.INSERT, steer(1))])
-            assert not first.packet_out(b"frame")
-            assert await first.read_entries() == {}
-        await reached(first, SessionState.READY)
-        await first.write([Update(Op.INSERT, steer(1))])
-
-
-async def test_without_takeover_a_session_waits_for_its_turn(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
-    address = soft_switch[1]
-    other = World(world.artefacts)
-    async with (
-        world.running(address) as first,
-        other.running(address, takeover=False, until=SessionState.STANDBY) as second,
-    ):
-        assert first.state is SessionState.READY
-        await first.stop()
-        await reached(second, SessionState.READY)
-
-
 async def test_a_switch_that_comes_late_and_comes_back_empty(world: World) -> None:
     soft = SoftSwitch()
     address = await soft.start()
@@ -174,22 +118,6 @@ async def test_a_switch_that_comes_late_and_comes_back_empty(world: World) -> No
             assert await session.read_entries() == world.entries
             await soft.stop()
             await reached(session, SessionState.CONNECTING)
-
-
-async def test_a_change_while_the_tables_are_reconciled_is_not_lost(
-    world: World, soft_switch: tuple[SoftSwitch, str]
-) -> None:
-    world.want(*(steer(node) for node in range(1, 3001)))
-    async with world.running(soft_switch[1], until=SessionState.SYNCING) as session:
-        for node in range(3001, 3020):
-            world.want(steer(node))
-            world.entries.pop(steer(node - 3000).key)
-            try:
-                await session.write([Update(Op.INSERT, steer(node)), Update(Op.DELETE, steer(node - 3000))])
-            except NotReadyError:
-                await asyncio.sleep(0.001)
-        await reached(session, SessionState.READY)
-        assert await session.read_entries() == world.entries
 
 
 async def test_flows_survive_the_round_trip_through_a_switch(world: World, soft_switch: tuple[SoftSwitch, str]) -> None:
