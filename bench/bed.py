@@ -54,9 +54,9 @@ async def ask(bed: Bed, request: Request) -> None:
         raise BenchError(f"the Binding Update was answered with status {status}")
 
 
-async def start_controller(bed: Bed) -> ControllerProcess:
+async def start_controller(bed: Bed, durability: str = "power-loss") -> ControllerProcess:
     """Let our controller control the switch of a bed."""
-    controller = bed.controller()
+    controller = bed.controller(durability)
     await controller.start()
     await controller.wait_ready()
     return controller

@@ -87,10 +87,14 @@ class Bed:
     ) -> None:
         await self.stack.aclose()
 
-    def controller(self) -> ControllerProcess:
-        """Return a controller for the switch that serves every home address; it is not started. It ends with the bed."""
+    def controller(self, durability: str = "power-loss") -> ControllerProcess:
+        """Return a controller for the switch that serves every home address; it is not started. It ends with the bed.
+
+        Args:
+            durability: what an acknowledged registration outlives, `power-loss` or `crash`.
+        """
         rest = f"127.0.0.1:{free_port()}"
-        settings = ControllerSettings(open_networks=True, max_bindings=1_000_000)
+        settings = ControllerSettings(open_networks=True, max_bindings=1_000_000, durability=durability)
         config = write_settings(self.folder, self.topology, {SWITCH: self.address}, rest, settings)
         self.token = make_token(self.folder)
         controller = ControllerProcess(config, f"http://{rest}", self.folder / "controller.log")

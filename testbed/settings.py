@@ -69,6 +69,8 @@ class ControllerSettings:
     """Whether the controller serves the dashboard."""
     quorum: str = "all"
     """Which anchors have to confirm a registration."""
+    durability: str = "power-loss"
+    """What an acknowledged registration outlives: ``power-loss`` or ``crash``."""
     extra: Mapping[str, float] = field(default_factory=dict)
     """More keys of the ``[controller]`` section."""
     openflow: str | None = None
@@ -121,7 +123,7 @@ def write_settings(
 
 def _lines(topology: Topology, rest: str, settings: ControllerSettings) -> list[str]:
     lines = ["[controller]", 'state = "mcoa.sqlite3"', f"grace_period_s = {settings.grace_period}"]
-    lines.append(f"quorum = {json.dumps(settings.quorum)}")
+    lines += [f"quorum = {json.dumps(settings.quorum)}", f"durability = {json.dumps(settings.durability)}"]
     lines += [f"{name} = {value}" for name, value in settings.extra.items()]
     lines += ["", "[home_agent]", f"max_lifetime = {settings.max_lifetime}", f"max_bindings = {settings.max_bindings}"]
     for network in topology.home_networks:

@@ -55,6 +55,9 @@ class ControllerSection(_Section):
 
     state: str = "mcoa.sqlite3"
     """Path of the state database, relative to this file. Its directory must exist."""
+    durability: Literal["power-loss", "crash"] = "power-loss"
+    """What an acknowledged registration outlives. ``power-loss``: everything, so each waits for the disk. ``crash``: the end of the
+    controller, however it comes; with the machine's power the last moments may be lost, and those nodes register anew."""
     grace_period_s: Annotated[float, Field(ge=0, le=60)] = 1.0
     """How long a replaced care-of address is still accepted as outer source of packets under way, in seconds."""
     batch_window_s: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -26,7 +26,16 @@ from controller.dataplane.entries import Entry, EntryKey, Op, Update
 from controller.dataplane.flows import checked_policies
 from controller.dataplane.ids import Ids, Path, Shared
 from controller.dataplane.lingering import Lingering
-from controller.dataplane.nodes import NOBODY, Claims, ConflictError, NodeState, is_shared, wanted_by_others
+from controller.dataplane.nodes import (
+    NOBODY,
+    Claims,
+    ConflictError,
+    NodeState,
+    Side,
+    difference,
+    is_shared,
+    wanted_by_others,
+)
 from controller.dataplane.occupancy import CapacityError, Occupancy
 from controller.dataplane.planner import NO_FACTS, NodeFacts
 from controller.dataplane.plans import DELETE_STEPS, Plan, Stage, Stages, Step, plan
@@ -50,8 +59,9 @@ class _Change:
     home_address: Address
     before: NodeState
     entries_before: Mapping[EntryKey, Entry]
+    """Of a handover only those of the bindings that have moved."""
     shared_after: tuple[EntryKey, ...]
-    """What of the node's entries in its new state may be others' too."""
+    """What of the entries after the change may be others' too."""
     plan: Plan
     shared: tuple[Shared, ...]
 
@@ -399,14 +409,18 @@ class DesiredState:
         """Bring a node into another state: take numbers, compare, and keep book."""
         number = next(self._numbers)
         left = self._nodes.get(home_address, NOBODY)
-        old_shared, new_shared = left.shared(), to.shared()
-        old = left.entries(self.ids)
+        moved = difference(left, to)
+        start: Side
+        end: Side
+        start, end = moved or (left, to)
+        old_shared, new_shared = start.shared(), end.shared()
+        old = start.entries(self.ids)
         try:
             if to.record is not None:
                 self.ids.nodes.hold(home_address, home_address)
             for thing in new_shared:
                 self.ids.hold(thing, home_address)
-            new = to.entries(self.ids)
+            new = end.entries(self.ids)
             others = wanted_by_others({*old_shared, *new_shared}, home_address, self.ids)
             fresh = [key for key in new if key not in old]
             self._refuse_conflicts(home_address, fresh)
@@ -421,7 +435,7 @@ class DesiredState:
         for thing in old_shared:
             self.ids.hold(thing, number)
         before, after = self._compare(old, new, fresh, others)
-        change = plan(before, after, grace=grace)
+        change = plan(before, after, grace=grace, entered=moved is not None)
         change = Plan(change.now, change.later, (number,))
         self._keep_book(home_address, [key for key in old if key not in new], fresh, others)
         self._note(old, new)

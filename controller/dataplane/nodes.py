@@ -6,16 +6,24 @@ With a million bindings that is the difference between a few hundred megabytes a
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey
 from controller.dataplane.ids import Copies, Ids, Path, Shared, Spread
-from controller.dataplane.planner import NO_FACTS, NodeFacts, address_number, keys_by_bid, node_entries, shared
+from controller.dataplane.planner import (
+    NO_FACTS,
+    NodeFacts,
+    address_number,
+    keys_by_bid,
+    node_entries,
+    path_entries,
+    shared,
+)
 from controller.dataplane.plans import SHARED_TABLES
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
-from controller.mobility.model import NodeRecord
+from controller.mobility.model import Binding, NodeRecord
 
 _HOME_TABLES: Final = frozenset({p.HOME_SOURCES, p.HOME_ADDRESSES})
 _OWN_TABLES: Final = frozenset(
@@ -26,6 +34,16 @@ _OWN_TABLES: Final = frozenset(
 
 class ConflictError(ValueError):
     """A change wants an entry that belongs to another node."""
+
+
+class Side(Protocol):
+    """What a change of a node starts from, or leads to."""
+
+    def entries(self, ids: Ids) -> dict[EntryKey, Entry]:
+        """Return its entries; `ids` must still hold its numbers."""
+
+    def shared(self) -> tuple[Shared, ...]:
+        """Return what of it may be another's too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +68,49 @@ class NodeState:
 
 
 NOBODY: Final = NodeState()
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Some bindings of a node that is otherwise as it was: all that a handover is about."""
+
+    record: NodeRecord
+    bindings: tuple[Binding, ...]
+    facts: NodeFacts
+
+    def entries(self, ids: Ids) -> dict[EntryKey, Entry]:
+        """Return the entries of these bindings; `ids` must still hold their numbers."""
+        return path_entries(self.record, self.bindings, ids, self.facts)
+
+    def shared(self) -> tuple[Shared, ...]:
+        """Return their paths."""
+        return tuple(Path(binding.care_of, self.record.home_agent) for binding in self.bindings)
+
+
+def difference(before: NodeState, after: NodeState) -> tuple[Moved, Moved] | None:
+    """Return what differs between two states of a node, if that is nothing but the care-of addresses of some bindings.
+
+    None, where more may differ, or where two bindings are at one place, which changes the entries of both.
+    """
+    old, new = before.record, after.record
+    if old is None or new is None or before.policies != after.policies or before.facts != after.facts:
+        return None
+    if len(old.bindings) != len(new.bindings) or not old.bindings or _frame(old) != _frame(new):
+        return None
+    pairs = [(one, other) for one, other in zip(old.bindings, new.bindings, strict=True) if one.care_of != other.care_of]
+    for one, other in zip(old.bindings, new.bindings, strict=True):
+        if one.bid != other.bid or one.priority != other.priority or one.at_home or other.at_home:
+            return None
+    for record in (old, new):
+        if len({binding.care_of for binding in record.bindings}) < len(record.bindings):
+            return None
+    left, entered = tuple(one for one, _ in pairs), tuple(other for _, other in pairs)
+    return Moved(old, left, before.facts), Moved(new, entered, after.facts)
+
+
+def _frame(record: NodeRecord) -> tuple[object, ...]:
+    """Return what of a record the entries depend on, beside its bindings."""
+    return record.home_agent, record.prefixes, record.flows, record.mobile_router
 
 
 def is_shared(key: EntryKey) -> bool:

@@ -180,6 +180,25 @@ def _sources(record: NodeRecord, ids: Numbers, node_id: int, home_agent: int, ad
     return found
 
 
+def path_entries(record: NodeRecord, bindings: Iterable[Binding], ids: Numbers, facts: NodeFacts) -> dict[EntryKey, Entry]:
+    """Return those of a node's entries that depend on where some of its bindings are: none of them at home, no two at one place.
+
+    Raises:
+        KeyError: a number is missing in `ids`.
+    """
+    node_id, home_agent = ids.node(record.home_address), ids.home_agent(record.home_agent)
+    found: dict[EntryKey, Entry] = {}
+    for binding in bindings:
+        path_id = ids.path(binding.care_of, record.home_agent)
+        place = (home_agent, address_number(binding.care_of))
+        found[p.TUNNEL_TERMINATION, place, 0] = Entry(p.TUNNEL_TERMINATION, place, p.TERMINATE, (path_id,))
+        source = (path_id, node_id)
+        found[p.SOURCE_BINDINGS, source, 0] = Entry(p.SOURCE_BINDINGS, source, p.ALLOW, (binding.bid,))
+        tunnel = _tunnel(record, node_id, home_agent, binding, facts)
+        found[p.TUNNELS, tunnel.match, 0] = tunnel
+    return found
+
+
 def _tunnel(record: NodeRecord, node_id: int, home_agent: int, binding: Binding, facts: NodeFacts) -> Entry:
     """Return the entry that carries a binding's packets to the node.
 

@@ -135,18 +135,19 @@ class Plan:
         return any(update.entry.key in wanted for stage in self.now for update in stage)
 
 
-def plan(before: Entries, after: Entries, *, grace: bool = True) -> Plan:
+def plan(before: Entries, after: Entries, *, grace: bool = True, entered: bool = False) -> Plan:
     """Return what brings a switch from one set of entries to another.
 
     Args:
         before: what is there.
         after: what should be there.
         grace: deletions of decapsulation entries may wait (`Plan.later`); False: all is written now.
+        entered: there is an entrance, and it stays, though neither of the two has it.
     """
     now: list[list[Update]] = [[] for _ in Step]
     later: list[list[Update]] = [[] for _ in Step]
-    write_steps = _INSERT_STEPS if _has_entrance(before) else _UNSEEN_STEPS
-    stays = _has_entrance(after)
+    write_steps = _INSERT_STEPS if entered or _has_entrance(before) else _UNSEEN_STEPS
+    stays = entered or _has_entrance(after)
     for key, entry in after.items():
         old = before.get(key)
         if old is None:

@@ -45,7 +45,10 @@ async def run(settings: Settings) -> None:
                 others = {name: program.cookie for name, program in settings.programs.items()}
                 size = settings.controller.journal_mib << 20
                 journal = Journal(settings.journal, size, artefacts.cookie, others=others)
-            store = await loop.run_in_executor(thread, lambda: SqliteStore(settings.state, boot=system_boot()))
+            survives = settings.controller.durability == "power-loss"
+            store = await loop.run_in_executor(
+                thread, lambda: SqliteStore(settings.state, boot=system_boot(), survives_power_loss=survives)
+            )
         except (ArtefactError, JournalError, StoreError) as error:
             raise ServiceError(str(error)) from error
         try:

@@ -63,6 +63,8 @@ class SqliteStore:
     Args:
         path: the database; made when it does not exist, its directory is not.
         clock: wall time minus engine time, asked anew at each call: the wall clock may be set while the controller runs.
+        survives_power_loss: whether a commit waits until the disk has it. Without, what was committed outlives the end of the
+            process, however it comes, but the last moments of it may be lost with the power.
         boot: names the time during which the engine's clock runs on, also from one process to the next (`system_boot`). While
             it stays the same, setting the wall clock ends no binding and prolongs none. "": nothing is known of it.
 
@@ -70,14 +72,16 @@ class SqliteStore:
         StoreError: in use by another process, not a database, another program's, damaged, or of another version.
     """
 
-    def __init__(self, path: Path, clock: Clock = system_offset, boot: str = "") -> None:
+    def __init__(
+        self, path: Path, clock: Clock = system_offset, boot: str = "", *, survives_power_loss: bool = True
+    ) -> None:
         self._path = path.resolve()
         self._clock = clock
         self._boot = boot
         self._base: float | None = None
         self._lock: int | None = schema.lock(self._path)
         try:
-            self._database = schema.connect(self._path)
+            self._database = schema.connect(self._path, survives_power_loss=survives_power_loss)
         except StoreError:
             self._unlock()
             raise

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from controller.store import SqliteStore
 
 ROOT = Path(__file__).parent.parent.parent
@@ -17,7 +19,7 @@ from controller.mobility.address import Address
 from controller.mobility.model import Binding, NodeRecord
 from controller.store import Change, SqliteStore, StoredNode
 
-store = SqliteStore(Path(sys.argv[1]), lambda: 0.0)
+store = SqliteStore(Path(sys.argv[1]), lambda: 0.0, survives_power_loss=sys.argv[3] == "True")
 start = int(sys.argv[2])
 for group in range(start, start + 100_000):
     changes = []
@@ -32,11 +34,10 @@ for group in range(start, start + 100_000):
 """
 
 
-def run_until_killed(path: Path, start: int, seconds: float) -> int:
+def run_until_killed(path: Path, start: int, seconds: float, *, survives_power_loss: bool) -> int:
     """Run the writer for a while, kill it, and return the last group that it said to be committed."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path), str(start)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-c", WRITER, str(path), str(start), str(survives_power_loss)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process.stdout:
         first = process.stdout.readline()
@@ -48,12 +49,13 @@ def run_until_killed(path: Path, start: int, seconds: float) -> int:
     return int(lines[-1])
 
 
-def test_acknowledged_groups_survive_kill_9(tmp_path: Path) -> None:
+@pytest.mark.parametrize("survives_power_loss", [True, False])
+def test_acknowledged_groups_survive_kill_9(tmp_path: Path, *, survives_power_loss: bool) -> None:
     path = tmp_path / "state.sqlite3"
     moments = random.Random(5)
     group = 1
     for _ in range(8):
-        said = run_until_killed(path, group, moments.uniform(0.0, 0.03))
+        said = run_until_killed(path, group, moments.uniform(0.0, 0.03), survives_power_loss=survives_power_loss)
         store = SqliteStore(path, lambda: 0.0)
         nodes = store.load(1.0).nodes
         store.close()
