@@ -39,6 +39,7 @@ def test_codec_and_registrations_give_figures_beside_their_peers(tmp_path: Path)
     assert set(found) == {
         "codec.decode_bu3",
         "registration.latency_p50",
+        "registration.latency_p50_crash",
         "registration.latency_p99",
         "registration.rate",
         "switch.encap_pps",
