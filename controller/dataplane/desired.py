@@ -48,6 +48,8 @@ from controller.mobility.model import NodeRecord, Transaction
 __all__ = ["CapacityError", "ConflictError", "DesiredState"]
 
 _PREFIX_TABLES: Final = frozenset({p.NETWORK_SOURCES, p.MOBILE_NETWORKS})
+_PREVIEW: Final = "preview"
+"""Holds numbers for as long as it takes to look what a change would write."""
 _SLICE: Final = 50
 """Nodes of which the entries are made in one go: about a millisecond's work."""
 
@@ -280,10 +282,42 @@ class DesiredState:
 
         Raises:
             PolicyError: one of them cannot be carried out, or two have one name or priority.
+            OutOfIdsError: no number is left for what it needs.
         """
         node = self._nodes.get(home_address, NOBODY)
-        wanted = replace(node, policies=checked_policies(home_address, policies, self.flow_keys))
-        return tuple(plan(node.entries(self.ids), wanted.entries(self.ids), grace=False).updates())
+        return self._preview(
+            home_address, replace(node, policies=checked_policies(home_address, policies, self.flow_keys))
+        )
+
+    def preview_node(self, record: NodeRecord, home_ipv4: bytes | None) -> tuple[Update, ...]:
+        """Return the updates that a node's record would take, had it this IPv4 home address, and change nothing.
+
+        Raises:
+            ValueError: it could not be carried out (another node's address, no room, say).
+        """
+        state = self._state(record, self.policies(record.home_address))
+        to = replace(state, facts=replace(state.facts, home_ipv4=home_ipv4))
+        updates = self._preview(record.home_address, to)
+        fresh = [update.entry.key for update in updates if update.op is Op.INSERT]
+        self._refuse_conflicts(record.home_address, fresh)
+        self._occupancy.refuse_overflow([key for key in fresh if key not in self._lingering], dict)
+        return updates
+
+    def _preview(self, home_address: Address, to: NodeState) -> tuple[Update, ...]:
+        """Return what bringing a node into another state would write, without what other nodes want too."""
+        left = self._nodes.get(home_address, NOBODY)
+        things = to.shared()
+        try:
+            for thing in things:  # only what is held has a number
+                self.ids.hold(thing, _PREVIEW)
+            old, new = left.entries(self.ids), to.entries(self.ids)
+            others = wanted_by_others({*left.shared(), *things}, home_address, self.ids)
+        finally:
+            for thing in things:
+                self.ids.drop(thing, _PREVIEW)
+        before = {key: entry for key, entry in old.items() if key in new or key not in others}
+        after = {key: entry for key, entry in new.items() if key in old or key not in others - self._unconfirmed}
+        return tuple(plan(before, after, grace=False).updates())
 
     def confirm(self, done: Plan) -> None:
         """Take note that `Plan.stages` of a plan, or of several merged ones, are in force on the anchors."""

@@ -4,7 +4,7 @@ A node's entries are not kept: they are made from its record whenever they are l
 With a million bindings that is the difference between a few hundred megabytes and several thousand.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -129,7 +129,7 @@ def keys_of(thing: Shared, ids: Ids) -> list[EntryKey]:
             return [(p.MULTICAST_GROUPS, (ids.shared(thing),), 0)]
 
 
-def wanted_by_others(things: Iterable[Shared], home_address: Address, ids: Ids) -> Collection[EntryKey]:
+def wanted_by_others(things: Iterable[Shared], home_address: Address, ids: Ids) -> set[EntryKey]:
     """Return the keys of those shared entries that other nodes want too. Changes hold numbers as well: they want nothing."""
     found: set[EntryKey] = set()
     for thing in things:

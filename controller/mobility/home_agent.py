@@ -205,12 +205,21 @@ class HomeAgent:
         self._entitlements.stay(node.home_address)
         self._directory.put(node)
 
-    def excess(self, record: NodeRecord) -> frozenset[int] | None:
-        """Return the BIDs of a record that its node could not register today; None: it has no home network any more."""
+    def excess(self, record: NodeRecord, provision: NodeProvision | None = None) -> frozenset[int] | None:
+        """Return the BIDs of a record that its node could not register today; None: it has no home network any more.
+
+        Args:
+            record: The node's bindings.
+            provision: What it would be allowed to do; None: what it is.
+        """
         network = self._directory.network(record.home_address, record.home_agent)
         if network is None:
             return None
-        return excess(record, self._directory.authorise(record.home_address, network), network)
+        return excess(record, provision or self._directory.authorise(record.home_address, network), network)
+
+    def admits(self, home_address: Address) -> bool:
+        """Tell whether a home network of that address is open: it may register without being provisioned."""
+        return any(one.open and home_address in one.prefix for one in self._config.networks)
 
     def provision_of(self, home_address: Address) -> NodeProvision | None:
         """Return what a node may do; None: it is not provisioned."""

@@ -169,8 +169,11 @@ class Control(Protocol):
     def provision(self, home_address: Address) -> ProvisionView | None:
         """Return what a node may do; None: it is not provisioned, or unknown."""
 
-    def check_provision(self, node: NodeProvision) -> None:
-        """Check a node without changing anything; raises as `put_provision` does."""
+    def preview_provision(self, node: NodeProvision) -> Sequence[TableUpdate]:
+        """Return what serving a node so would write to each anchor, and change nothing; raises as `put_provision` does.
+
+        Bindings that it may not keep count as revoked.
+        """
 
     async def put_provision(self, node: NodeProvision) -> bool:
         """Serve a node from now on, durably; tell whether it is new. Bindings that it may not keep are revoked.
@@ -189,6 +192,9 @@ class Control(Protocol):
             ConflictError: the configuration file has it.
             UnavailableError: it could not be made durable; nothing was changed.
         """
+
+    def preview_unprovision(self, home_address: Address) -> Sequence[TableUpdate]:
+        """Return what serving a node no more would write to each anchor; raises as `delete_provision` does."""
 
     def flows(self, home_address: Address) -> Sequence[FlowView]:
         """Return the flow bindings that a node signalled, first priority first."""
@@ -284,6 +290,14 @@ class Control(Protocol):
             UnavailableError: it could not be made durable; nothing was changed.
         """
 
+    def preview_policy_deletion(self, home_address: Address, name: str) -> Sequence[TableUpdate]:
+        """Return what removing a policy would write to each anchor now, and change nothing.
+
+        Raises:
+            UnknownNodeError: no such node.
+            RefusedError: the data plane cannot realise it.
+        """
+
     async def delete_policy(self, home_address: Address, name: str) -> bool:
         """Remove a policy; tell whether there was one.
 
@@ -295,7 +309,7 @@ class Control(Protocol):
     def preference(self, home_address: Address) -> Sequence[int] | None:
         """Return a node's BIDs as the operator prefers them, the best first; None: nothing is said."""
 
-    def preview_preference(self, home_address: Address, bids: Sequence[int]) -> Sequence[TableUpdate]:
+    def preview_preference(self, home_address: Address, bids: Sequence[int] | None) -> Sequence[TableUpdate]:
         """Return what `set_preference` would write to each anchor now, and change nothing; raises as it does."""
 
     async def set_preference(self, home_address: Address, bids: Sequence[int] | None) -> bool:

@@ -94,12 +94,21 @@ def _links(control: Control) -> Iterable[Metric]:
 
 def _switches(switches: Sequence[SwitchView]) -> Iterable[Metric]:
     ready = GaugeMetricFamily("mcoa_switch_ready", "1 while the session with the switch is ready.", labels=["switch"])
+    state = GaugeMetricFamily(
+        "mcoa_switch_state", "1 for the state of the session with the switch.", labels=["switch", "state"]
+    )
     in_sync = GaugeMetricFamily("mcoa_switch_in_sync", "1 while its tables are as wanted.", labels=["switch"])
     drift = GaugeMetricFamily(
         "mcoa_switch_drift", "Entries that differed when last compared with what is desired.", labels=["switch"]
     )
     queue = CounterMetricFamily(
         "mcoa_switch_queue_dropped", "Packets to or from a switch that found a queue full.", labels=["switch"]
+    )
+    waiting = GaugeMetricFamily(
+        "mcoa_switch_queue", "Packets, or writes, that wait for a switch or from it.", labels=["switch", "queue"]
+    )
+    punts = CounterMetricFamily(
+        "mcoa_punted_packets", "Packets that a switch handed to the controller.", labels=["switch", "reason"]
     )
     entries = GaugeMetricFamily("mcoa_table_entries", "Entries in a table.", labels=["switch", "table"])
     sizes = GaugeMetricFamily("mcoa_table_size", "Entries a table was made for.", labels=["switch", "table"])
@@ -118,10 +127,17 @@ def _switches(switches: Sequence[SwitchView]) -> Iterable[Metric]:
         in_sync.add_metric([switch.name], switch.in_sync)
         drift.add_metric([switch.name], switch.drift)
         queue.add_metric([switch.name], switch.queue_drops)
+        for one in SwitchState:
+            state.add_metric([switch.name, one], switch.state is one)
+        for name, length in switch.queues._asdict().items():
+            waiting.add_metric([switch.name, name], length)
+        for reason, count in sorted(switch.punts.items()):
+            punts.add_metric([switch.name, reason], count)
         for table in switch.tables:
             entries.add_metric([switch.name, table.name], table.entries)
             sizes.add_metric([switch.name, table.name], table.size)
         for reason, traffic in switch.drops.items():
             packets.add_metric([switch.name, reason], traffic.packets)
             octets.add_metric([switch.name, reason], traffic.bytes)
-    yield from (ready, in_sync, drift, repaired, queue, entries, sizes, packets, octets, suspicions)
+    yield from (ready, state, in_sync, drift, repaired, queue, waiting, punts)
+    yield from (entries, sizes, packets, octets, suspicions)

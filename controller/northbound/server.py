@@ -9,16 +9,67 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from controller.northbound.problems import MEDIA_TYPE, problem
 
 _BACKLOG = 128
 _CONNECTIONS = 512
 """Requests under way at a time; beyond it the server answers 503 at once."""
+HEAD_TIMEOUT = 10.0
+"""Seconds in which the head of a request must have arrived as a whole."""
 _GRACE = 2
 """Seconds that requests under way get when the server stops."""
 
 
 class ServerError(Exception):
     """The REST server cannot listen. One line: where, why, what to do."""
+
+
+class _Connection(HttpToolsProtocol):
+    """A connection that is given up when the head of a request does not come: it would take a place that others need."""
+
+    _impatience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class has it
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._rest()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._is_answering():
+            self._rest()
+        elif self._impatience is None:
+            self._wait()
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _wait(self) -> None:
+        self._impatience = self.loop.call_later(HEAD_TIMEOUT, self._give_up)
+
+    def _rest(self) -> None:
+        if self._impatience is not None:
+            self._impatience.cancel()
+            self._impatience = None
+
+    def _give_up(self) -> None:
+        self._impatience = None
+        if self._is_answering() or self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return  # an answer is under way, or it is a web socket by now
+        body = problem(408, f"the head of the request did not arrive within {HEAD_TIMEOUT:g} s", "").body
+        lines = (
+            "HTTP/1.1 408 Request Timeout",
+            f"Content-Type: {MEDIA_TYPE}",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+        )
+        self.transport.write("\r\n".join((*lines, "", "")).encode() + body)
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -55,6 +106,7 @@ class NorthboundServer:
         self._scheme = "http" if tls is None else "https"
         config = uvicorn.Config(
             app,
+            http=_Connection,
             log_config=None,
             access_log=False,
             # The dashboard wants both; REST neither.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Traffic(NamedTuple):
@@ -33,6 +33,19 @@ class TableUsage(NamedTuple):
     entries: int
     size: int
     """Entries for which the P4 program asked, 0 when unknown."""
+
+
+class Queues(NamedTuple):
+    """What waits for a switch, or from it."""
+
+    packets: int = 0
+    """Packets and notices of either direction."""
+    writes: int = 0
+    """Writes that it has not answered, the one under way included."""
+
+
+NO_QUEUES: Final = Queues()
+"""Nothing waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,9 @@ class SwitchView:
     """What it said lately that cannot be true, the oldest first."""
     drained: bool = False
     """An operator has taken it out of service."""
+    punts: Mapping[str, int] = field(default_factory=dict)
+    """Packets that it handed to the controller since the start, by the name of the reason."""
+    queues: Queues = NO_QUEUES
 
 
 class DriftKind(StrEnum):

@@ -90,6 +90,12 @@ class DrainResource(Resource):
         return cls(home_agents=list(map(format_address, view.home_agents)), seconds_left=left, remaining=view.remaining)
 
 
+class SwitchDrain(Resource):
+    """Whether a switch is out of service."""
+
+    drained: bool
+
+
 class HomeNetworkResource(Resource):
     """A home network."""
 

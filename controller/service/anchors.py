@@ -118,6 +118,10 @@ class Anchors:
                     room[table] = min(room.get(table, free), free)
         return room
 
+    def writes_waiting(self, name: str) -> int:
+        """Return how many writes a switch has not answered, the one under way included."""
+        return self._behind[name]
+
     def shortfall(self) -> str | None:
         """Return why no quorum can be reached now; None: it can."""
         there = sum(session.state is SessionState.READY for session in self._counted())

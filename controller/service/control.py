@@ -1,7 +1,6 @@
 """What the northbound may see and do, answered by the running service."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +23,7 @@ from controller.northbound.control import (
     PolicyView,
     Reloaded,
 )
-from controller.northbound.errors import NotFoundError, UnknownNodeError
+from controller.northbound.errors import UnknownNodeError
 from controller.northbound.events import EventFeed, Kind
 from controller.northbound.schedule import Schedule
 from controller.northbound.switch_views import AuditView, SwitchView
@@ -40,19 +39,17 @@ from controller.northbound.views import (
     TableUpdate,
     TopologyView,
 )
-from controller.service.anchors import Anchors
 from controller.service.audit_log import AuditLog
 from controller.service.committer import Committer
 from controller.service.counters import TrafficCounters
 from controller.service.drains import Drains
 from controller.service.drills import Drills
 from controller.service.keeper import Keeper, StoreThread
-from controller.service.links import LinkKeeper
+from controller.service.network import Network
 from controller.service.network_view import NetworkView
 from controller.service.policies import PolicyBook
 from controller.service.provisioning import Provisioning
 from controller.service.reload import Reloader
-from controller.service.rerouting import Rerouter
 from controller.service.revoker import Revoker
 from controller.service.roster import Roster
 from controller.service.stages import Stopwatch
@@ -68,10 +65,8 @@ class Machinery:
 
     engine: HomeAgent
     desired: DesiredState
-    anchors: Anchors
+    network: Network
     committer: Committer
-    rerouter: Rerouter
-    links: LinkKeeper
     store: Store
     in_store_thread: StoreThread
     revoker: Revoker
@@ -83,8 +78,8 @@ class ServiceControl:
     """The service's answer to `northbound.Control`."""
 
     def __init__(self, reloader: Reloader, machinery: Machinery) -> None:
-        engine, desired, anchors = machinery.engine, machinery.desired, machinery.anchors
-        committer, store = machinery.committer, machinery.store
+        engine, desired, network = machinery.engine, machinery.desired, machinery.network
+        committer, store, anchors = machinery.committer, machinery.store, network.anchors
         settings = self._settings = reloader.settings
         self._reloader = reloader
         reloader.on_change(self._reconfigured)
@@ -96,16 +91,19 @@ class ServiceControl:
         self._stopwatch = machinery.stopwatch
         self._feed = machinery.feed
         keep = Keeper(machinery.in_store_thread)
-        self._rerouter = machinery.rerouter
-        self._links = machinery.links
+        self._rerouter = network.rerouter
+        self._links = network.links
         self._policies = PolicyBook(engine, desired, anchors, committer, store, keep)
-        self._provisioning = Provisioning(settings, engine, store, keep, self._revoker.pump, committer)
+        self._provisioning = Provisioning(
+            settings, engine, desired, store, keep, pump=self._revoker.pump, committer=committer
+        )
+        reloader.check_with(self._provisioning.check_settings)
         self._roster = Roster(engine, self._provisioning, self._policies)
         self._drains = Drains(engine, self._revoker.pump, store, keep)
         self._drills = Drills(engine, committer, self._feed)
         self._counters = TrafficCounters(anchors, desired)
         self._network = NetworkView(settings.topology)
-        self._switches = Switches(settings, desired, anchors, machinery.rerouter, store, keep)
+        self._switches = Switches(settings, desired, network, store, keep)
         self._audit_log = AuditLog(store, keep)
         self._started = asyncio.get_running_loop().time()
 
@@ -201,9 +199,13 @@ class ServiceControl:
         """Return what a node may do; None: it is not provisioned."""
         return self._provisioning.get(home_address)
 
-    def check_provision(self, node: NodeProvision) -> None:
-        """Check a node without changing anything."""
-        self._provisioning.check(node)
+    def preview_provision(self, node: NodeProvision) -> Sequence[TableUpdate]:
+        """Return what serving a node so would write."""
+        return self._provisioning.preview(node)
+
+    def preview_unprovision(self, home_address: Address) -> Sequence[TableUpdate]:
+        """Return what serving a node no more would write."""
+        return self._provisioning.preview_deletion(home_address)
 
     async def put_provision(self, node: NodeProvision) -> bool:
         """Serve a node from now on; tell whether it is new."""
@@ -216,8 +218,6 @@ class ServiceControl:
 
     async def delete_provision(self, home_address: Address) -> None:
         """Serve a node no more, and revoke its bindings."""
-        if home_address not in self._provisioning:
-            raise NotFoundError(f"{format_address(home_address)} is not provisioned")
         await self._provisioning.delete(home_address)
         self._roster.note(home_address)
         self._publish(Kind.NODE, home_address=format_address(home_address), state="removed")
@@ -286,14 +286,7 @@ class ServiceControl:
 
     def home_networks(self) -> Sequence[HomeNetworkView]:
         """Return the home networks, in the order of the configuration."""
-        networks = self._settings.home_agent.networks
-        registered: Counter[Address] = Counter(
-            record.home_agent for record in self._engine.records() if record.bindings
-        )
-        return [
-            HomeNetworkView(one.prefix, one.home_agent, one.open, one.link, registered[one.home_agent])
-            for one in networks
-        ]
+        return self._roster.home_networks(self._settings)
 
     # Policies
 
@@ -313,6 +306,11 @@ class ServiceControl:
         self._publish(Kind.POLICY, home_address=format_address(policy.home_address), name=policy.name, state="put")
         return new
 
+    def preview_policy_deletion(self, home_address: Address, name: str) -> Sequence[TableUpdate]:
+        """Return what removing a policy would write."""
+        self._require(home_address)
+        return self._policies.preview_deletion(home_address, name)
+
     async def delete_policy(self, home_address: Address, name: str) -> bool:
         """Remove a policy; tell whether there was one."""
         self._require(home_address)
@@ -325,10 +323,10 @@ class ServiceControl:
         """Return a node's BIDs as the operator prefers them; None: nothing is said."""
         return self._policies.preference(home_address)
 
-    def preview_preference(self, home_address: Address, bids: Sequence[int]) -> Sequence[TableUpdate]:
-        """Return what putting a preference would write."""
+    def preview_preference(self, home_address: Address, bids: Sequence[int] | None) -> Sequence[TableUpdate]:
+        """Return what putting a preference, or removing it, would write."""
         self._require(home_address)
-        return self._policies.preview_preference(home_address, bids)
+        return self._policies.preview_preference(home_address, bids or ())
 
     async def set_preference(self, home_address: Address, bids: Sequence[int] | None) -> bool:
         """Store a preference and bring it into force, or remove it; tell whether there was one."""

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from controller.dataplane import pipeline as p
 from controller.dataplane.desired import DesiredState
-from controller.dataplane.entries import Lpm, Op, Range, Ternary, Update
+from controller.dataplane.entries import Op, Update
 from controller.dataplane.flows import PolicyError, validate_policy
 from controller.mobility.address import Address, format_address, parse_address
 from controller.mobility.flows import FlowPolicy
@@ -26,6 +25,7 @@ from controller.service.anchors import Anchors
 from controller.service.committer import Committer
 from controller.service.jobs import PolicyJob
 from controller.service.keeper import Keeper
+from controller.service.updates import described
 from controller.store import Document, Store, StoreError
 
 LOG: Final = logging.getLogger(__name__)
@@ -139,10 +139,19 @@ class PolicyBook:
         except PolicyError as error:
             raise RefusedError(str(error)) from error
 
+    def preview_deletion(self, home_address: Address, name: str) -> tuple[TableUpdate, ...]:
+        """Return what removing a policy would write, and write nothing; nothing where there is none."""
+        wanted = self._open(home_address, self._policies.get(home_address, {}))
+        wanted.pop(name, None)
+        return self._previewed(home_address, _in_force(home_address, wanted, self._preferences.get(home_address, ())))
+
     def _previewed(self, home_address: Address, policies: Iterable[FlowPolicy]) -> tuple[TableUpdate, ...]:
-        updates = self._desired.preview_policies(home_address, policies)
+        try:
+            updates = self._desired.preview_policies(home_address, policies)
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
         self._refuse_overflow(updates)
-        return tuple(map(_described, updates))
+        return tuple(map(described, updates))
 
     async def put(self, policy: FlowPolicy, schedule: Schedule | None) -> bool:
         """Store a policy and bring it into force; tell whether it is new. Raises as `preview` does."""
@@ -327,41 +336,3 @@ def _refuse_double(now: Mapping[str, FlowPolicy], policy: FlowPolicy) -> None:
     for other in now.values():
         if other.name != policy.name and other.priority == policy.priority:
             raise ConflictError(f"priority {policy.priority} belongs to the policy {other.name!r}: choose another")
-
-
-def _described(update: Update) -> TableUpdate:
-    """Return a table update in names."""
-    entry = update.entry
-    if entry.table == p.MULTICAST_GROUPS:
-        bids = {f"bid_{position}": bid for position, bid in enumerate(entry.params, start=1)}
-        return TableUpdate(update.op.name.lower(), entry.table, {"group_id": str(entry.match[0])}, entry.action, bids)
-    table = p.TABLES[entry.table]
-    action = next(action for action in table.actions if action.name == entry.action)
-    match = {
-        field.name: text
-        for field, value in zip(table.fields, entry.match, strict=True)
-        if (text := _matched(value, field.width)) is not None
-    }
-    params = dict(zip((param.name for param in action.params), entry.params, strict=False))
-    return TableUpdate(update.op.name.lower(), entry.table, match, entry.action, params, entry.priority)
-
-
-def _matched(value: object, width: int) -> str | None:
-    spell: Callable[[int], str] = _address if width == 128 else str
-    match value:
-        case int():
-            return spell(value)
-        case Lpm(network, length):
-            return f"{spell(network)}/{length}"
-        case Ternary(bits, mask):
-            length = mask.bit_count()
-            if width == 128 and mask == ((1 << length) - 1) << (width - length):
-                return f"{spell(bits)}/{length}"
-            return spell(bits) if mask == (1 << width) - 1 else f"{bits:#x} &&& {mask:#x}"
-        case Range(low, high):
-            return f"{low}-{high}"
-    return None
-
-
-def _address(number: int) -> str:
-    return format_address(Address(number.to_bytes(16)))

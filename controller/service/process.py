@@ -8,7 +8,8 @@ from typing import Final
 
 from controller.config import Settings
 from controller.northbound import ServerError
-from controller.service.service import Service, ServiceError
+from controller.service.errors import ServiceError
+from controller.service.service import Service
 from controller.southbound.artefacts import ArtefactError, load
 from controller.southbound.journal import Journal, JournalError
 from controller.store import Document, SqliteStore, StoredState, StoreError, system_boot

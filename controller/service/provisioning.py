@@ -1,39 +1,26 @@
 """Nodes that operators provision by REST, beside those of the configuration file: checked, stored, and told to the engine."""
 
 import asyncio
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
 
 from controller.config import Settings
-from controller.fabric.checks import overlap
-from controller.mobility.address import (
-    Address,
-    Ipv4Address,
-    Prefix,
-    format_address,
-    format_ipv4,
-    parse_address,
-    parse_ipv4,
-)
+from controller.dataplane.desired import DesiredState
+from controller.mobility.address import Address, Ipv4Address, format_address, format_ipv4
 from controller.mobility.home_agent import HomeAgent
+from controller.mobility.model import NodeRecord
 from controller.mobility.provision import NodeProvision
-from controller.mobility.security.keys import Key
-from controller.mobility.security.policy import (
-    NO_SECURITY,
-    AuthPolicy,
-    EspAlgorithm,
-    EspAssociation,
-    EspPolicy,
-    NoSecurity,
-    SecurityPolicy,
-)
-from controller.northbound.errors import ConflictError, RefusedError
-from controller.northbound.views import Origin, ProvisionView
+from controller.mobility.security.policy import NoSecurity
+from controller.northbound.errors import ConflictError, NotFoundError, RefusedError
+from controller.northbound.views import Origin, ProvisionView, TableUpdate
+from controller.service.belongings import refuse_shared, shared_belongings
 from controller.service.committer import Committer
 from controller.service.jobs import RefreshJob
 from controller.service.keeper import Keeper
+from controller.service.node_documents import provision_from_text, provision_to_text
+from controller.service.updates import described
 from controller.store import Document, Store, StoreError
 
 LOG: Final = logging.getLogger(__name__)
@@ -48,6 +35,7 @@ class Provisioning:
     Args:
         settings: the configuration file.
         engine: is told of each change.
+        desired: knows what a change would write to the switches.
         store: keeps what REST sets.
         keep: runs a call of the store in its thread.
         pump: carries on what the engine has decided.
@@ -58,12 +46,15 @@ class Provisioning:
         self,
         settings: Settings,
         engine: HomeAgent,
+        desired: DesiredState,
         store: Store,
         keep: Keeper,
+        *,
         pump: Callable[[], None],
         committer: Committer,
     ) -> None:
         self._committer: Final = committer
+        self._desired: Final = desired
         self._renewing: Final[set[asyncio.Task[None]]] = set()
         self._pump: Final = pump
         self._settings = settings
@@ -131,6 +122,10 @@ class Provisioning:
                     self._engine.provision(node)
             except (KeyError, TypeError, ValueError) as error:
                 raise StoreError(f"{self._settings.state}: the node {document.key} is damaged: {error}") from error
+        try:
+            self.check_settings(self._settings)
+        except ValueError as error:
+            raise StoreError(f"{self._settings.file}: {error}") from error
         self._nodes = self._merged()
 
     def __contains__(self, home_address: Address) -> bool:
@@ -172,7 +167,57 @@ class Provisioning:
                     raise RefusedError(f"prefix {prefix} contains the home agent address {agent}")
         for address, other in self._nodes.items():
             if address != node.home_address:
-                _refuse_shared(node, other.provision)
+                refuse_shared(node, other.provision)
+
+    def check_settings(self, settings: Settings) -> None:
+        """Check a configuration file against the nodes that REST has provisioned and that it does not name itself.
+
+        Raises:
+            ValueError: a node of it has the prefix, IPv4 home address or key of one of them.
+        """
+        configured = settings.home_agent_config().nodes
+        mine = [node for address, node in self._stored.items() if address not in configured]
+        for node, other, what in shared_belongings(configured.values(), mine):
+            raise ValueError(
+                f"node {format_address(node.home_address)}: {what} is that of {format_address(other.home_address)},"
+                " which was provisioned by REST: choose another, or remove that node first"
+            )
+
+    def preview(self, node: NodeProvision) -> tuple[TableUpdate, ...]:
+        """Return what serving a node so would write to the tables, what it may not keep being revoked. Raises as `check` does."""
+        self.check(node)
+        record = self._desired.record(node.home_address)
+        if record is None:
+            return ()
+        gone = self._engine.excess(record, node)
+        every = gone is None or self._must_prove(node)
+        kept = () if every else tuple(binding for binding in record.bindings if binding.bid not in (gone or ()))
+        return self._previewed(replace(record, bindings=kept), node.home_ipv4)
+
+    def preview_deletion(self, home_address: Address) -> tuple[TableUpdate, ...]:
+        """Return what serving a node no more would write to the tables. Raises as `delete` does."""
+        self._require_mine(home_address)
+        record = self._desired.record(home_address)
+        if record is None:
+            return ()
+        if self._engine.admits(home_address):
+            gone = self._engine.excess(record, NodeProvision(home_address)) or frozenset()
+            record = replace(record, bindings=tuple(one for one in record.bindings if one.bid not in gone))
+        else:
+            record = replace(record, bindings=())
+        return self._previewed(record, None)
+
+    def _previewed(self, record: NodeRecord, home_ipv4: Ipv4Address | None) -> tuple[TableUpdate, ...]:
+        try:
+            return tuple(map(described, self._desired.preview_node(record, home_ipv4)))
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
+
+    def _must_prove(self, node: NodeProvision) -> bool:
+        """Tell whether a node has to prove itself that had not to."""
+        old = self._nodes.get(node.home_address)
+        unproved = old is None or isinstance(old.provision.security, NoSecurity)
+        return unproved and not isinstance(node.security, NoSecurity)
 
     async def put(self, node: NodeProvision) -> bool:
         """Serve a node from now on; tell whether it is new. Raises as `check` does."""
@@ -193,10 +238,9 @@ class Provisioning:
                 self._engine.provision(before)
             await self._keep(lambda: self._save(node.home_address, before))
             raise RefusedError(refusal)
+        must_prove = self._must_prove(node)
         self._stored[node.home_address] = node
         self._nodes[node.home_address] = ProvisionView(node, Origin.REST)
-        unproved = old is None or isinstance(old.provision.security, NoSecurity)
-        must_prove = unproved and not isinstance(node.security, NoSecurity)
         self._review(node.home_address, (node.home_address,) if must_prove else ())
         return old is None
 
@@ -204,12 +248,10 @@ class Provisioning:
         """Serve a node no more.
 
         Raises:
+            NotFoundError: it is not provisioned.
             ConflictError: the configuration file has it.
         """
-        known = self._nodes.get(home_address)
-        who = format_address(home_address)
-        if known is not None and known.origin is Origin.CONFIGURATION:
-            raise ConflictError(f"{who} is provisioned in {self._settings.file}: remove it there")
+        known = self._require_mine(home_address)
         await self._keep(lambda: self._save(home_address, None))
         self._stored.pop(home_address, None)
         self._nodes.pop(home_address, None)
@@ -218,6 +260,15 @@ class Provisioning:
         if _ipv4(known) is not None:
             # An open home network may go on admitting the node.
             await self._renew_all((home_address,))
+
+    def _require_mine(self, home_address: Address) -> ProvisionView:
+        known = self._nodes.get(home_address)
+        who = format_address(home_address)
+        if known is None:
+            raise NotFoundError(f"{who} is not provisioned")
+        if known.origin is Origin.CONFIGURATION:
+            raise ConflictError(f"{who} is provisioned in {self._settings.file}: remove it there")
+        return known
 
     def _save(self, home_address: Address, node: NodeProvision | None) -> None:
         """Keep a node in the store, or no more; in the store's thread."""
@@ -235,100 +286,3 @@ class Provisioning:
 
 def _ipv4(view: ProvisionView | None) -> Ipv4Address | None:
     return None if view is None else view.provision.home_ipv4
-
-
-def _refuse_shared(node: NodeProvision, other: NodeProvision) -> None:
-    """Refuse what two nodes may not have in common."""
-    who = format_address(other.home_address)
-    for prefix in node.prefixes:
-        for taken in other.prefixes:
-            if overlap(prefix, taken):
-                raise ConflictError(f"prefix {prefix} overlaps {taken} of {who}")
-    if node.home_ipv4 is not None and node.home_ipv4 == other.home_ipv4:
-        raise ConflictError(f"home_ipv4 {format_ipv4(node.home_ipv4)} is that of {who}")
-    if any(key in _keys(other.security) for key in _keys(node.security)):
-        raise ConflictError(f"the key is that of {who} too: each node could speak for the other")
-    mine, theirs = node.security, other.security
-    if isinstance(mine, EspPolicy) and isinstance(theirs, EspPolicy) and mine.from_node.spi == theirs.from_node.spi:
-        raise ConflictError(f"SPI {mine.from_node.spi} is that of {who}")
-
-
-def _keys(policy: SecurityPolicy) -> tuple[Key, ...]:
-    if isinstance(policy, AuthPolicy):
-        return (policy.key,)
-    return (policy.from_node.key, policy.to_node.key) if isinstance(policy, EspPolicy) else ()
-
-
-# As documents of the store, which is its owner's alone: keys are in them.
-
-
-def provision_to_text(node: NodeProvision) -> str:
-    """Return a node as a document holds it."""
-    body: dict[str, Any] = {
-        "multiple_care_of": node.multiple_care_of,
-        "bulk": node.bulk,
-        "max_bindings": node.max_bindings,
-        "prefixes": list(map(str, node.prefixes)),
-        "mobile_router": node.mobile_router,
-        "flows": node.flows,
-        "max_flows": node.max_flows,
-        "home_ipv4": None if node.home_ipv4 is None else format_ipv4(node.home_ipv4),
-        "security": _security_to_value(node.security),
-    }
-    return json.dumps(body)
-
-
-def provision_from_text(home_address: str, text: str) -> NodeProvision:
-    """Return the node of a document.
-
-    Raises:
-        KeyError, TypeError, ValueError: the document is not one that this program writes.
-    """
-    body: dict[str, Any] = json.loads(text)
-    security = _security_from_value(body.pop("security"))
-    prefixes = tuple(map(Prefix.parse, body.pop("prefixes")))
-    spelt = body.pop("home_ipv4", None)  # a document of an earlier release has none
-    home_ipv4 = None if spelt is None else parse_ipv4(spelt)
-    return NodeProvision(parse_address(home_address), prefixes=prefixes, home_ipv4=home_ipv4, security=security, **body)
-
-
-def _security_to_value(policy: SecurityPolicy) -> dict[str, Any]:
-    match policy:
-        case AuthPolicy():
-            identifier = None if policy.node_identifier is None else policy.node_identifier.decode()
-            return {
-                "kind": "auth",
-                "spi": policy.spi,
-                "key": _hex(policy.key),
-                "mn_id": identifier,
-                "window": policy.window,
-            }
-        case EspPolicy():
-            return {
-                "kind": "esp",
-                "algorithm": policy.from_node.algorithm.value,
-                "spi": policy.from_node.spi,
-                "key": _hex(policy.from_node.key),
-                "reply_spi": policy.to_node.spi,
-                "reply_key": _hex(policy.to_node.key),
-                "replay_window": policy.replay_window,
-            }
-    return {"kind": "none"}
-
-
-def _security_from_value(value: Mapping[str, Any]) -> SecurityPolicy:
-    if value["kind"] == "auth":
-        identifier = None if value["mn_id"] is None else value["mn_id"].encode()
-        return AuthPolicy(value["spi"], Key.from_hex(value["key"]), identifier, window=value["window"])
-    if value["kind"] == "esp":
-        algorithm = EspAlgorithm(value["algorithm"])
-        return EspPolicy(
-            EspAssociation(value["spi"], Key.from_hex(value["key"]), algorithm),
-            EspAssociation(value["reply_spi"], Key.from_hex(value["reply_key"]), algorithm),
-            value["replay_window"],
-        )
-    return NO_SECURITY
-
-
-def _hex(key: Key) -> str:
-    return key.reveal().hex()

@@ -67,7 +67,12 @@ class Reloader:
         self._engine_config: Final = engine_config
         self._pump: Final = pump
         self._listeners: Final[list[Listener]] = []
+        self._checks: Final[list[Listener]] = []
         self._lock: Final = asyncio.Lock()
+
+    def check_with(self, check: Listener) -> None:
+        """Let `check` refuse settings before anything is changed, by raising ValueError."""
+        self._checks.append(check)
 
     def on_change(self, listener: Listener) -> None:
         """Let `listener` hear of new settings."""
@@ -110,6 +115,8 @@ class Reloader:
             topology=old.topology,
             northbound=old.northbound,
         )
+        for check in self._checks:
+            check(new)
         before, after = self._engine_config(old).nodes, self._engine_config(new).nodes
         removed = before.keys() - after.keys()
         changed = {address for address, node in after.items() if before.get(address) != node}

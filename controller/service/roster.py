@@ -2,12 +2,14 @@
 
 import asyncio
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from controller.config import Settings
 from controller.mobility.address import Address
 from controller.mobility.home_agent import HomeAgent
-from controller.northbound.views import Census
+from controller.northbound.views import Census, HomeNetworkView
 from controller.service.policies import PolicyBook
 from controller.service.provisioning import Provisioning
 
@@ -53,6 +55,14 @@ class Roster:
             insort(self._addresses, address)
         elif there and not known:
             del self._addresses[at]
+
+    def home_networks(self, settings: Settings) -> list[HomeNetworkView]:
+        """Return the home networks of a configuration, with how many nodes of each have bindings."""
+        registered = Counter(record.home_agent for record in self._engine.records() if record.bindings)
+        return [
+            HomeNetworkView(one.prefix, one.home_agent, one.open, one.link, registered[one.home_agent])
+            for one in settings.home_agent.networks
+        ]
 
     def census(self) -> Census:
         """Return how many of everything there are; where there are very many, as of at most a second ago."""

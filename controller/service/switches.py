@@ -9,12 +9,11 @@ from typing import Final
 from controller.config import Settings
 from controller.dataplane.desired import DesiredState
 from controller.northbound.errors import ConflictError, NotFoundError
-from controller.northbound.switch_views import AuditView, SwitchState, SwitchView, TableUsage, Traffic
-from controller.service.anchors import Anchors
+from controller.northbound.switch_views import AuditView, Queues, SwitchState, SwitchView, TableUsage, Traffic
 from controller.service.differences import differences
 from controller.service.keeper import Keeper
+from controller.service.network import Network
 from controller.service.readings import Readings
-from controller.service.rerouting import Rerouter
 from controller.southbound.errors import SouthboundError
 from controller.southbound.session import SwitchSession
 from controller.southbound.states import SessionState
@@ -42,8 +41,7 @@ class Switches:
     Args:
         settings: the configuration.
         desired: what they should hold.
-        anchors: their sessions.
-        rerouter: leads paths around those that are drained.
+        network: their sessions, and what leads paths around those that are drained.
         store: remembers which are drained.
         keep: runs a call of the store in its thread.
     """
@@ -52,16 +50,16 @@ class Switches:
         self,
         settings: Settings,
         desired: DesiredState,
-        anchors: Anchors,
-        rerouter: Rerouter,
+        network: Network,
         store: Store,
         keep: Keeper,
     ) -> None:
         self._settings: Final = {switch.name: switch for switch in settings.switches}
         self._anchor_names: Final = frozenset(settings.topology.anchors)
         self._desired: Final = desired
-        self._anchors: Final = anchors
-        self._rerouter: Final = rerouter
+        self._anchors: Final = network.anchors
+        self._rerouter: Final = network.rerouter
+        self._punts: Final = network.punts
         self._store: Final = store
         self._keep: Final = keep
         self._drops: Final[Readings[Mapping[str, Traffic]]] = Readings()
@@ -160,6 +158,8 @@ class Switches:
             len(session.drift.adopted),
             tuple(session.suspicions),
             session.name in self.drained,
+            dict(self._punts[session.name]),
+            Queues(session.packets_waiting, self._anchors.writes_waiting(session.name)),
         )
 
     def _tables(self, session: SwitchSession) -> tuple[TableUsage, ...]:

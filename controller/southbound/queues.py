@@ -27,6 +27,9 @@ class CountingQueue(Generic[T]):
             return False
         return True
 
+    def __len__(self) -> int:
+        return self._queue.qsize()
+
     async def get(self) -> T:
         """Wait for the next item."""
         return await self._queue.get()

@@ -124,6 +124,11 @@ class SwitchSession:
         return self._dropped_before + (self._stream.dropped if self._stream is not None else 0)
 
     @property
+    def packets_waiting(self) -> int:
+        """Messages of either direction that wait in a queue now."""
+        return self._stream.waiting if self._stream is not None else 0
+
+    @property
     def table_sizes(self) -> dict[str, int]:
         """The size of each table that the program asks for."""
         return dict(self._sizes)

@@ -154,6 +154,11 @@ class Stream:
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
+    def waiting(self) -> int:
+        """Messages of either direction that wait in a queue now."""
+        return len(self.packets) + len(self.notices) + len(self.outgoing)
+
+    @property
     def dropped(self) -> int:
         """Messages of either direction that found their queue full."""
         return self.packets.dropped + self.notices.dropped + self.outgoing.dropped

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from controller.dataplane import pipeline as p
-from controller.dataplane.desired import ConflictError, DesiredState
+from controller.dataplane.desired import CapacityError, ConflictError, DesiredState
 from controller.dataplane.entries import Entry, Op
 from controller.dataplane.flows import PolicyError
 from controller.dataplane.ids import Ids, OutOfIdsError
 from controller.dataplane.planner import NodeFacts
 from controller.dataplane.plans import Plan, Step, diff, merge
 from controller.mobility.address import Address, parse_address
-from controller.mobility.flows import FlowPolicy
+from controller.mobility.flows import Balance, FlowPolicy, Replicate, Share, TrafficSelector
 from controller.mobility.model import NodeRecord
 from model_switch import AGENT, COA, HOMES, PREFIXES, ModelSwitch, policy, record, transaction
 
@@ -322,3 +322,34 @@ def test_merging_one_plan_or_none_changes_nothing() -> None:
     done = DesiredState().apply(transaction(None, record(HOMES[0], {1: 0})))
     assert merge([done]) is done
     assert merge([]) == Plan()
+
+
+@pytest.mark.parametrize("treatment", [Balance((Share(1, 1), Share(2, 1))), Replicate((1, 2))])
+def test_a_preview_shows_what_is_then_planned_and_keeps_no_number(treatment: Balance | Replicate) -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    registered(state, switch, record(HOMES[0], {1: 0, 2: 1}))
+    wanted = [FlowPolicy("both", HOMES[0], 1, TrafficSelector(), treatment)]
+    shown = state.preview_policies(HOMES[0], wanted)
+    assert (len(state.ids.spreads), len(state.ids.copies)) == (0, 0)
+    done = state.set_policies(HOMES[0], wanted)
+    assert shown == tuple(done.updates())
+
+
+def test_a_preview_of_a_node_leaves_alone_what_others_share() -> None:
+    state, switch = DesiredState(), ModelSwitch()
+    for home in HOMES[:2]:
+        registered(state, switch, record(home, {1: 0, 2: 1}))
+    before = dict(state.desired())
+    shown = state.preview_node(record(HOMES[0], {2: 1}), bytes((192, 0, 2, 1)))
+    changes = {(update.op, update.entry.table) for update in shown}
+    assert changes == {
+        (Op.DELETE, p.TUNNELS),
+        (Op.DELETE, p.SOURCE_BINDINGS),
+        (Op.MODIFY, p.DEFAULT_BINDING),
+        (Op.INSERT, p.HOME_ADDRESSES),
+        (Op.INSERT, p.HOME_SOURCES),
+    }
+    assert state.desired() == before
+    state.set_capacity({p.HOME_ADDRESSES: 2})
+    with pytest.raises(CapacityError, match="table home_addresses is full: 2 of 2"):
+        state.preview_node(record(HOMES[0], {1: 0, 2: 1}), bytes((192, 0, 2, 1)))

@@ -114,7 +114,10 @@ async def test_a_node_is_provisioned_and_removed(client: httpx.AsyncClient, cont
     assert (await client.get(path)).headers["etag"] == made.headers["etag"]
     assert NEW in [node["home_address"] for node in (await client.get("/v1/nodes")).json()["items"]]
     checked = await client.put(f"{path}?validate=only", json={"max_bindings": 9})
-    assert checked.json() == {"valid": True, "updates": []}
+    assert [(one["op"], one["table"]) for one in checked.json()["updates"]] == [("insert", "home_addresses")]
+    gone = await client.delete(f"{path}?validate=only")
+    assert (gone.status_code, gone.json()["updates"][0]["op"]) == (200, "delete")
+    assert (await client.get(path)).status_code == 200
     assert (await client.delete(path, headers={"If-Match": '"old"'})).status_code == 412
     assert (await client.delete(path)).status_code == 204
     assert (await client.delete(path)).status_code == 404
@@ -215,6 +218,47 @@ async def test_draining_begins_and_ends(client: httpx.AsyncClient, control: Fake
     ):
         assert (await client.put("/v1/drain", json=wrong)).status_code == 422
     assert [one.action for one in control.log] == ["drain", "delete"]
+
+
+async def test_draining_is_changed_only_as_it_was_read(client: httpx.AsyncClient) -> None:
+    body = {"home_agents": ["2001:db8:0:2::1"], "seconds_left": 600}
+    assert (await client.put("/v1/drain", json=body, headers={"If-Match": "*"})).status_code == 412
+    tag = (await client.put("/v1/drain", json=body, headers={"If-None-Match": "*"})).headers["etag"]
+    assert (await client.get("/v1/drain")).headers["etag"] == tag
+    # Time that passes is no change.
+    assert (await client.put("/v1/drain", json={**body, "seconds_left": 300})).headers["etag"] == tag
+    other = await client.put("/v1/drain", json={}, headers={"If-Match": tag})
+    assert other.headers["etag"] != tag
+    assert (await client.delete("/v1/drain", headers={"If-Match": tag})).status_code == 412
+    assert (await client.delete("/v1/drain", headers={"If-Match": other.headers["etag"]})).status_code == 204
+
+
+async def test_the_audit_log_has_what_was_and_what_is(client: httpx.AsyncClient, control: FakeControl) -> None:
+    await client.delete(f"/v1/nodes/{NODE}/bindings/2")
+    await client.delete(f"/v1/nodes/{NODE}/bindings")
+    await client.delete("/v1/bindings")
+    await client.put("/v1/switches/s1/drain")
+    await client.delete("/v1/switches/s1/drain")
+    one, rest, every, drained, back = control.log
+    assert one.before is not None
+    assert (one.before["bid"], one.before["care_of_address"], one.after) == (2, "2001:db8:a2::100", None)
+    assert rest.before is not None
+    left = rest.before["items"]
+    assert isinstance(left, list)
+    assert [binding["bid"] for binding in left] == [1]
+    assert (every.before, every.after) == (None, {"nodes": 0})
+    assert (drained.before, drained.after) == (back.after, back.before) == ({"drained": False}, {"drained": True})
+
+
+@pytest.mark.parametrize("what", ["policies/video", "path-preference"])
+async def test_a_removal_is_tried_without_change(client: httpx.AsyncClient, control: FakeControl, what: str) -> None:
+    path = f"/v1/nodes/{NODE}/{what}"
+    assert (await client.delete(f"{path}?validate=only")).status_code == 404
+    await client.put(path, json=VIDEO if what == "policies/video" else {"bids": [2]})
+    tried = await client.delete(f"{path}?validate=only")
+    assert (tried.status_code, len(tried.json()["updates"])) == (200, 1)
+    assert (await client.get(path)).status_code == 200
+    assert [one.action for one in control.log] == ["put"]
 
 
 async def test_a_switch_is_drained_and_put_back(client: httpx.AsyncClient, control: FakeControl) -> None:
@@ -363,6 +407,11 @@ async def test_metrics_by_stage(client: httpx.AsyncClient) -> None:
     assert 'mcoa_stage_seconds_count{stage="total"} 5.0' in text
     assert "mcoa_commit_queue 3.0" in text
     assert "mcoa_draining 0.0" in text
+    assert 'mcoa_switch_state{state="ready",switch="s1"} 1.0' in text
+    assert 'mcoa_switch_state{state="standby",switch="s1"} 0.0' in text
+    assert 'mcoa_punted_packets_total{reason="mobility_header",switch="s1"} 9.0' in text
+    assert 'mcoa_switch_queue{queue="packets",switch="s1"} 2.0' in text
+    assert 'mcoa_switch_queue{queue="writes",switch="s1"} 1.0' in text
 
 
 async def test_a_path_preference_is_put_shown_and_removed(client: httpx.AsyncClient, control: FakeControl) -> None:

@@ -123,6 +123,45 @@ async def test_readers_have_an_end(
             await asyncio.sleep(0.05)
 
 
+async def test_of_thousands_that_come_at_once_so_many_get_in(control: FakeControl) -> None:
+    """In one process without sockets: that many ask before the first has its answer."""
+    app = create_app(control, OPEN)
+    statuses: list[int] = []
+
+    async def ask() -> None:
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        leave = asyncio.Event()
+
+        async def receive() -> Any:
+            await leave.wait()
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "method": "GET",
+            "path": "/v1/events/stream",
+            "raw_path": b"/v1/events/stream",
+            "query_string": b"",
+            "headers": [],
+            "server": ("northbound", 80),
+            "scheme": "http",
+        }
+        await app(scope, receive, send)
+
+    readers = [asyncio.create_task(ask()) for _ in range(3000)]
+    while len(statuses) < len(readers):  # noqa: ASYNC110  only the answers tell
+        await asyncio.sleep(0.01)
+    assert (statuses.count(200), statuses.count(503)) == (module.MAX_STREAMS, 3000 - module.MAX_STREAMS)
+    assert app.state.streams == module.MAX_STREAMS
+    control.feed.close()
+    await asyncio.gather(*readers)
+    assert app.state.streams == 0
+
+
 async def test_a_stream_ends_with_its_token(
     control: FakeControl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

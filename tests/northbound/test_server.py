@@ -1,10 +1,12 @@
 import asyncio
+import json
 import signal
 
 import httpx
 import pytest
 
 from controller.northbound import NorthboundServer, ServerError, create_app
+from controller.northbound import server as module
 from fake_control import OPEN, FakeControl
 
 
@@ -63,3 +65,28 @@ async def test_a_client_that_says_nothing_does_not_hold_up_the_end(control: Fake
     async with asyncio.timeout(5):
         await server.stop()
     writer.close()
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"])
+async def test_a_head_that_does_not_come_is_given_up(
+    control: FakeControl, before: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEAD_TIMEOUT", 0.2)
+    server = NorthboundServer(create_app(control, OPEN), "127.0.0.1", 0)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    if before:
+        writer.write(before)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        await reader.readexactly(int(length.partition(b":")[2]))
+    writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\n")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["type"] == "urn:mcoa:problem:timeout"
+    writer.close()
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+        assert (await client.get("/health")).status_code == 200
+    await server.stop()

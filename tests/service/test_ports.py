@@ -90,7 +90,7 @@ async def test_a_controller_leads_around_a_port_that_its_switch_says_is_down(
     monkeypatch.setattr("testbed.softswitch.switch.make_server", with_gnmi)
     monkeypatch.setattr(sessions, "target", telling)
     async with world:
-        rerouter = world.service._rerouter
+        rerouter = world.service._network.rerouter
         await until(lambda: bool(server.subscribed) and not rerouter.outage.links)
         server.change(f"{port}/0", "DOWN")
         positions = {

@@ -32,7 +32,7 @@ from controller.northbound.errors import (
 )
 from controller.northbound.events import EventFeed
 from controller.northbound.schedule import Schedule
-from controller.northbound.switch_views import AuditView, SwitchState, SwitchView, TableUsage, Traffic
+from controller.northbound.switch_views import AuditView, Queues, SwitchState, SwitchView, TableUsage, Traffic
 from controller.northbound.views import (
     Census,
     Change,
@@ -91,6 +91,8 @@ def default_switch() -> SwitchView:
         state=SwitchState.READY,
         in_sync=True,
         tables=(TableUsage("tunnels", 2, 1024),),
+        punts={"mobility_header": 9},
+        queues=Queues(2, 1),
         drops={"forged_inner_source": Traffic(3, 300), "no_route": Traffic(0, 0)},
     )
 
@@ -139,7 +141,20 @@ class FakeControl:
     def provision(self, home_address: Address) -> ProvisionView | None:
         return self.provisions.get(home_address)
 
-    def check_provision(self, node: NodeProvision) -> None:
+    def preview_provision(self, node: NodeProvision) -> Sequence[TableUpdate]:
+        self._refuse_configured(node)
+        return [
+            TableUpdate("insert", "home_addresses", {"address": format_address(node.home_address)}, "mobile_node", {})
+        ]
+
+    def preview_unprovision(self, home_address: Address) -> Sequence[TableUpdate]:
+        known = self.provisions.get(home_address)
+        if known is None:
+            raise NotFoundError("not provisioned")
+        self._refuse_configured(known.provision)
+        return [TableUpdate("delete", "home_addresses", {"address": format_address(home_address)}, "mobile_node", {})]
+
+    def _refuse_configured(self, node: NodeProvision) -> None:
         if self.failure is not None:
             raise self.failure
         known = self.provisions.get(node.home_address)
@@ -147,7 +162,7 @@ class FakeControl:
             raise ConflictError("provisioned in home-agent.toml: change it there")
 
     async def put_provision(self, node: NodeProvision) -> bool:
-        self.check_provision(node)
+        self._refuse_configured(node)
         new = node.home_address not in self.provisions
         self.provisions[node.home_address] = ProvisionView(node, Origin.REST)
         view = NodeView(node.home_address, NodeState.PROVISIONED, provisioned=True, home_agent=HOME_AGENT)
@@ -158,7 +173,7 @@ class FakeControl:
         known = self.provisions.get(home_address)
         if known is None:
             raise NotFoundError("not provisioned")
-        self.check_provision(known.provision)
+        self._refuse_configured(known.provision)
         del self.provisions[home_address]
         self.known.pop(home_address, None)
 
@@ -193,6 +208,12 @@ class FakeControl:
         self._refuse_double(policy)
         match = {"node_id": "1", "protocol": "17"}
         return [TableUpdate("insert", "flow_bindings", match, "steer_flow", {"bid": 2}, 131062)]
+
+    def preview_policy_deletion(self, home_address: Address, name: str) -> Sequence[TableUpdate]:
+        policy = self.kept[home_address, name]
+        return [
+            TableUpdate("delete", "flow_bindings", {"node_id": "1"}, "steer_flow", {"bid": 2}, 131072 - policy.priority)
+        ]
 
     def drain(self) -> DrainView | None:
         return self.draining
@@ -286,9 +307,9 @@ class FakeControl:
     def preference(self, home_address: Address) -> Sequence[int] | None:
         return self.preferences.get(home_address)
 
-    def preview_preference(self, home_address: Address, bids: Sequence[int]) -> Sequence[TableUpdate]:
+    def preview_preference(self, home_address: Address, bids: Sequence[int] | None) -> Sequence[TableUpdate]:
         number = "1" if home_address == NODE else "2"
-        return [TableUpdate("modify", "default_binding", {"node_id": number}, "steer", {"bid": bids[0]})]
+        return [TableUpdate("modify", "default_binding", {"node_id": number}, "steer", {"bid": (bids or (1,))[0]})]
 
     async def set_preference(self, home_address: Address, bids: Sequence[int] | None) -> bool:
         if self.failure is not None:

@@ -367,7 +367,7 @@ class FaultWorld:
 
     def _is_led_to(self, name: str) -> bool:
         """Tell whether a fabric that notices lost anchors leads traffic to one of several."""
-        return len(self.machines) == 1 or self.service._anchors.sessions[name].state is SessionState.READY
+        return len(self.machines) == 1 or self.service._network.anchors.sessions[name].state is SessionState.READY
 
     def _out(self, _port: int, frame: bytes) -> None:
         if frame[20] == 41:  # IPv6 in IPv6
@@ -415,19 +415,19 @@ class FaultWorld:
         service = self.service
         state += (
             f"; {len(service._committer)} changes wait, "
-            f"of {len(service._desired._busy)} nodes changes are pending; {service._anchors.unsent} packets found no switch, "
-            f"{[session.packets_dropped for session in service._anchors.sessions.values()]} no room; {dict(service._engine.counters)}"
+            f"of {len(service._desired._busy)} nodes changes are pending; {service._network.anchors.unsent} packets found no switch, "
+            f"{[session.packets_dropped for session in service._network.anchors.sessions.values()]} no room; {dict(service._engine.counters)}"
         )
         tasks = "\n".join(sorted(map(_whereabouts, asyncio.all_tasks())))
         return f"nodes wait, with sequence number and last status: {waiting}; {state}\n{tasks}"
 
     def _state(self, name: str) -> str:
-        session = self.service._anchors.sessions[name]
+        session = self.service._network.anchors.sessions[name]
         return f"{name} is {session.state}: {session.last_error}"
 
     async def _problem(self) -> str | None:
         for name, machine in self.machines.items():
-            session = self.service._anchors.sessions[name]
+            session = self.service._network.anchors.sessions[name]
             if session.state is not SessionState.READY:
                 return self._state(name)
             try:

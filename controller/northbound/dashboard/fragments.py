@@ -12,7 +12,7 @@ from controller.northbound.dashboard.drawing import colour, sparkline
 from controller.northbound.dashboard.sampler import Sampler
 from controller.northbound.events import EventFeed, Happening, Kind
 from controller.northbound.policy_models import PolicyResource
-from controller.northbound.switch_views import SwitchState, SwitchView
+from controller.northbound.switch_views import SwitchState, SwitchView, Traffic
 
 _STATES: Final = {SwitchState.READY: "good", SwitchState.SYNCING: "warn", SwitchState.STANDBY: "warn"}
 _BAD: Final = {Kind.REFUSAL, Kind.SECURITY}
@@ -113,6 +113,7 @@ def bindings(view: NodeView, sampler: Sampler) -> str:
     for one in view.bindings:
         bid = one.binding.bid
         rates = sampler.rates((view.home_address, bid))
+        counted = sampler.counted((view.home_address, bid))
         rows.append(
             (
                 f'<span class="bid"><span class="dot" style="background:{colour(bid)}"></span><b>{bid}</b></span>',
@@ -121,10 +122,34 @@ def bindings(view: NodeView, sampler: Sampler) -> str:
                 f"{one.remaining:.0f} s of {one.binding.lifetime} s",
                 chip(one.state.value, "good" if one.state == "active" else "warn"),
                 f"{sparkline(rates, colour(bid), 200, 36)} {rate(rates[-1] if rates else 0)}",
+                _counter(None if counted is None else counted.downstream),
+                _counter(None if counted is None else counted.upstream),
             )
         )
-    columns = ("BID", "care-of address", "priority", "left", "state", "traffic of the last minute")
+    columns = (
+        "BID",
+        "care-of address",
+        "priority",
+        "left",
+        "state",
+        "traffic of the last minute",
+        "to the node",
+        "from it",
+    )
     return table(columns, rows, "No bindings.")
+
+
+def _counter(traffic: Traffic | None) -> str:
+    return "-" if traffic is None else f"{traffic.packets} packets, {octets(traffic.bytes)}"
+
+
+def octets(number: float) -> str:
+    """Return an amount of data for people."""
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if number >= 100 or unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
 
 
 def policies(views: Sequence[PolicyView]) -> str:

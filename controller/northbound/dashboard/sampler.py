@@ -3,10 +3,13 @@
 import asyncio
 import time
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from controller.northbound.control import BindingKey, Control
+from controller.northbound.control import BindingKey, BindingTraffic, Control
 from controller.northbound.switch_views import Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HISTORY: Final = 60
 """Seconds that are shown."""
@@ -27,6 +30,7 @@ class Sampler:
         self._control: Final = control
         self._rates: dict[BindingKey, deque[float]] = {}
         self._last: dict[BindingKey, tuple[float, int]] = {}
+        self._counted: Mapping[BindingKey, BindingTraffic] = {}
         self._signalling: deque[float] = deque(maxlen=HISTORY)
         self._accepted: tuple[float, int] | None = None
         self._looked = 0.0
@@ -42,6 +46,10 @@ class Sampler:
         """Return bits a second, both ways together, second by second, the newest last."""
         return list(self._rates.get(key, ()))
 
+    def counted(self, key: BindingKey) -> BindingTraffic | None:
+        """Return the counters of a binding as they were last read; None: they could not be."""
+        return self._counted.get(key)
+
     def signalling(self) -> list[float]:
         """Return accepted Binding Updates a second, second by second."""
         return list(self._signalling)
@@ -52,10 +60,11 @@ class Sampler:
             await asyncio.sleep(1.0)
         self._rates.clear()
         self._last.clear()
+        self._counted = {}
 
     async def _sample(self) -> None:
         addresses = self._control.addresses()[:MAX_NODES]
-        counted = await self._control.traffic(addresses)
+        counted = self._counted = await self._control.traffic(addresses)
         now = time.monotonic()
         for key, traffic in counted.items():
             total = _octets(traffic.downstream) + _octets(traffic.upstream)

@@ -66,9 +66,9 @@ async def delete_all_bindings(
     request: Request, control: ControlDependency, identity: IdentityDependency
 ) -> RevokedResource:
     """Begin to revoke all bindings of all nodes (RFC 5846). Events tell when each is gone."""
-    nodes = control.revoke_all()
-    await record(control, identity, "revoke", request.url.path)
-    return RevokedResource(nodes=nodes)
+    begun = RevokedResource(nodes=control.revoke_all())
+    await record(control, identity, "revoke", request.url.path, None, begun)
+    return begun
 
 
 @router.get("/v1/nodes/{home_address}/bindings", responses=fails(404))
@@ -90,9 +90,9 @@ async def delete_bindings(
     request: Request, control: ControlDependency, identity: IdentityDependency, home_address: HomeAddressPath
 ) -> Response:
     """Revoke all bindings of a mobile node, as one is revoked."""
-    known_node(control, home_address)
+    before = _bindings(known_node(control, home_address), {})
     await control.revoke(home_address)
-    await record(control, identity, "revoke", request.url.path)
+    await record(control, identity, "revoke", request.url.path, Items.of(before))
     return Response(status_code=204)
 
 
@@ -121,9 +121,9 @@ async def delete_binding(
 
     The answer comes when it is, which takes 3 seconds when the node says nothing.
     """
-    known_node(control, home_address)
+    before = _one(_bindings(known_node(control, home_address), {}), home_address, bid)
     await control.revoke(home_address, bid)
-    await record(control, identity, "revoke", request.url.path)
+    await record(control, identity, "revoke", request.url.path, before)
     return Response(status_code=204)
 
 

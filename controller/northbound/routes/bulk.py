@@ -1,5 +1,6 @@
 """Many nodes and policies in one request."""
 
+import asyncio
 from typing import Annotated, Literal
 
 from fastapi import Request
@@ -83,6 +84,7 @@ async def bulk(
     items: list[BulkItem] = []
     only = validate == "only"
     for node in body.nodes:
+        await asyncio.sleep(0)  # registrations share this event loop
         path = f"/v1/nodes/{node.home_address}/provision"
         async with changing:
             try:
@@ -94,6 +96,7 @@ async def bulk(
                 await record(control, identity, "put", path, before, after)
         items.append(BulkItem(resource=path, result="valid" if only else "created" if new else "updated"))
     for policy in body.policies:
+        await asyncio.sleep(0)
         path = f"/v1/nodes/{policy.home_address}/policies/{policy.name}"
         async with changing:
             try:
@@ -120,7 +123,7 @@ async def _put_node(
             [{"type": "value_error", "loc": ("body", "security"), "msg": str(error)}]
         ) from error
     if only:
-        control.check_provision(provision)
+        control.preview_provision(provision)
         return before, before, False
     new = await control.put_provision(provision)
     after = control.provision(address)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Header, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from controller.northbound import paging
 from controller.northbound.access import Access, Identity
@@ -59,9 +60,16 @@ async def list_events(
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events."""
+    """Server-sent events; it has been counted as one of the streams that may be open at a time, until its end."""
 
     media_type = "text/event-stream"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            scope["app"].state.streams -= 1
 
 
 @router.get(
@@ -91,38 +99,32 @@ async def stream_events(
             f"{MAX_STREAMS} streams of events are open: close some, or ask GET /v1/events from time to time"
         )
     position, missed = control.feed.position(last_event_id)
-    events = _events(state, control.feed, identity, frozenset(kind), position, missed)
-    return EventStream(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    # Counted before anybody else gets a turn: thousands may ask at once.
+    state.streams += 1
+    return EventStream(
+        _events(state.access, control.feed, identity, frozenset(kind), position, missed),
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
 
 
 async def _events(
-    state: Any,  # noqa: ANN401  Starlette's bag of attributes
-    feed: EventFeed,
-    identity: Identity,
-    kinds: frozenset[Kind],
-    position: int,
-    missed: int,
+    access: Access, feed: EventFeed, identity: Identity, kinds: frozenset[Kind], position: int, missed: int
 ) -> AsyncIterator[str]:
-    access: Access = state.access
-    state.streams += 1
-    try:
-        yield "retry: 2000\n\n"
-        while not feed.closed and access.still_good(identity):
-            missed = max(missed, feed.oldest - 1 - position)
-            if missed:
-                position = max(position, feed.oldest - 1)
-                yield _message(feed.id_of(position), "gap", {"missed": missed})
-                missed = 0
-            batch = feed.after(position, _BATCH)
-            for one in batch:
-                position = one.number
-                if not kinds or one.kind in kinds:
-                    text = _resource(feed, one).model_dump(mode="json")
-                    yield _message(text["id"], one.kind, text)
-            if not batch and not await feed.wait(position, _QUIET):
-                yield ": still here\n\n"
-    finally:
-        state.streams -= 1
+    yield "retry: 2000\n\n"
+    while not feed.closed and access.still_good(identity):
+        missed = max(missed, feed.oldest - 1 - position)
+        if missed:
+            position = max(position, feed.oldest - 1)
+            yield _message(feed.id_of(position), "gap", {"missed": missed})
+            missed = 0
+        batch = feed.after(position, _BATCH)
+        for one in batch:
+            position = one.number
+            if not kinds or one.kind in kinds:
+                text = _resource(feed, one).model_dump(mode="json")
+                yield _message(text["id"], one.kind, text)
+        if not batch and not await feed.wait(position, _QUIET):
+            yield ": still here\n\n"
 
 
 def _message(number: str, kind: str, data: dict[str, Any]) -> str:

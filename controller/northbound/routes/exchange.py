@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from controller.northbound import etags
@@ -23,18 +24,21 @@ class Removal:
     control: ControlDependency
     identity: IdentityDependency
     changing: LockDependency
+    validate: ValidateQuery = None
     if_match: etags.IfMatch = None
 
     async def carry_out(
         self,
         shown: Callable[[], R | None],
+        preview: Callable[[], Preview],
         remove: Callable[[], Awaitable[object]],
         unset: frozenset[str] = frozenset(),
     ) -> Response:
-        """Remove it if the condition holds, and write that down.
+        """Remove it if the condition holds, and write that down; or only tell what would be written to the tables.
 
         Args:
             shown: gives what there is.
+            preview: gives what would be; raises as `remove` does.
             remove: removes it, or raises.
             unset: fields that no operator has set.
 
@@ -44,6 +48,8 @@ class Removal:
         async with self.changing:
             before = shown()
             etags.require(_tag(before, unset), self.if_match, None)
+            if self.validate == "only":
+                return JSONResponse(preview().model_dump(mode="json"))
             await remove()
             await record(self.control, self.identity, "delete", self.request.url.path, before)
         return Response(status_code=204)
@@ -100,5 +106,9 @@ def _tag(resource: BaseModel | None, unset: frozenset[str]) -> str | None:
     return None if resource is None else etags.tag(resource, without=unset)
 
 
+PREVIEWED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": Preview, "description": "With `validate=only`: what would be written to the tables."}
+}
+"""The answer to a dry run of a removal."""
 RemovalDependency = Annotated[Removal, Depends()]
 ReplacementDependency = Annotated[Replacement, Depends()]

@@ -1,6 +1,6 @@
 """Switches, home networks, the topology."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Query, Request, Response
 
@@ -20,9 +20,12 @@ from controller.northbound.routes.common import (
     record,
 )
 from controller.northbound.switch_views import SwitchState
-from controller.northbound.system_models import HomeNetworkResource, TopologyResource
+from controller.northbound.system_models import HomeNetworkResource, SwitchDrain, TopologyResource
 
 router = make_router("network")
+
+_DRAINED: Final = {drained: SwitchDrain(drained=drained) for drained in (False, True)}
+"""What the audit log has of a switch."""
 
 
 @router.get("/v1/switches")
@@ -63,7 +66,7 @@ async def drain_switch(
     """
     async with changing:
         if await control.drain_switch(name):
-            await record(control, identity, "drain", request.url.path)
+            await record(control, identity, "drain", request.url.path, _DRAINED[False], _DRAINED[True])
         return await _known_switch(control, name)
 
 
@@ -80,7 +83,7 @@ async def undrain_switch(
         await _known_switch(control, name)
         if not await control.undrain_switch(name):
             raise NotFoundError(f"{name} is in service")
-        await record(control, identity, "delete", request.url.path)
+        await record(control, identity, "delete", request.url.path, _DRAINED[True], _DRAINED[False])
     return Response(status_code=204)
 
 

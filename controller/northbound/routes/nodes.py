@@ -24,7 +24,7 @@ from controller.northbound.routes.common import (
     leads_to,
     make_router,
 )
-from controller.northbound.routes.exchange import RemovalDependency, ReplacementDependency
+from controller.northbound.routes.exchange import PREVIEWED, RemovalDependency, ReplacementDependency
 from controller.northbound.views import Origin, ProvisionView
 
 router = make_router("nodes")
@@ -104,8 +104,7 @@ async def put_provision(
     control = replacement.control
 
     def preview() -> Preview:
-        control.check_provision(_provision(control, home_address, body))
-        return Preview.of()
+        return Preview.of(control.preview_provision(_provision(control, home_address, body)))
 
     async def put() -> tuple[bool, ProvisionResource]:
         node = _provision(control, home_address, body)
@@ -118,14 +117,16 @@ async def put_provision(
 @router.delete(
     "/v1/nodes/{home_address}/provision",
     status_code=204,
-    responses=fails(403, 404, 409, 412, 503),
+    responses={**PREVIEWED, **fails(403, 404, 409, 412, 503)},
     dependencies=ADMIN,
 )
 async def delete_provision(removal: RemovalDependency, home_address: HomeAddressPath) -> Response:
     """Serve a node no more; its bindings are revoked."""
     control = removal.control
     return await removal.carry_out(
-        lambda: _shown(control, home_address), lambda: control.delete_provision(home_address)
+        lambda: _shown(control, home_address),
+        lambda: Preview.of(control.preview_unprovision(home_address)),
+        lambda: control.delete_provision(home_address),
     )
 
 

@@ -20,7 +20,7 @@ from controller.northbound.routes.common import (
     leads_to,
     make_router,
 )
-from controller.northbound.routes.exchange import RemovalDependency, ReplacementDependency
+from controller.northbound.routes.exchange import PREVIEWED, RemovalDependency, ReplacementDependency
 
 router = make_router("policies")
 
@@ -97,7 +97,7 @@ async def put_policy(
 @router.delete(
     "/v1/nodes/{home_address}/policies/{name}",
     status_code=204,
-    responses=fails(403, 404, 412, 503),
+    responses={**PREVIEWED, **fails(403, 404, 412, 503)},
     dependencies=OPERATOR,
 )
 async def delete_policy(removal: RemovalDependency, home_address: HomeAddressPath, name: PolicyNamePath) -> Response:
@@ -105,11 +105,16 @@ async def delete_policy(removal: RemovalDependency, home_address: HomeAddressPat
     control = removal.control
     known_node(control, home_address)
 
+    def preview() -> Preview:
+        if find_policy(control, home_address, name) is None:
+            _no_policy(home_address, name)
+        return Preview.of(control.preview_policy_deletion(home_address, name))
+
     async def remove() -> None:
         if not await control.delete_policy(home_address, name):
             _no_policy(home_address, name)
 
-    return await removal.carry_out(lambda: find_policy(control, home_address, name), remove, _UNSET)
+    return await removal.carry_out(lambda: find_policy(control, home_address, name), preview, remove, _UNSET)
 
 
 def find_policy(control: Control, home_address: Address, name: str) -> PolicyResource | None:

@@ -1,5 +1,7 @@
 """Path preferences: the operator's order of a node's paths."""
 
+from typing import NoReturn
+
 from fastapi import Response
 
 from controller.mobility.address import Address, format_address
@@ -17,7 +19,7 @@ from controller.northbound.routes.common import (
     leads_to,
     make_router,
 )
-from controller.northbound.routes.exchange import RemovalDependency, ReplacementDependency
+from controller.northbound.routes.exchange import PREVIEWED, RemovalDependency, ReplacementDependency
 
 router = make_router("policies")
 
@@ -69,16 +71,25 @@ async def put_preference(
     )
 
 
-@router.delete(_PATH, status_code=204, responses=fails(403, 404, 412, 503), dependencies=OPERATOR)
+@router.delete(_PATH, status_code=204, responses={**PREVIEWED, **fails(403, 404, 412, 503)}, dependencies=OPERATOR)
 async def delete_preference(removal: RemovalDependency, home_address: HomeAddressPath) -> Response:
     """Let the node's own order count again."""
     control = removal.control
 
+    def preview() -> Preview:
+        if _shown(control, home_address) is None:
+            _nothing_said(home_address)
+        return Preview.of(control.preview_preference(home_address, None))
+
     async def remove() -> None:
         if not await control.set_preference(home_address, None):
-            raise NotFoundError(f"nothing is said about the paths of {format_address(home_address)}")
+            _nothing_said(home_address)
 
-    return await removal.carry_out(lambda: _shown(control, home_address), remove, _UNSET)
+    return await removal.carry_out(lambda: _shown(control, home_address), preview, remove, _UNSET)
+
+
+def _nothing_said(home_address: Address) -> NoReturn:
+    raise NotFoundError(f"nothing is said about the paths of {format_address(home_address)}")
 
 
 def _shown(control: Control, home_address: Address) -> PreferenceResource | None:

@@ -1,8 +1,12 @@
 """The controller itself: health, metrics, draining, the audit log."""
 
-from fastapi import Request, Response
+from dataclasses import dataclass
+from typing import Annotated, Final
 
-from controller.northbound import metrics, paging
+from fastapi import Depends, Request, Response
+
+from controller.northbound import etags, metrics, paging
+from controller.northbound.control import Control
 from controller.northbound.errors import NotFoundError
 from controller.northbound.guard import IdentityDependency
 from controller.northbound.models import HealthResource, Items
@@ -22,6 +26,23 @@ from controller.northbound.version import mcoa_version
 router = make_router("controller")
 open_router = make_router("controller", closed=False)
 
+_PASSING: Final = frozenset({"seconds_left", "remaining"})
+"""What of a draining changes by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _DrainExchange:
+    """A request that begins or ends draining."""
+
+    request: Request
+    control: ControlDependency
+    identity: IdentityDependency
+    changing: LockDependency
+    if_match: etags.IfMatch = None
+
+
+DrainExchange = Annotated[_DrainExchange, Depends()]
+
 
 @open_router.get("/health")
 async def get_health(control: ControlDependency) -> HealthResource:
@@ -37,45 +58,52 @@ async def get_metrics(control: ControlDependency) -> Response:
 
 
 @router.get("/v1/drain", responses=fails(404))
-async def get_drain(control: ControlDependency) -> DrainResource:
+async def get_drain(control: ControlDependency, response: Response) -> DrainResource:
     """Show how draining stands; 404: nothing is drained."""
-    view = control.drain()
-    if view is None:
+    shown = _draining(control)
+    if shown is None:
         raise NotFoundError("nothing is drained: PUT /v1/drain begins")
-    return DrainResource.of(view)
+    etags.put_on(response, etags.tag(shown, without=_PASSING))
+    return shown
 
 
-@router.put("/v1/drain", responses=fails(403, 503, *BODY), dependencies=OPERATOR)
+@router.put("/v1/drain", responses=fails(403, 412, 503, *BODY), dependencies=OPERATOR)
 async def put_drain(
-    request: Request,
-    control: ControlDependency,
-    identity: IdentityDependency,
-    changing: LockDependency,
-    body: DrainRequest,
+    exchange: DrainExchange, response: Response, body: DrainRequest, if_none_match: etags.IfNoneMatch = None
 ) -> DrainResource:
     """Ask all nodes to go to other home agents (RFC 5142), and prolong no binding. It is durable. Again: ask them again."""
-    async with changing:
-        view = control.drain()
-        before = None if view is None else DrainResource.of(view)
+    control = exchange.control
+    async with exchange.changing:
+        before = _draining(control)
+        etags.require(_tag(before), exchange.if_match, if_none_match)
         await control.begin_drain(body.addresses(), body.seconds_left)
-        view = control.drain()
-        assert view is not None, "a draining ends under the same lock"
-        after = DrainResource.of(view)
-        await record(control, identity, "drain", request.url.path, before, after)
+        after = _draining(control)
+        assert after is not None, "a draining ends under the same lock"
+        await record(control, exchange.identity, "drain", exchange.request.url.path, before, after)
+    etags.put_on(response, etags.tag(after, without=_PASSING))
     return after
 
 
-@router.delete("/v1/drain", status_code=204, responses=fails(403, 404, 503), dependencies=OPERATOR)
-async def delete_drain(
-    request: Request, control: ControlDependency, identity: IdentityDependency, changing: LockDependency
-) -> Response:
+@router.delete("/v1/drain", status_code=204, responses=fails(403, 404, 412, 503), dependencies=OPERATOR)
+async def delete_drain(exchange: DrainExchange) -> Response:
     """End draining: nodes may register and stay as before."""
-    async with changing:
-        view = control.drain()
-        if view is None or not await control.end_drain():
+    control = exchange.control
+    async with exchange.changing:
+        before = _draining(control)
+        etags.require(_tag(before), exchange.if_match, None)
+        if before is None or not await control.end_drain():
             raise NotFoundError("nothing is drained")
-        await record(control, identity, "delete", request.url.path, DrainResource.of(view))
+        await record(control, exchange.identity, "delete", exchange.request.url.path, before)
     return Response(status_code=204)
+
+
+def _draining(control: Control) -> DrainResource | None:
+    view = control.drain()
+    return None if view is None else DrainResource.of(view)
+
+
+def _tag(shown: DrainResource | None) -> str | None:
+    return None if shown is None else etags.tag(shown, without=_PASSING)
 
 
 @router.post("/v1/reload", responses=fails(403), dependencies=ADMIN)
