@@ -2,11 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bench.floor import Plan
-from controller.dataplane.entries import Op
+from controller.dataplane.entries import Entry, EntryKey, Op
 from controller.dataplane.planner import node_entries
 from controller.mobility.address import Address
 from testbed.artefacts import artefacts
@@ -101,3 +101,12 @@ def floor_plan(
 def insertions(messages: Messages, numbers: Numbers, request: Request) -> list[Message]:
     """Return the updates that a new registration needs."""
     return [messages.update(Op.INSERT, entry) for entry in node_entries(request.record, numbers).values()]
+
+
+def changes(messages: Messages, before: Mapping[EntryKey, Entry], after: Mapping[EntryKey, Entry]) -> list[Message]:
+    """Return the updates that make of a node's entries those that it has next."""
+    return [
+        *(messages.update(Op.INSERT, entry) for key, entry in after.items() if key not in before),
+        *(messages.update(Op.MODIFY, entry) for key, entry in after.items() if before.get(key, entry) != entry),
+        *(messages.update(Op.DELETE, entry) for key, entry in before.items() if key not in after),
+    ]

@@ -97,7 +97,9 @@ def difference(before: NodeState, after: NodeState) -> tuple[Moved, Moved] | Non
         return None
     if len(old.bindings) != len(new.bindings) or not old.bindings or _frame(old) != _frame(new):
         return None
-    pairs = [(one, other) for one, other in zip(old.bindings, new.bindings, strict=True) if one.care_of != other.care_of]
+    pairs = [
+        (one, other) for one, other in zip(old.bindings, new.bindings, strict=True) if one.care_of != other.care_of
+    ]
     for one, other in zip(old.bindings, new.bindings, strict=True):
         if one.bid != other.bid or one.priority != other.priority or one.at_home or other.at_home:
             return None

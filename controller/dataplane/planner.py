@@ -180,7 +180,9 @@ def _sources(record: NodeRecord, ids: Numbers, node_id: int, home_agent: int, ad
     return found
 
 
-def path_entries(record: NodeRecord, bindings: Iterable[Binding], ids: Numbers, facts: NodeFacts) -> dict[EntryKey, Entry]:
+def path_entries(
+    record: NodeRecord, bindings: Iterable[Binding], ids: Numbers, facts: NodeFacts
+) -> dict[EntryKey, Entry]:
     """Return those of a node's entries that depend on where some of its bindings are: none of them at home, no two at one place.
 
     Raises:
