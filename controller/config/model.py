@@ -60,8 +60,9 @@ class ControllerSection(_Section):
     controller, however it comes; with the machine's power the last moments may be lost, and those nodes register anew."""
     grace_period_s: Annotated[float, Field(ge=0, le=60)] = 1.0
     """How long a replaced care-of address is still accepted as outer source of packets under way, in seconds."""
-    batch_window_s: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """How long a registration may wait for others to be stored and programmed with it, in seconds; 0: never on purpose."""
+    batch_window_s: Annotated[float, Field(ge=0, le=1)] = 0.005
+    """How long registrations may wait for more to be stored and programmed with them, in seconds, where the last ones came several at a
+    time: a lone one never waits. 0: none does on purpose."""
     batch_limit: Annotated[int, Field(ge=1, le=1000)] = 256
     """At most so many registrations are stored and programmed together."""
     quorum: Literal["all", "majority", "any"] = "all"

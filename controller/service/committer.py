@@ -109,7 +109,7 @@ class Committer:
         store: makes changes durable.
         grace_period: seconds for which replaced decapsulation entries stay.
         batch_limit: most changes in one batch.
-        batch_window: seconds to wait for company before a batch leaves.
+        batch_window: seconds to wait for company before a batch leaves, after one with several changes: a lone one goes at once.
     """
 
     def __init__(
@@ -128,6 +128,7 @@ class Committer:
         self._grace_period = grace_period
         self._batch_limit = batch_limit
         self._batch_window = batch_window
+        self._crowded = False
         self._waiting: deque[tuple[float, Job]] = deque()
         self.refused = 0
         """Changes that were refused because store or switches do not keep up."""
@@ -160,7 +161,7 @@ class Committer:
         """Carry changes out until `stop`."""
         while not self._stopping:
             await self._wake.wait()
-            if self._batch_window:
+            if self._batch_window and self._crowded:
                 await asyncio.sleep(self._batch_window)
             await self._work()
 
@@ -171,7 +172,9 @@ class Committer:
 
     async def _work(self) -> None:
         self._wake.clear()
-        if batch := self._take_batch():
+        batch = self._take_batch()
+        self._crowded = len(batch) > 1
+        if batch:
             await self._carry_out(batch)
         # Clearing up waits for a quiet moment, but not for ever: somebody waits for an acknowledgement.
         if self._breaks and (not self._waiting or self._overdue() > MAX_OVERDUE):

@@ -129,6 +129,8 @@ def node_from_rows(
 
 def flows_to_text(flows: tuple[FlowEntry, ...]) -> str:
     """Return flow bindings as a column holds them; addresses are numbers, which JSON keeps whole."""
+    if not flows:
+        return "[]"  # as nearly always
     return json.dumps(
         [
             [
