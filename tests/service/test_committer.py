@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -135,11 +135,13 @@ class Bench:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Bench]:
+async def running(batch_window: float = 0.0) -> AsyncIterator[Bench]:
     bench = Bench()
     bench.gate.set()
     bench.disk.set()
-    bench.committer = Committer(bench.desired, bench, bench.store, grace_period=GRACE, batch_limit=10)
+    bench.committer = Committer(
+        bench.desired, bench, bench.store, grace_period=GRACE, batch_limit=10, batch_window=batch_window
+    )
     task = asyncio.create_task(bench.committer.run())
     try:
         yield bench
@@ -166,6 +168,30 @@ async def test_a_change_is_done_when_it_is_stored_and_in_every_table() -> None:
         assert node is not None
         assert node.record == after
         assert set(node.path_ids) == {1, 2}
+
+
+async def test_a_lone_change_goes_at_once_and_after_several_the_next_wait_for_company() -> None:
+    async with running(batch_window=0.5) as bench:
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI)))
+        await bench.settle()
+        bench.committer.submit(bench.change(None, record(OTHER, 1, b1=CELL)))
+        await bench.settle()
+        assert bench.log.count("store") == 2  # one for each: neither waited
+        for sequence in (2, 3):
+            for node in (NODE, OTHER):
+                before = bench.desired.record(node)
+                assert before is not None
+                bench.committer.submit(bench.change(before, replace(before, sequence=sequence)))
+                if sequence == 3:
+                    await bench.settle()  # time enough to leave alone
+            await _logged(bench, f"done {2 * sequence}")
+        assert bench.log.count("store") == 4
+
+
+async def _logged(bench: Bench, line: str) -> None:
+    async with asyncio.timeout(10):
+        while line not in bench.log:  # noqa: ASYNC110 - the log announces nothing
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(
