@@ -294,7 +294,8 @@ class Committer:
 
     async def _undo(self, flights: Sequence[_Flight], faults: Faults) -> None:
         for flight in flights:
-            LOG.warning("change of %s undone: %s", format_address(flight.job.home_address), flight.refusal)
+            blamed = f" for BIDs {sorted(flight.full)}" if flight.full else ""
+            LOG.warning("change of %s undone%s: %s", format_address(flight.job.home_address), blamed, flight.refusal)
             reverse = self._desired.rollback(flight.plan, flight.reached)
             await self._write_all((*reverse.stages, *reverse.break_), "an undo was refused")
             self._desired.confirm(reverse)

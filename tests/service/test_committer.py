@@ -228,6 +228,14 @@ async def test_of_several_bids_the_one_that_a_switch_refuses_is_named_and_leaves
         assert set(node.path_ids) == {1}
 
 
+async def test_the_log_names_node_bid_and_update_of_a_refusal(caplog: pytest.LogCaptureFixture) -> None:
+    async with running() as bench:
+        bench.refuse_entry = of_care_of(CELL)
+        bench.committer.submit(bench.change(None, record(NODE, 1, b1=WIFI, b2=CELL)))
+        await bench.settle()
+    assert "change of 2001:db8:0:1::100 undone for BIDs [2]: RESOURCE_EXHAUSTED table is full" in caplog.messages
+
+
 async def test_bids_that_share_a_refused_care_of_address_are_all_named() -> None:
     async with running() as bench:
         bench.refuse_entry = of_care_of(CELL)
@@ -492,3 +500,20 @@ async def test_what_waits_too_long_is_refused_at_the_door(monkeypatch: pytest.Mo
         bench.gate.set()
         await bench.settle()
         assert [line for line in bench.log if line.startswith("done")] == ["done 1", "done 2"]
+
+
+async def test_a_node_that_asks_without_end_delays_nobody_else() -> None:
+    """One change of a node is in a batch: whoever comes later goes with the first of them, not after the last."""
+    async with running() as bench:
+        bench.gate.clear()
+        bench.committer.submit(bench.change(None, record(Address(bytes(15) + b"\1"), 1, b1=WIFI)))
+        await bench.settle()
+        for sequence in range(20):
+            bench.committer.submit(bench.change(None, record(NODE, sequence, b1=WIFI if sequence % 2 else CELL)))
+        bench.committer.submit(bench.change(None, record(OTHER, 1, b1=CELL)))
+        bench.gate.set()
+        for _ in range(10):
+            await bench.settle()
+        done = [line for line in bench.log if line.startswith("done")]
+        assert done[:3] == ["done 1", "done 2", "done 22"]
+        assert done[3:] == [f"done {number}" for number in range(3, 22)]

@@ -180,6 +180,27 @@ async def test_writes_are_carried_out_one_after_the_other(world: World, fake: Fa
         assert [len(batch) for batch in fake.writes] == [1, 1, 1]
 
 
+async def test_a_large_stage_is_several_writes_of_which_as_many_are_under_way_as_the_target_takes(
+    world: World, fake: FakeP4Runtime
+) -> None:
+    narrow = replace(target("embedded"), batch=10, in_flight=3)
+    async with world.running(fake.address, target=narrow) as session:
+        fake.write_gate.clear()
+        fake.refuse = {number: RESOURCE_EXHAUSTED for number in range(100) if number % 7 == 0}
+        stage = inserts(*map(steer, range(1, 51)), *map(tunnel, range(1, 51)))
+        writing = asyncio.create_task(session.write(stage))
+        await eventually(lambda: fake.writes_waiting == 3)
+        await asyncio.sleep(0.05)
+        assert fake.writes_waiting == 3
+        fake.write_gate.set()
+        with pytest.raises(WriteFailedError) as caught:
+            await writing
+        assert sorted(map(len, fake.writes)) == [10] * 10
+        refused = {failure.update.entry for failure in caught.value.failures}
+        assert len(refused) == 15
+        assert refused | set((await session.read_entries()).values()) == {update.entry for update in stage}
+
+
 async def test_packets_that_find_the_backlog_full_are_counted(world: World, fake: FakeP4Runtime) -> None:
     gate = asyncio.Event()
 
