@@ -20,7 +20,8 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", 256 * MEBIBYTE),
     ("grpc.max_send_message_length", 256 * MEBIBYTE),
     ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    # What ends a connection that carries nothing is this; `grpc.keepalive_timeout_ms` does not, and without it a minute goes by.
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.max_reconnect_backoff_ms", 5_000),
     # Each session has a connection of its own: a switch tells its clients apart by it.
     ("grpc.use_local_subchannel_pool", 1),

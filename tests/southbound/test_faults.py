@@ -17,6 +17,7 @@ from controller.southbound.states import SessionState
 from controller.southbound.stream import PacketIn
 from controller.southbound.targets import target
 from fake_p4runtime import ALREADY_EXISTS, NOT_FOUND, RESOURCE_EXHAUSTED, FakeP4Runtime
+from fault_switch import Wire
 from southbound_world import World, eventually, reached
 
 
@@ -121,6 +122,26 @@ async def test_a_switch_that_does_not_answer_a_write_is_reconciled(world: World,
         fake.write_gate.set()
         await reached(session, SessionState.READY)
         assert await session.read_entries() == world.entries
+
+
+@pytest.mark.timeout(90)
+async def test_a_connection_that_carries_nothing_any_more_is_noticed_by_keepalive(
+    world: World, fake: FakeP4Runtime
+) -> None:
+    """Nothing is written or compared meanwhile, and no end of the connection says so. Without the option it takes a minute."""
+    wire = Wire(int(fake.address.rpartition(":")[2]))
+    await wire.open()
+    async with world.running(wire.address, audit_interval=0) as session:
+        assert not await session.audit()
+        wire.freeze()
+        async with asyncio.timeout(40):
+            await session.wait_for(SessionState.CONNECTING)
+        assert "UNAVAILABLE" in str(session.last_error)
+        wire.thaw()
+        wire.cut()
+        async with asyncio.timeout(30):
+            await session.wait_for(SessionState.READY)
+    await wire.close()
 
 
 async def test_a_write_under_way_when_the_connection_goes_is_lost_not_cancelled(

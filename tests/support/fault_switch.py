@@ -73,6 +73,8 @@ class Wire:
         self._server: asyncio.Server | None = None
         self._pumps: set[asyncio.Future[None]] = set()
         self._left: int | None = None
+        self._thawed = asyncio.Event()
+        self._thawed.set()
 
     async def open(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -90,6 +92,14 @@ class Wire:
         """End every connection now."""
         for pump in self._pumps:
             pump.cancel()
+
+    def freeze(self) -> None:
+        """Carry nothing from now on, and leave every connection open: what a firewall does that has forgotten them."""
+        self._thawed.clear()
+
+    def thaw(self) -> None:
+        """Carry everything again."""
+        self._thawed.set()
 
     def cut_after(self, octets: int) -> None:
         """End every connection once so many more octets went to the switch."""
@@ -120,6 +130,7 @@ class Wire:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
+                await self._thawed.wait()
                 count = let(data)
                 writer.write(data[:count])
                 await writer.drain()
