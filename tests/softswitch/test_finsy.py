@@ -19,7 +19,7 @@ async def device() -> AsyncIterator[SoftSwitch]:
     await device.stop()
 
 
-async def test_finsy_sets_the_pipeline_writes_reads_and_exchanges_packets(device: SoftSwitch) -> None:
+async def test_finsy_sets_the_pipeline_writes_reads_counts_and_exchanges_packets(device: SoftSwitch) -> None:
     out: list[bytes] = []
     left = asyncio.Event()
 
@@ -32,6 +32,7 @@ async def test_finsy_sets_the_pipeline_writes_reads_and_exchanges_packets(device
     address = await device.start("127.0.0.1:0")
     options = fy.SwitchOptions(p4info=PROGRAMS / "tables.p4info.txtpb", p4blob=PROGRAMS / "tables.json")
     async with fy.Switch("embedded", address, options) as switch:
+        assert switch.is_primary
         entry = fy.P4TableEntry(
             "exact_table",
             match=fy.P4TableMatch(address=0x0A000001, tag=1),
@@ -56,5 +57,12 @@ async def test_finsy_sets_the_pipeline_writes_reads_and_exchanges_packets(device
         await switch.write([fy.P4PacketOut(PUNT, egress_port=2, pad=0)])
         await asyncio.wait_for(left.wait(), 3)
         assert out == [PUNT]
+        hit = bytes([1, 0x0A, 0, 0, 1, 0, 2, 1]) + bytes(5)
+        wire.receive(hit)
+        counted = [item async for item in switch.read(fy.P4DirectCounterEntry("exact_counter"))]
+        assert [(one.packet_count, one.byte_count) for one in counted] == [(1, len(hit))]
+        await switch.write([~fy.P4CounterEntry("cells", index=3, data=fy.P4CounterData(byte_count=0, packet_count=9))])
+        cells = {item.index: item.packet_count async for item in switch.read(fy.P4CounterEntry("cells"))}
+        assert cells[3] == 9
         await switch.delete_all()
         assert [item async for item in switch.read(fy.P4TableEntry("exact_table"))] == []
