@@ -16,30 +16,31 @@ is fine), and a switch that was away catches up by `diff`.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count, islice
 from typing import Final
 
-from controller.dataplane import pipeline as p
 from controller.dataplane.doors import Doors, localise, localise_stage
 from controller.dataplane.entries import Entry, EntryKey, Op, Update
 from controller.dataplane.flows import checked_policies
-from controller.dataplane.ids import Ids, Path, Shared
-from controller.dataplane.lingering import Lingering
+from controller.dataplane.ids import Ids, Path
+from controller.dataplane.ledger import Ledger
 from controller.dataplane.nodes import (
     NOBODY,
-    Claims,
     ConflictError,
     NodeState,
     Side,
     difference,
+    drop_holds,
     is_shared,
     wanted_by_others,
 )
-from controller.dataplane.occupancy import CapacityError, Occupancy
+from controller.dataplane.occupancy import CapacityError
 from controller.dataplane.planner import NO_FACTS, NodeFacts
-from controller.dataplane.plans import DELETE_STEPS, Plan, Stage, Stages, Step, plan
+from controller.dataplane.plans import Plan, Stage, Stages, Step, plan
+from controller.dataplane.preview import preview
 from controller.dataplane.statics import Statics
+from controller.dataplane.underway import Changes, UnderWay
 from controller.mobility.address import Address, format_address
 from controller.mobility.expansion import FULL, KeyShape
 from controller.mobility.flows import FlowPolicy
@@ -47,25 +48,8 @@ from controller.mobility.model import NodeRecord, Transaction
 
 __all__ = ["CapacityError", "ConflictError", "DesiredState"]
 
-_PREFIX_TABLES: Final = frozenset({p.NETWORK_SOURCES, p.MOBILE_NETWORKS})
-_PREVIEW: Final = "preview"
-"""Holds numbers for as long as it takes to look what a change would write."""
 _SLICE: Final = 50
 """Nodes of which the entries are made in one go: about a millisecond's work."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """A change that is under way, and the numbers that it keeps from being handed out again."""
-
-    home_address: Address
-    before: NodeState
-    entries_before: Mapping[EntryKey, Entry]
-    """Of a handover only those of the bindings that have moved."""
-    shared_after: tuple[EntryKey, ...]
-    """What of the entries after the change may be others' too."""
-    plan: Plan
-    shared: tuple[Shared, ...]
 
 
 class DesiredState:
@@ -91,19 +75,8 @@ class DesiredState:
         self._usual_facts = NO_FACTS
         self._nodes: dict[Address, NodeState] = {}
         self._statics = Statics()
-        self._claims = Claims()
-        # Shared entries that are not known to be in force: they are inserted by every plan that needs them, so that a node
-        # does not depend on a neighbour's plan, which may yet fail.
-        self._unconfirmed: set[EntryKey] = set()
-        self._occupancy = Occupancy()
-        self._lingering = Lingering(self._occupancy)
-        self._pending: dict[int, _Change] = {}
-        self._breaking: dict[int, _Change] = {}
-        # Entries that came back to a change when another one was undone, and changes whose deletions are being written.
-        self._inherited: dict[int, list[EntryKey]] = {}
-        self._taken: set[int] = set()
-        self._going: set[EntryKey] = set()
-        self._busy: set[Address] = set()
+        self._ledger = Ledger()
+        self._changes = Changes(self.ids, self._ledger.lingering)
         self._numbers = count(1)
         self._watches: list[set[EntryKey]] = []
 
@@ -135,7 +108,7 @@ class DesiredState:
             for home_address in several:
                 part.update(self._nodes.get(home_address, NOBODY).entries(self.ids))
             yield localise(part, doors)
-        yield localise({key: kept.entry for key, kept in self._lingering.items()}, doors)
+        yield localise({key: kept.entry for key, kept in self._ledger.lingering.items()}, doors)
 
     @contextmanager
     def watch(self) -> Iterator[set[EntryKey]]:
@@ -154,8 +127,7 @@ class DesiredState:
 
     def in_flight(self) -> set[EntryKey]:
         """Return the keys of what changes are about to write: there a switch may be behind, or ahead."""
-        pending = (update.entry.key for change in self._pending.values() for update in change.plan.updates())
-        return set(pending) | self._going
+        return self._changes.keys()
 
     def static_counts(self, switch: str) -> Counter[str]:
         """Return how many static entries each table of a switch has."""
@@ -163,11 +135,11 @@ class DesiredState:
 
     def set_capacity(self, capacity: Mapping[str, int]) -> None:
         """Say how many entries of nodes each table has room for on every anchor; a table that is not named has no limit."""
-        self._occupancy.set_capacity(capacity)
+        self._ledger.occupancy.set_capacity(capacity)
 
     def used(self, table: str) -> int:
         """Return how many entries of nodes a table has, those that are about to be deleted included."""
-        return self._occupancy.used(table)
+        return self._ledger.occupancy.used(table)
 
     def record(self, home_address: Address) -> NodeRecord | None:
         """Return the record whose entries are wanted."""
@@ -179,7 +151,7 @@ class DesiredState:
 
     def is_pending(self, home_address: Address) -> bool:
         """Tell whether a change of the node is neither confirmed nor rolled back: the next one has to wait."""
-        return home_address in self._busy
+        return self._changes.is_busy(home_address)
 
     def bids_of(self, home_address: Address, keys: Collection[EntryKey]) -> frozenset[int]:
         """Return the BIDs of a node that need some of these entries; none, where one of them is not there for certain BIDs."""
@@ -224,7 +196,7 @@ class DesiredState:
                 if not binding.at_home and (number := path_ids.get(binding.bid)) is not None:
                     self.ids.paths.restore(Path(binding.care_of, record.home_agent), number, home_address)
         except ValueError:
-            self._drop_holds(home_address, to, to.shared(), NOBODY, ())
+            drop_holds(self.ids, home_address, to, to.shared(), NOBODY, ())
             raise
         self.confirm(self._move(home_address, to, grace=False))
 
@@ -285,9 +257,8 @@ class DesiredState:
             OutOfIdsError: no number is left for what it needs.
         """
         node = self._nodes.get(home_address, NOBODY)
-        return self._preview(
-            home_address, replace(node, policies=checked_policies(home_address, policies, self.flow_keys))
-        )
+        to = replace(node, policies=checked_policies(home_address, policies, self.flow_keys))
+        return preview(home_address, node, to, self.ids, self._ledger)
 
     def preview_node(self, record: NodeRecord, home_ipv4: bytes | None) -> tuple[Update, ...]:
         """Return the updates that a node's record would take, had it this IPv4 home address, and change nothing.
@@ -297,41 +268,19 @@ class DesiredState:
         """
         state = self._state(record, self.policies(record.home_address))
         to = replace(state, facts=replace(state.facts, home_ipv4=home_ipv4))
-        updates = self._preview(record.home_address, to)
+        left = self._nodes.get(record.home_address, NOBODY)
+        updates = preview(record.home_address, left, to, self.ids, self._ledger)
         fresh = [update.entry.key for update in updates if update.op is Op.INSERT]
         self._refuse_conflicts(record.home_address, fresh)
-        self._occupancy.refuse_overflow([key for key in fresh if key not in self._lingering], dict)
+        self._ledger.occupancy.refuse_overflow([key for key in fresh if key not in self._ledger.lingering], dict)
         return updates
-
-    def _preview(self, home_address: Address, to: NodeState) -> tuple[Update, ...]:
-        """Return what bringing a node into another state would write, without what other nodes want too."""
-        left = self._nodes.get(home_address, NOBODY)
-        things = to.shared()
-        try:
-            for thing in things:  # only what is held has a number
-                self.ids.hold(thing, _PREVIEW)
-            old, new = left.entries(self.ids), to.entries(self.ids)
-            others = wanted_by_others({*left.shared(), *things}, home_address, self.ids)
-        finally:
-            for thing in things:
-                self.ids.drop(thing, _PREVIEW)
-        before = {key: entry for key, entry in old.items() if key in new or key not in others}
-        after = {key: entry for key, entry in new.items() if key in old or key not in others - self._unconfirmed}
-        return tuple(plan(before, after, grace=False).updates())
 
     def confirm(self, done: Plan) -> None:
         """Take note that `Plan.stages` of a plan, or of several merged ones, are in force on the anchors."""
         for number in done.numbers:
-            change = self._pending.pop(number, None)
-            if change is None:
-                continue
-            self._busy.discard(change.home_address)
-            self._occupancy.left(change.plan)
-            self._unconfirmed.difference_update(change.shared_after)
-            if change.plan.break_:
-                self._breaking[number] = change
-            else:
-                self._let_go(number, change)
+            if (change := self._changes.confirm(number)) is not None:
+                self._ledger.occupancy.left(change.plan)
+                self._ledger.confirm(change.shared_after)
 
     def rollback(self, failed: Plan, reached: Step = Step.BREAK_TERMINATION) -> Plan:
         """Undo one node's plan that a switch refused; of several that were merged, call it for each.
@@ -349,77 +298,30 @@ class DesiredState:
             KeyError: the plan was confirmed or rolled back before.
         """
         (number,) = failed.numbers
-        change = self._pending.pop(number)
-        self._occupancy.left(change.plan)
-        self._inherited.pop(number, None)
+        change = self._changes.undo(number)
+        self._ledger.occupancy.left(change.plan)
         unwritten = {update.entry.key for stage in failed.now[reached + 1 :] for update in stage}
-        inserted = {update.entry.key for stage in failed.now for update in stage if update.op is Op.INSERT}
         reverse = self._move(change.home_address, change.before, grace=False)
-        self._let_go(number, change)
-
-        def due(update: Update) -> Iterator[Update]:
-            if update.entry.key in unwritten:
-                return
-            # What the change had inserted was nobody's before.
-            inherits = update.op is Op.DELETE and update.entry.key not in inserted
-            heir = self._inherit(update.entry.key, reverse) if inherits else None
-            if heir is None:
-                yield update
-            elif heir != update.entry:
-                yield Update(Op.MODIFY, heir)
-
-        stages = tuple(tuple(one for update in stage for one in due(update)) for stage in reverse.now)
-        return Plan(stages, reverse.later, reverse.numbers)
+        self._changes.let_go(number, change)
+        return self._changes.without(reverse, change, unwritten)
 
     def take_break(self, done: Plan) -> Stages:
         """Return the deletions that a plan has deferred, without those that are wanted again or let go anew since.
 
         The entries count as gone from here on: write the stages before any stage of a plan that is made later.
         """
-        stages = [[update for update in stage if self._lingering.is_of(update.entry.key, done)] for stage in done.later]
-        for number in done.numbers:
-            for key in self._inherited.pop(number, ()):
-                if self._lingering.is_of(key, done):
-                    entry = self._lingering[key].entry
-                    stages[DELETE_STEPS[entry.table]].append(Update(Op.DELETE, entry))
-        self._taken.update(done.numbers)
-        for stage in stages:
-            for update in stage:
-                self._lingering.take(update.entry.key)
-                self._going.add(update.entry.key)
-        self._note(self._going)
-        return tuple(tuple(dict.fromkeys(stage)) for stage in stages if stage)
+        stages = self._changes.take_break(done)
+        self._note(self._changes.going)
+        return stages
 
     def finish_break(self, done: Plan) -> None:
         """Take note that the deletions from `take_break` are in force: the numbers in them are free for others now."""
-        self._taken.difference_update(done.numbers)
-        if not self._taken:
-            self._going.clear()
-        for number in done.numbers:
-            if (change := self._breaking.pop(number, None)) is not None:
-                self._let_go(number, change)
+        self._changes.finish_break(done)
 
     # How it is done.
 
-    def _inherit(self, key: EntryKey, reverse: Plan) -> Entry | None:
-        """Leave what an undone change would delete to a change that had let it go before; return the entry as it was then.
-
-        That change may yet be undone too, or its grace period is not over: its node's traffic still takes this way.
-        """
-        heirs = {
-            number: change.entries_before[key]
-            for number, change in (self._pending | self._breaking).items()
-            if key in change.entries_before and number not in self._taken and number not in reverse.numbers
-        }
-        if not heirs:
-            return None
-        last = max(heirs)
-        self._lingering.keep(heirs[last], last)
-        self._inherited.setdefault(last, []).append(key)
-        return heirs[last]
-
     def _require_idle(self, home_address: Address) -> None:
-        if home_address in self._busy:
+        if self._changes.is_busy(home_address):
             raise RuntimeError(
                 f"a change of {format_address(home_address)} is still pending: confirm it or roll it back first"
             )
@@ -459,99 +361,32 @@ class DesiredState:
             fresh = [key for key in new if key not in old]
             self._refuse_conflicts(home_address, fresh)
             if grace:  # What goes back to how it was has had the room.
-                added = [key for key in fresh if key not in others and key not in self._lingering]
-                self._occupancy.refuse_overflow(added, lambda: to.keys_by_bid(self.ids))
+                self._ledger.refuse_overflow(fresh, others, lambda: to.keys_by_bid(self.ids))
         except ValueError:
-            self._drop_holds(home_address, to, new_shared, left, old_shared)
+            drop_holds(self.ids, home_address, to, new_shared, left, old_shared)
             raise
         if home_address in self.ids.nodes:
             self.ids.nodes.hold(home_address, number)
         for thing in old_shared:
             self.ids.hold(thing, number)
-        before, after = self._compare(old, new, fresh, others)
+        before, after = self._ledger.compare(old, new, fresh, others)
         change = plan(before, after, grace=grace, entered=moved is not None)
         change = Plan(change.now, change.later, (number,))
-        self._keep_book(home_address, [key for key in old if key not in new], fresh, others)
+        self._ledger.enter(home_address, [key for key in old if key not in new], fresh, others)
         self._note(old, new)
         for stage in change.later:
             for update in stage:
-                self._lingering.keep(update.entry, number)
+                self._ledger.lingering.keep(update.entry, number)
         self._nodes[home_address] = to
         if to.record is None and not to.policies:
             del self._nodes[home_address]
-        self._drop_holds(home_address, left, old_shared, to, new_shared)
-        self._occupancy.leave(change)
+        drop_holds(self.ids, home_address, left, old_shared, to, new_shared)
+        self._ledger.occupancy.leave(change)
         shared_after = tuple(filter(is_shared, new))
-        self._pending[number] = _Change(home_address, left, old, shared_after, change, old_shared)
-        self._busy.add(home_address)
+        self._changes.begin(number, UnderWay(home_address, left, old, shared_after, change, old_shared))
         return change
-
-    def _drop_holds(
-        self,
-        home_address: Address,
-        left: NodeState,
-        left_things: Iterable[Shared],
-        entered: NodeState,
-        entered_things: Collection[Shared],
-    ) -> None:
-        """End a node's holds on what it has in the state `left` but not in the state `entered`."""
-        for thing in left_things:
-            if thing not in entered_things:
-                self.ids.drop(thing, home_address)
-        if left.record is not None and entered.record is None:
-            self.ids.nodes.drop(home_address, home_address)
-
-    def _let_go(self, number: int, change: _Change) -> None:
-        for thing in change.shared:
-            self.ids.drop(thing, number)
-        self.ids.nodes.drop(change.home_address, number)
 
     def _refuse_conflicts(self, home_address: Address, keys: Iterable[EntryKey]) -> None:
         """Refuse new entries that are another node's, or that another node may yet get back."""
-        self._claims.refuse(home_address, keys)
-        for key in keys:
-            if key[0] in _PREFIX_TABLES and any(
-                key in change.entries_before and change.home_address != home_address
-                for change in self._pending.values()
-            ):
-                who = format_address(home_address)
-                raise ConflictError(f"{who} wants {key[0]} {key[1]}, which another node may yet get back")
-
-    def _compare(
-        self,
-        old: Mapping[EntryKey, Entry],
-        new: Mapping[EntryKey, Entry],
-        fresh: Iterable[EntryKey],
-        others: Collection[EntryKey],
-    ) -> tuple[dict[EntryKey, Entry], dict[EntryKey, Entry]]:
-        """Return what is there and what is wanted, of all that a node's change may write.
-
-        Args:
-            old: its entries before.
-            new: its entries after.
-            fresh: keys of those that it did not have before.
-            others: keys of those that other nodes want too.
-        """
-        before, after = dict(old), dict(new)
-        for key in others:
-            if key not in new:
-                before.pop(key, None)
-        for key in fresh:
-            if self._lingering and (kept := self._lingering.take(key)) is not None:
-                before[key] = kept.entry
-            elif key in others and key not in self._unconfirmed:
-                del after[key]
-            elif is_shared(key):
-                self._unconfirmed.add(key)
-        return before, after
-
-    def _keep_book(
-        self, home_address: Address, gone: list[EntryKey], fresh: list[EntryKey], others: Collection[EntryKey]
-    ) -> None:
-        """Take note of what the node wants now and of what nobody wants any more."""
-        self._claims.move(home_address, gone, fresh)
-        if others:
-            gone, fresh = ([key for key in keys if key not in others] for keys in (gone, fresh))
-        self._unconfirmed.difference_update(gone)
-        self._occupancy.unwant(gone)
-        self._occupancy.want(fresh)
+        self._ledger.claims.refuse(home_address, keys)
+        self._changes.refuse_returning(home_address, keys)

@@ -4,7 +4,7 @@ A node's entries are not kept: they are made from its record whenever they are l
 With a million bindings that is the difference between a few hundred megabytes and several thousand.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -168,3 +168,19 @@ class Claims:
     def _contested(home_address: Address, keys: Iterable[EntryKey]) -> list[EntryKey]:
         home = (address_number(home_address),)
         return [key for key in keys if key[0] not in _OWN_TABLES and not (key[0] in _HOME_TABLES and key[1] == home)]
+
+
+def drop_holds(
+    ids: Ids,
+    home_address: Address,
+    left: NodeState,
+    left_things: Iterable[Shared],
+    entered: NodeState,
+    entered_things: Collection[Shared],
+) -> None:
+    """End a node's holds on what it has in the state `left` but not in the state `entered`."""
+    for thing in left_things:
+        if thing not in entered_things:
+            ids.drop(thing, home_address)
+    if left.record is not None and entered.record is None:
+        ids.nodes.drop(home_address, home_address)

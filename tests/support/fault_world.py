@@ -415,7 +415,7 @@ class FaultWorld:
         service = self.service
         state += (
             f"; {len(service._committer)} changes wait, "
-            f"of {len(service._desired._busy)} nodes changes are pending; {service._network.anchors.unsent} packets found no switch, "
+            f"of {len(service._desired._changes._busy)} nodes changes are pending; {service._network.anchors.unsent} packets found no switch, "
             f"{[session.packets_dropped for session in service._network.anchors.sessions.values()]} no room; {dict(service._engine.counters)}"
         )
         tasks = "\n".join(sorted(map(_whereabouts, asyncio.all_tasks())))
