@@ -18,7 +18,7 @@ from bench.registry import Result, Results, Settings, bench, rate
 from controller.dataplane.entries import Entry, EntryKey, Op
 from controller.dataplane.planner import node_entries
 from controller.fabric.loader import load_topology, sample_topologies
-from controller.fabric.paths import switch_entries
+from controller.fabric.statics import switch_entries
 from controller.mobility.address import Address
 from controller.mobility.model import Binding, NodeRecord
 from testbed.artefacts import artefacts

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from controller.dataplane.entries import Entry
 from controller.fabric.loader import load_topology, sample_topologies
-from controller.fabric.paths import switch_entries
+from controller.fabric.statics import switch_entries
 from controller.mobility.address import Address, parse_address
 from controller.mobility.model import Binding, NodeRecord
 from controller.mobility.wire.messages import BindingAcknowledgement, BindingUpdate

@@ -47,6 +47,8 @@ class Lab:
         """Name of the home-agent switch."""
         self.clock: Clock = asyncio.get_running_loop()
         self.switches: dict[str, SoftSwitch] = {}
+        self.servers: dict[str, str] = {}
+        """host:port of each switch's P4Runtime server."""
         self._folder = folder
         self._settings = settings or ControllerSettings()
         self.network = Network(topology, self.clock, credentials=self._settings.credentials)
@@ -87,13 +89,14 @@ class Lab:
         if self._capture_path is not None:
             self.capture = Capture(self._capture_path)
             self._stack.callback(self.capture.close)
-        servers = {name: await self._start_switch(name) for name in self.topology.switches}
+        for name in self.topology.switches:
+            self.servers[name] = await self._start_switch(name)
         rest = f"127.0.0.1:{free_port()}"
-        self.config = write_settings(self._folder, self.topology, servers, rest, self._settings)
+        self.config = write_settings(self._folder, self.topology, self.servers, rest, self._settings)
         self.token = make_token(self._folder)
         self.rest = await self._stack.enter_async_context(Rest(f"http://{rest}", self.token))
         device_id = self.topology.switches[self.anchor].device_id
-        self.reader = await self._stack.enter_async_context(TableReader(servers[self.anchor], device_id))
+        self.reader = await self._stack.enter_async_context(TableReader(self.servers[self.anchor], device_id))
         self.controller = ControllerProcess(self.config, f"http://{rest}", self._folder / "controller.log")
         await self.controller.start()
         self._stack.push_async_callback(self.controller.stop)

@@ -44,14 +44,10 @@ class Messages:
             for field, value in zip(table.match_fields, entry.match, strict=True)
             if value is not None
         ]
-        params = [
-            p4r.Action.Param(param_id=param.id, value=_octets(value))
-            for param, value in zip(action.params, entry.params, strict=True)
-        ]
         body = p4r.TableEntry(
             table_id=table.preamble.id,
             match=matches,
-            action=p4r.TableAction(action=p4r.Action(action_id=action.preamble.id, params=params)),
+            action=_set(action, entry.params) if table.implementation_id else _one(action, entry.params),
             priority=entry.priority,
         )
         return p4r.Update(type=int(op), entity=p4r.Entity(table_entry=body))
@@ -126,6 +122,24 @@ class Programmer:
 def _octets(value: int) -> bytes:
     """Return the canonical byte string of P4Runtime section 8.4."""
     return value.to_bytes(max(1, (value.bit_length() + 7) // 8))
+
+
+def _one(action: Message, values: tuple[int, ...]) -> Message:
+    params = [
+        p4r.Action.Param(param_id=param.id, value=_octets(value))
+        for param, value in zip(action.params, values, strict=True)
+    ]
+    return p4r.TableAction(action=p4r.Action(action_id=action.preamble.id, params=params))
+
+
+def _set(action: Message, values: tuple[int, ...]) -> Message:
+    """Return a set of actions that a hash chooses from; the values are those of all of them."""
+    size = len(action.params)
+    members = [_one(action, values[start : start + size]).action for start in range(0, len(values), size)]
+    found = p4r.ActionProfileActionSet(
+        action_profile_actions=[p4r.ActionProfileAction(action=one, weight=1) for one in members]
+    )
+    return p4r.TableAction(action_profile_action_set=found)
 
 
 def _match(field: int, value: int | Lpm | Ternary | Range) -> Message:

@@ -109,9 +109,15 @@ class TableReader:
 def _row(entry: Message, table: Message, actions: dict[int, str]) -> Row:
     fields = {match.field_id: match for match in entry.match}
     key = tuple(_match(fields.get(field.id)) for field in table.match_fields)
-    action = entry.action.action
-    params = tuple(int.from_bytes(param.value) for param in sorted(action.params, key=lambda param: param.param_id))
-    return Row(table.preamble.alias, key, actions[action.action_id], params, entry.priority)
+    # Of a set, the parameters of all of its actions.
+    several = [one.action for one in entry.action.action_profile_action_set.action_profile_actions]
+    several = several or [entry.action.action]
+    params = tuple(
+        int.from_bytes(param.value)
+        for action in several
+        for param in sorted(action.params, key=lambda param: param.param_id)
+    )
+    return Row(table.preamble.alias, key, actions[several[0].action_id], params, entry.priority)
 
 
 def _match(match: Message) -> int | tuple[int, int] | None:

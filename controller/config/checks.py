@@ -7,7 +7,7 @@ from typing import TypeAlias
 from controller.config.model import ConfigFile, NetworkSection, NorthboundSection, SwitchSection
 from controller.config.switches import Switch, controlled_switches
 from controller.fabric.checks import overlap
-from controller.fabric.paths import home_ports
+from controller.fabric.statics import home_ports
 from controller.fabric.topology import Topology
 from controller.mobility.address import (
     Address,

@@ -22,7 +22,7 @@ from controller.config.model import (
 from controller.config.security import Policies, read_policies
 from controller.config.switches import Switch, controlled_switches, read_programs
 from controller.fabric.loader import TopologyError, load_topology
-from controller.fabric.paths import home_ports
+from controller.fabric.statics import home_ports
 from controller.fabric.topology import Topology
 from controller.mobility.address import IPV4_DUMMY
 from controller.mobility.provision import HomeAgentConfig, HomeBinding, HomeNetwork, LinkKind, NodeProvision

@@ -10,7 +10,7 @@ from controller.dataplane.pipeline import MAX_TUNNEL_MTU
 from controller.dataplane.planner import DEFAULT_TUNNEL_MTU
 from controller.fabric import discovery, hellos
 from controller.fabric.fields import AddressField, Ipv4Field, PrefixField
-from controller.fabric.paths import REPORT_RATE, SIGNALLING_RATE
+from controller.fabric.statics import REPORT_RATE, SIGNALLING_RATE
 from controller.fabric.topology import Name
 from controller.mobility.security.keys import Key
 

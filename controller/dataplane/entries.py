@@ -54,7 +54,7 @@ class Entry(NamedTuple):
     action: str
     """The action's alias in P4Info."""
     params: tuple[int, ...] = ()
-    """In the order of P4Info."""
+    """In the order of P4Info; in tables with a selector those of each action, one after the other."""
     priority: int = 0
     """1 and up where the table has ternary or range fields, greater wins; otherwise 0."""
     rate: Rate | None = None

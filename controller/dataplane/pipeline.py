@@ -36,6 +36,9 @@ ROUTES: Final = "routes"
 NEXT_HOPS: Final = "next_hops"
 PUNT_POLICERS: Final = "punt_policers"
 
+PATHS: Final = "paths"
+"""No table: the action selector of `NEXT_HOPS`."""
+
 MULTICAST_GROUPS: Final = "multicast_groups"
 """No table: the groups of the packet replication engine, as entries. Key: the group's number; parameters: the BIDs that get copies."""
 
@@ -74,6 +77,9 @@ POLICE: Final = "police"
 
 BUCKETS: Final = 64
 """Of a balanced flow's hash; each has one BID in `BALANCERS`."""
+PATH_BUCKETS: Final = 60
+"""The same of several equal paths in one entry of `NEXT_HOPS`: up to six share them evenly, and unlike those of a division by 64 its
+remainders take every bit of a hash into account."""
 MAX_TUNNEL_MTU: Final = 65495
 """Octets: what a 16-bit payload length leaves for the inner packet."""
 
@@ -174,6 +180,10 @@ class Table:
     """It has a direct counter."""
     metered: bool = False
     """Its entries have a rate: the direct meter is written, read back and compared with them."""
+    selector: str = ""
+    """Name of the action selector that has its entries' actions; empty: none. With one, an entry has one action or several, of which a
+    flow's hash takes one: its parameters are those of all of them, one after the other. How many there are is what the hash is
+    divided by, so one that stands there twice has twice the flows."""
 
     @property
     def has_priority(self) -> bool:
@@ -278,6 +288,7 @@ _TABLES = (
         NEXT_HOPS,
         (Field("next_hop_id", 16),),
         (Action(FORWARD, (Param("port", 9), Param("source_mac", 48), Param("destination_mac", 48), Param("mtu", 16))),),
+        selector=PATHS,
     ),
     Table(PUNT_POLICERS, (Field("reason", 8),), (Action(POLICE),), counted=True, metered=True),
 )

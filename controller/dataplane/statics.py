@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from controller.dataplane import pipeline as p
 from controller.dataplane.doors import Doors
 from controller.dataplane.entries import Entry, EntryKey
 from controller.dataplane.plans import Plan, plan
@@ -31,8 +32,13 @@ class Statics:
         return self._entries.get(switch, {})
 
     def counts(self, switch: str) -> Counter[str]:
-        """Return how many static entries each table of a switch has."""
-        return Counter(key[0] for key in self.entries(switch))
+        """Return how many static entries each table of a switch has, and how many actions each action selector."""
+        found = Counter(key[0] for key in self.entries(switch))
+        for entry in self.entries(switch).values():
+            table = p.TABLES.get(entry.table)
+            if table is not None and table.selector:
+                found[table.selector] += len(entry.params) // len(table.actions[0].params)
+        return found
 
     def doors(self, switch: str) -> Doors:
         """Return by which ways a switch delivers on home links."""

@@ -1,5 +1,7 @@
 """Table entries as people read them: names, and addresses where there are addresses."""
 
+from collections import Counter
+
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Lpm, Match, Range, Ternary
 from controller.mobility.address import Address, format_address
@@ -44,13 +46,22 @@ def format_action(entry: Entry) -> str:
     """Return an entry's action with the names and values of its parameters, and its rate if it has one."""
     if entry.table == p.MULTICAST_GROUPS:
         return f"copy(bids={', '.join(map(str, entry.params))})"
-    action = next((one for one in p.TABLES[entry.table].actions if one.name == entry.action), None)
-    if action is None or len(action.params) != len(entry.params):
-        text = f"{entry.action}{entry.params}"
-    else:
-        params = (
-            f"{param.name}={_number(value, param.width)}"
-            for param, value in zip(action.params, entry.params, strict=True)
+    table = p.TABLES[entry.table]
+    action = next((one for one in table.actions if one.name == entry.action), None)
+    if action is not None and table.selector:
+        size = len(action.params)
+        several = Counter(entry.params[start : start + size] for start in range(0, len(entry.params), size))
+        text = " or ".join(
+            _call(action, params) if len(several) == 1 else f"{times}/{several.total()} {_call(action, params)}"
+            for params, times in several.items()
         )
-        text = f"{entry.action}({', '.join(params)})"
+    else:
+        text = f"{entry.action}{entry.params}" if action is None else _call(action, entry.params)
     return text if entry.rate is None else f"{text} at {entry.rate.per_second}/s burst {entry.rate.burst}"
+
+
+def _call(action: p.Action, params: tuple[int, ...]) -> str:
+    if len(action.params) != len(params):
+        return f"{action.name}{params}"
+    named = (f"{param.name}={_number(value, param.width)}" for param, value in zip(action.params, params, strict=True))
+    return f"{action.name}({', '.join(named)})"

@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Final
 
 from controller.fabric.neighbours import answer_solicitation, link_local
-from controller.fabric.paths import HomePort
+from controller.fabric.statics import HomePort
 from controller.mobility.address import UNSPECIFIED, Address, Prefix
 from controller.mobility.wire.codes import IcmpType, Protocol
 from controller.mobility.wire.icmp import (

@@ -12,12 +12,14 @@ is global to a process. It is told what to install by one line of JSON, always a
 | ``{"event": "installed", "id": 3, "added": 7, "removed": 0}`` | out | a datapath holds what it should |
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from controller.fabric.fields import format_mac
-from controller.fabric.paths import NO_OUTAGE, Outage, routes
+from controller.fabric.paths import NO_OUTAGE, NextHop, Outage
 from controller.fabric.topology import Topology
+from controller.fabric.ways import FIRST_SET, ways
 from controller.mobility.address import Prefix, format_network
 
 _ALL: Final = Prefix.parse("::/0")
@@ -25,15 +27,33 @@ _ALL_IPV4: Final = Prefix.parse_ipv4("0.0.0.0/0")
 
 
 @dataclass(frozen=True, slots=True)
-class TransitRoute:
-    """Where a datapath sends packets for a prefix."""
+class Hop:
+    """A next hop of a datapath."""
 
-    prefix: str
     port: int
     source: str
     """Ethernet address of its own port."""
     destination: str
     """Of the next hop."""
+
+    def to_json(self) -> list[Any]:
+        """Return it as JSON can have it."""
+        return [self.port, self.source, self.destination]
+
+
+@dataclass(frozen=True, slots=True)
+class TransitRoute:
+    """Where a datapath sends packets for a prefix."""
+
+    prefix: str
+    hop: Hop | None
+    """None: any of a group."""
+    group: int = 0
+    """The number of the group; 0: none."""
+
+    def to_json(self) -> list[Any]:
+        """Return it as JSON can have it."""
+        return [self.prefix, *(self.hop.to_json() if self.hop is not None else [self.group])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +65,8 @@ class Datapath:
     ports: tuple[tuple[int, str], ...]
     """Number and Ethernet address of each."""
     routes: tuple[TransitRoute, ...]
+    groups: Mapping[int, tuple[Hop, ...]]
+    """Next hops of equal cost, by number."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON can have it."""
@@ -52,7 +74,8 @@ class Datapath:
             "name": self.name,
             "id": self.datapath_id,
             "ports": [list(port) for port in self.ports],
-            "routes": [[one.prefix, one.port, one.source, one.destination] for one in self.routes],
+            "groups": [[number, *(hop.to_json() for hop in hops)] for number, hops in self.groups.items()],
+            "routes": [one.to_json() for one in self.routes],
         }
 
 
@@ -65,15 +88,27 @@ def datapaths(topology: Topology, outage: Outage = NO_OUTAGE) -> list[Datapath]:
     found: list[Datapath] = []
     for name, node in topology.openflow.items():
         ports = tuple((one.port, format_mac(one.mac)) for one in topology.interfaces_of(name) if one.port is not None)
-        ways = routes(topology, name, outage)
-        if _ALL in ways:  # a P4 switch takes it for IPv4 too, where nothing else is said
-            ways = {_ALL_IPV4: ways[_ALL]} | ways
+        known = ways(topology, name, outage)
+        routes = known.routes
+        if _ALL in routes:  # a P4 switch takes it for IPv4 too, where nothing else is said
+            routes = {_ALL_IPV4: routes[_ALL]} | routes
+        groups = {
+            number: tuple(_hop(hop) for hop in dict.fromkeys(hops))
+            for number, hops in known.next_hops.items()
+            if number >= FIRST_SET
+        }
         held = tuple(
-            TransitRoute(format_network(prefix), hop.port, format_mac(hop.source_mac), format_mac(hop.destination_mac))
-            for prefix, hop in sorted(ways.items())
+            TransitRoute(format_network(prefix), None, number)
+            if number in groups
+            else TransitRoute(format_network(prefix), _hop(known.next_hops[number][0]))
+            for prefix, number in sorted(routes.items())
         )
-        found.append(Datapath(name, node.datapath_id, ports, held))
+        found.append(Datapath(name, node.datapath_id, ports, held, groups))
     return found
+
+
+def _hop(hop: NextHop) -> Hop:
+    return Hop(hop.port, format_mac(hop.source_mac), format_mac(hop.destination_mac))
 
 
 def lost_links(topology: Topology, down: set[tuple[str, int]]) -> frozenset[int]:

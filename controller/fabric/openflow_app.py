@@ -5,8 +5,11 @@
 | 0 | 300 | Neighbor Solicitation | to the application, which answers for link-local addresses of the ports |
 | 0 | 200 | destination is a port's Ethernet address | table 1 |
 | 0 | 0 | - | dropped |
-| 1 | 100 + length | destination prefix | hop limit less by one, Ethernet addresses of the next hop, out |
+| 1 | 100 + length | destination prefix | hop limit less by one, Ethernet addresses of the next hop, out; or a group |
 | 1 | 0 | - | dropped |
+
+A group (type select) has next hops of equal cost, of which a flow's hash takes one. When one of them fails, the group is modified, and
+no flow entry.
 
 Run it as ``python -m controller.fabric.openflow_app --listen 127.0.0.1:6653``; it needs the extra ``openflow``.
 """
@@ -33,6 +36,8 @@ _COOKIE: Final = 0x6D636F61
 _ROUTES: Final = 1
 _IPV6: Final = 0x86DD
 _IPV4: Final = 0x0800
+_NAMED: Final = frozenset({"route", "group"})
+"""What is replaced by another of the same prefix or number."""
 _LOCK: Final = threading.Lock()
 
 
@@ -40,6 +45,15 @@ def _tell(**event: object) -> None:
     with _LOCK:
         sys.stdout.write(json.dumps(event) + "\n")
         sys.stdout.flush()
+
+
+def _towards(parser: Any, port: int, source: str, destination: str) -> list[Any]:  # noqa: ANN401  os-ken has no types
+    """Return the actions that send a packet to a next hop."""
+    return [
+        parser.OFPActionSetField(eth_src=source),
+        parser.OFPActionSetField(eth_dst=destination),
+        parser.OFPActionOutput(port),
+    ]
 
 
 class TransitApp(OSKenApp):  # type: ignore[misc]  # os-ken has no types
@@ -85,6 +99,9 @@ class TransitApp(OSKenApp):  # type: ignore[misc]  # os-ken has no types
                     out_port=protocol.OFPP_ANY,
                     out_group=protocol.OFPG_ANY,
                 )
+            )
+            datapath.send_msg(
+                parser.OFPGroupMod(datapath, protocol.OFPGC_DELETE, protocol.OFPGT_SELECT, protocol.OFPG_ALL, [])
             )
             self._held[datapath.id] = set()
             datapath.send_msg(parser.OFPPortDescStatsRequest(datapath, 0))
@@ -163,18 +180,39 @@ class TransitApp(OSKenApp):  # type: ignore[misc]  # os-ken has no types
             return
         after = {("neighbours",), *(("station", mac, kind) for _, mac in wanted["ports"] for kind in (_IPV6, _IPV4))}
         after |= {("route", *route) for route in wanted["routes"]}
+        after |= {("group", number, *map(tuple, hops)) for number, *hops in wanted["groups"]}
         before = self._held[datapath.id]
         gone = before - after
-        # A route that changed has the same match: adding it replaces the old one, so that nothing is ever without.
-        replaced = {flow[1] for flow in after if flow[0] == "route"}
-        for flow in gone:
-            if flow[0] != "route" or flow[1] not in replaced:
-                self._flow(datapath, flow, remove=True)
-        for flow in after - before:
-            self._flow(datapath, flow, remove=False)
+        # What changed has the same match or number: adding it replaces the old one, so that nothing is ever without.
+        replaced = {one[:2] for one in after if one[0] in _NAMED}
+        there = {one[1] for one in before if one[0] == "group"}
+        for one in after - before:
+            if one[0] == "group":
+                self._group(datapath, one, "MODIFY" if one[1] in there else "ADD")
+        for one in gone:
+            if one[0] != "group" and one[:2] not in replaced:
+                self._flow(datapath, one, remove=True)
+        for one in after - before:
+            if one[0] != "group":
+                self._flow(datapath, one, remove=False)
+        for one in gone:
+            if one[0] == "group" and one[:2] not in replaced:
+                self._group(datapath, one, "DELETE")
         self._held[datapath.id] = after
         datapath.send_barrier()
         _tell(event="installed", id=datapath.id, added=len(after - before), removed=len(gone))
+
+    @staticmethod
+    def _group(datapath: Any, group: tuple[Any, ...], command: str) -> None:  # noqa: ANN401
+        """Add, modify or delete a group of next hops, each of the same weight."""
+        parser, protocol = datapath.ofproto_parser, datapath.ofproto
+        _, number, *hops = group
+        buckets = [
+            parser.OFPBucket(1, protocol.OFPP_ANY, protocol.OFPG_ANY, _towards(parser, *hop))
+            for hop in (hops if command != "DELETE" else ())
+        ]
+        kind = getattr(protocol, f"OFPGC_{command}")
+        datapath.send_msg(parser.OFPGroupMod(datapath, kind, protocol.OFPGT_SELECT, number, buckets))
 
     @staticmethod
     def _flow(datapath: Any, flow: tuple[Any, ...], *, remove: bool) -> None:  # noqa: ANN401
@@ -188,17 +226,13 @@ class TransitApp(OSKenApp):  # type: ignore[misc]  # os-ken has no types
             priority, match = 200, parser.OFPMatch(eth_type=flow[2], eth_dst=flow[1])
             instructions = [parser.OFPInstructionGotoTable(_ROUTES)]
         else:
-            _, prefix, port, source, destination = flow
+            _, prefix, *where = flow
             length = int(prefix.rpartition("/")[2])
             kind, field = (_IPV6, "ipv6_dst") if ":" in prefix else (_IPV4, "ipv4_dst")
             key = {field: prefix} if length else {}
             table, priority, match = _ROUTES, 100 + length, parser.OFPMatch(eth_type=kind, **key)
-            actions = [
-                parser.OFPActionDecNwTtl(),
-                parser.OFPActionSetField(eth_src=source),
-                parser.OFPActionSetField(eth_dst=destination),
-                parser.OFPActionOutput(port),
-            ]
+            way = [parser.OFPActionGroup(*where)] if len(where) == 1 else _towards(parser, *where)
+            actions = [parser.OFPActionDecNwTtl(), *way]
             instructions = [parser.OFPInstructionActions(protocol.OFPIT_APPLY_ACTIONS, actions)]
         datapath.send_msg(
             parser.OFPFlowMod(

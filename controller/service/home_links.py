@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from controller.fabric.advertiser import LinkFrame
-from controller.fabric.paths import HomePort, home_ports
+from controller.fabric.statics import HomePort, home_ports
 from controller.fabric.topology import Topology
 from controller.mobility.parts import LinkInfo, LinkPacket
 from controller.service.anchors import Anchors

@@ -13,7 +13,8 @@ from controller.dataplane.pipeline import PuntReason
 from controller.dataplane.wanted import WantedOf
 from controller.fabric.advertiser import Advertiser
 from controller.fabric.discovery import NeighbourDiscovery, with_macs
-from controller.fabric.paths import NO_OUTAGE, NoPathError, Outage, home_doors, switch_entries
+from controller.fabric.paths import NO_OUTAGE, NoPathError, Outage
+from controller.fabric.statics import home_doors, switch_entries
 from controller.mobility.parts import LinkInfo
 from controller.service.anchors import Anchors, Quorum
 from controller.service.errors import ServiceError

@@ -14,7 +14,7 @@ from controller.config import Settings
 from controller.dataplane.desired import DesiredState
 from controller.dataplane.ids import Ids
 from controller.dataplane.pipeline import PuntReason
-from controller.fabric.paths import home_agents
+from controller.fabric.statics import home_agents
 from controller.mobility.address import format_address
 from controller.mobility.home_agent import HomeAgent
 from controller.mobility.parts import Fault, Obstacle

@@ -148,6 +148,7 @@ def _against_program(info: Any, program: Any) -> list[str]:  # noqa: ANN401  par
                 {meter.preamble.name: "" for meter in (*info.meters, *info.direct_meters)},
                 {meter["name"]: "" for meter in program["meter_arrays"]},
             ),
+            *_differences("action profile", _profiles_of_info(info), _profiles_of_program(program)),
             *_differences("packet header", _packet_headers_of_info(info), _packet_headers_of_program(program)),
         ]
     except (KeyError, TypeError, AttributeError) as error:
@@ -210,6 +211,18 @@ def _counters_of_program(program: Any) -> dict[str, object]:  # noqa: ANN401  pa
     return {
         counter["name"]: f"of {counter['binding']}" if counter["is_direct"] else f"of {counter['size']} cells"
         for counter in program["counter_arrays"]
+    }
+
+
+def _profiles_of_info(info: Any) -> dict[str, object]:  # noqa: ANN401  untyped messages
+    return {one.preamble.name: (one.size, one.with_selector) for one in info.action_profiles}
+
+
+def _profiles_of_program(program: Any) -> dict[str, object]:  # noqa: ANN401  parsed JSON
+    return {
+        one["name"]: (one["max_size"], "selector" in one)
+        for pipeline in program["pipelines"]
+        for one in pipeline.get("action_profiles", ())
     }
 
 

@@ -1,6 +1,6 @@
 """Entries to P4Runtime and back: names to ids, integers to canonical octets (P4Runtime section 8.4)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +37,8 @@ class _Table:
     sparse: bool
     """Whether fields may be left out."""
     actions: dict[str, _Action]
+    selected: bool
+    """Whether an entry's actions stand in a set, one of which is taken by a hash."""
 
 
 def octets(value: int) -> bytes:
@@ -69,7 +71,7 @@ class Codec:
             offered = {actions[ref.id].name: actions[ref.id] for ref in table.action_refs}
             sparse = any(field.kind != p4i.MatchField.EXACT for field in fields)
             self._tables[table.preamble.alias] = _Table(
-                table.preamble.id, table.preamble.alias, fields, sparse, offered
+                table.preamble.id, table.preamble.alias, fields, sparse, offered, table.implementation_id != 0
             )
         self._by_id = {table.id: table for table in self._tables.values()}
         self._copy_port = copy_port
@@ -118,19 +120,33 @@ class Codec:
         table = self._by_id.get(message.table_id)
         if table is None:
             raise CodecError(f"table id {message.table_id} is not in the program")
-        name = self._action_names.get(message.action.action.action_id)
-        if name is None or name not in table.actions:
-            raise CodecError(
-                f"an entry of {table.name} has action {message.action.action.action_id}, which is not the table's"
-            )
-        values = {param.param_id: int.from_bytes(param.value) for param in message.action.action.params}
-        try:
-            params = tuple(values[number] for number in self._param_ids[table.actions[name].id])
-        except KeyError as error:
-            raise CodecError(f"an entry of {table.name} lacks parameter {error} of {name}") from None
+        if table.selected:
+            name, params = self._decode_set(table, message.action.action_profile_action_set.action_profile_actions)
+        else:
+            name, params = self._decode_action(table, message.action.action)
         meter = message.meter_config
         rate = Rate(meter.pir, meter.pburst) if message.HasField("meter_config") and meter.pir else None
         return Entry(table.name, self._match(table, message), name, params, message.priority, rate)
+
+    def _decode_action(self, table: _Table, action: Message) -> tuple[str, tuple[int, ...]]:
+        name = self._action_names.get(action.action_id)
+        if name is None or name not in table.actions:
+            raise CodecError(f"an entry of {table.name} has action {action.action_id}, which is not the table's")
+        values = {param.param_id: int.from_bytes(param.value) for param in action.params}
+        try:
+            return name, tuple(values[number] for number in self._param_ids[table.actions[name].id])
+        except KeyError as error:
+            raise CodecError(f"an entry of {table.name} lacks parameter {error} of {name}") from None
+
+    def _decode_set(self, table: _Table, members: Sequence[Message]) -> tuple[str, tuple[int, ...]]:
+        """Return the one action of a set, and the parameters of all of its members as often as their weights say."""
+        found = [(*self._decode_action(table, member.action), member.weight) for member in members]
+        names = {name for name, _, _ in found}
+        if len(names) != 1 or not all(0 < weight <= p.PATH_BUCKETS for _, _, weight in found):
+            raise CodecError(
+                f"an entry of {table.name} has no set of one action, each of a weight from 1 to {p.PATH_BUCKETS}"
+            )
+        return names.pop(), tuple(value for _, params, weight in found for value in params * weight)
 
     def decode_group(self, message: Message) -> Entry:
         """Return the entry that a `p4.v1.PacketReplicationEngineEntry` holds; copies by another port are none.

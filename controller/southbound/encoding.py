@@ -225,6 +225,8 @@ class _Table:
     translate: _Translate | None
     """Gives a key as the program has it; None: it has it as the planner does."""
     actions: dict[str, _Action]
+    selected: bool
+    """Whether an entry's actions stand in a set, one of which is taken by a hash."""
 
 
 def _table(table: Message, actions: dict[int, tuple[str, _Action]], translate: _Translate | None) -> _Table:
@@ -237,6 +239,7 @@ def _table(table: Message, actions: dict[int, tuple[str, _Action]], translate: _
         required,
         translate,
         dict(actions[ref.id] for ref in table.action_refs),
+        table.implementation_id != 0,
     )
 
 
@@ -348,6 +351,9 @@ class Encoder:
         action = table.actions.get(entry.action)
         if action is None:
             raise CodecError(f"table {entry.table} has no action {entry.action!r}")
+        if table.selected:
+            parts.append(_action_set(action, entry.params))
+            return
         inner = [action.head]
         _join(inner, action.params, entry.params)
         content = b"".join(inner)
@@ -357,6 +363,19 @@ class Encoder:
             parts.append(content)
         else:
             parts.append(framed(_ACTION_TAG, framed(_DIRECT, content)))
+
+
+def _action_set(action: _Action, params: tuple[int, ...]) -> bytes:
+    """Return a set of actions, each of the same weight."""
+    count = len(action.params) or 1
+    members: list[bytes] = []
+    for start in range(0, len(params), count):
+        inner = [action.head]
+        _join(inner, action.params, params[start : start + count])
+        members.append(framed(_DIRECT, framed(_DIRECT, b"".join(inner)) + _WEIGHT))
+    if not members:
+        raise CodecError("a set of actions is empty")
+    return framed(_ACTION_TAG, framed(_SET, b"".join(members)))
 
 
 def _group(entry: Entry, copy_port: int) -> bytes:
@@ -379,6 +398,8 @@ def _group(entry: Entry, copy_port: int) -> bytes:
 
 _ACTION_TAG: Final = _tag(_ACTION, LENGTH_DELIMITED)
 _DIRECT: Final = _tag(1, LENGTH_DELIMITED)
+_SET: Final = _tag(4, LENGTH_DELIMITED)
+_WEIGHT: Final = _tag(2, _VARINT) + varint(1)
 _ACTION_FRAMES: Final = tuple(
     _ACTION_TAG + varint(1 + len(varint(size)) + size) + _DIRECT + varint(size) for size in range(256)
 )

@@ -204,6 +204,7 @@ def structure(info: object) -> Mapping[str, object]:
             table.preamble.alias,
             tuple((field.id, field.name, field.bitwidth, field.match_type) for field in table.match_fields),
             tuple(sorted(ref.id for ref in table.action_refs)),
+            table.implementation_id,
         )
         for table in info.tables  # type: ignore[attr-defined]  # finsy's messages have no types
     }

@@ -32,6 +32,7 @@ def unmet(info: Any) -> Iterator[str]:  # noqa: ANN401  finsy's messages have no
             yield f"the controller does not know table {name}"
     counted = {counter.direct_table_id for counter in info.direct_counters}
     metered = {meter.direct_table_id for meter in info.direct_meters}
+    profiles = {profile.preamble.id: profile for profile in info.action_profiles}
     for name, wanted in p.TABLES.items():
         if name not in tables:
             yield f"table {name} is missing"
@@ -44,6 +45,7 @@ def unmet(info: Any) -> Iterator[str]:  # noqa: ANN401  finsy's messages have no
         for what, asked, there in (("counter", wanted.counted, counted), ("meter", wanted.metered, metered)):
             if asked and table.preamble.id not in there:
                 yield f"table {name} has no direct {what}"
+        yield from _selector(name, profiles.get(table.implementation_id), selected=bool(wanted.selector))
     yield from _headers(info)
     if p.DROPS_COUNTER not in {counter.preamble.alias for counter in info.counters}:
         yield f"counter {p.DROPS_COUNTER} is missing"
@@ -107,6 +109,16 @@ def _actions(table: Any, wanted: p.Table, actions: dict[int, Any]) -> Iterator[s
             continue
         for param, asked in zip(params, action.params, strict=True):
             yield from _width(f"parameter {asked.name} of {what}", asked.name, param.bitwidth, asked.width)
+
+
+def _selector(table: str, profile: Any, *, selected: bool) -> Iterator[str]:  # noqa: ANN401  as above
+    if not selected:
+        if profile is not None:
+            yield f"actions of table {table} are in {profile.preamble.alias}: they have to be in its entries"
+    elif profile is None or not profile.with_selector:
+        yield f"table {table} has no action selector"
+    elif 0 < profile.max_group_size < p.PATH_BUCKETS:
+        yield f"{profile.preamble.alias} of table {table} takes {profile.max_group_size} actions, {p.PATH_BUCKETS} are needed"
 
 
 def _headers(info: Any) -> Iterator[str]:  # noqa: ANN401  as above

@@ -97,7 +97,8 @@ class SwitchSession:
         self._stream_codec = StreamCodec(artefacts.info, self._codec)
         drops = (p.DROPS_COUNTER, p.EGRESS_DROPS_COUNTER)
         self._drops = tuple(c.preamble.id for c in artefacts.info.counters if c.preamble.alias in drops)
-        self._sizes = {table.preamble.alias: int(table.size) for table in artefacts.info.tables}
+        several = (*artefacts.info.tables, *artefacts.info.action_profiles)
+        self._sizes = {one.preamble.alias: int(one.size) for one in several}
         self._seen = 0
         self._bidden = 0
         self._changed = asyncio.Event()
@@ -130,7 +131,7 @@ class SwitchSession:
 
     @property
     def table_sizes(self) -> dict[str, int]:
-        """The size of each table that the program asks for."""
+        """The size of each table, and of each action selector, that the program asks for."""
         return dict(self._sizes)
 
     @property

@@ -26,17 +26,30 @@ control Routing(inout headers_t hdr, inout metadata_t meta) {
         meta.next_room = mtu |-| meta.outer_last;
     }
 
+    PATH_SELECTOR(paths)
+
+    // Paths of equal cost are actions of one entry. A flow's hash chooses among them, by other bits than those of `balancers`, or
+    // all flows of a BID would take one path. What arrives in a tunnel that is not ours is told apart by its flow label
+    // (RFC 6438 section 3), and the station address lets a switch choose otherwise than the one before it.
     @id(0x02000041) CRITICAL
     table next_hops {
-        key = { meta.next_hop_id : exact @id(1) @name("next_hop_id"); }
-        actions = { forward; @defaultonly refuse_unrouted; }
-        const default_action = refuse_unrouted();
+        key = {
+            meta.next_hop_id         : exact @id(1) @name("next_hop_id");
+            meta.flow_hash[19:6]     : selector;
+            meta.flow_label          : selector;
+            hdr.ethernet.destination : selector;
+        }
+        actions = { forward; @defaultonly SELECTOR_MISS(refuse_unrouted); }
+        const default_action = SELECTOR_MISS(refuse_unrouted)();
         size = SIZE_NEXT_HOPS;
+        TABLE_SELECTOR(paths)
     }
 
     apply {
         switch (routes.apply().action_run) {
-            next_hop: { next_hops.apply(); }
+            next_hop: {
+                APPLY_SELECTOR(next_hops, refuse_unrouted)
+            }
         }
     }
 }

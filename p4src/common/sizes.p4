@@ -18,6 +18,8 @@
 #define SIZE_TUNNELS             131072
 #define SIZE_ROUTES              4096
 #define SIZE_NEXT_HOPS           1024
+#define SIZE_PATHS               8192    // in all next hops together
+#define SIZE_PATH_GROUP          64      // in one
 #define SIZE_PUNT_POLICERS       16
 
 #ifndef SIZE_NEIGHBOUR_PROXY

@@ -28,6 +28,14 @@ const colour_t METER_RED = 3;
 #define FLOW_HASH(name, result)     result = name.get({ meta.source, meta.destination, meta.upper.protocol, \
     meta.upper.source_port, meta.upper.destination_port });
 
+#define PATH_SELECTOR(name) \
+    Hash<bit<32>>(HashAlgorithm_t.CRC32) path_hash; \
+    @id(0x11000001) ActionProfile(SIZE_PATHS) name; \
+    ActionSelector(name, path_hash, SelectorMode_t.FAIR, SIZE_PATH_GROUP, SIZE_NEXT_HOPS) path_choice;
+#define TABLE_SELECTOR(name)        implementation = path_choice;
+#define SELECTOR_MISS(refuse)       refuse
+#define APPLY_SELECTOR(table, refuse)  table.apply();
+
 // What Tofino 2 holds less of than other targets; docs/tofino.md says why.
 #define SIZE_NETWORK_SOURCES 2048
 #define SIZE_MOBILE_NETWORKS 2048

@@ -57,6 +57,10 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
             }
             if (meta.verdict == verdict_t.FORWARD && !meta.answered) {
                 description.apply(hdr, meta);
+                FLOW_HASH(flow_hash, meta.flow_hash)
+                if (meta.flow_hash == 0) {
+                    meta.flow_hash = 1;     // RFC 6437 section 3: zero means "no label"
+                }
                 if (meta.own_address) {
                     senders.apply(hdr, meta);
                     if (meta.verdict == verdict_t.FORWARD) {
@@ -71,10 +75,6 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
                 }
             }
             if (meta.verdict == verdict_t.FORWARD && !meta.answered && !meta.from_controller) {
-                FLOW_HASH(flow_hash, meta.flow_hash)
-                if (meta.flow_hash == 0) {
-                    meta.flow_hash = 1;     // RFC 6437 section 3: zero means "no label"
-                }
                 if (!meta.is_copy) {
                     // RFC 4291 sections 2.5.6 and 2.7: nothing of link scope is forwarded; multicast is not routed.
                     if (IS_MULTICAST(meta.destination) || IS_LINK_LOCAL(meta.destination) || IS_LINK_LOCAL(meta.source)) {

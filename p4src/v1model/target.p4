@@ -20,11 +20,19 @@ const colour_t METER_RED = 2;
 #define METER(name, colour)         name.read(colour)
 #define TABLE_METER(name)           meters = name;
 
-// One number for one flow, whatever it is made of: the outer header's flow label (RFC 6438 section 3) and the choice among BIDs.
+// One number for one flow, whatever it is made of: the outer header's flow label (RFC 6438 section 3) and the choice among BIDs
+// and among paths.
 #define DECLARE_FLOW_HASH(name)
 #define FLOW_HASH(name, result) hash(result, HashAlgorithm.crc32, (bit<20>)0, \
     { meta.source, meta.destination, meta.upper.protocol, meta.upper.source_port, meta.upper.destination_port, \
       meta.upper.spi }, (bit<32>)0x100000);
+
+#define PATH_SELECTOR(name) \
+    @id(0x11000001) @max_group_size(SIZE_PATH_GROUP) action_selector(HashAlgorithm.crc32, SIZE_PATHS, 32) name;
+#define TABLE_SELECTOR(name)        implementation = name;
+// BMv2 has no default action beside a selector.
+#define SELECTOR_MISS(refuse)       NoAction
+#define APPLY_SELECTOR(table, refuse)  if (!table.apply().hit) { refuse(); }
 
 // Tables of the longest chain.
 #define CRITICAL

@@ -24,7 +24,7 @@ from controller.mobility.wire.errors import WireError
 from controller.mobility.wire.icmp import ALL_NODES, OVERRIDE, ROUTER, advertisement_packet
 from testbed.node.config import NodeFile
 from testbed.node.netlink import InterfaceState, Netlink, best_address
-from testbed.node.report import EventLog, interface_status
+from testbed.node.report import EventLog, node_status
 from testbed.node.sockets import Arrivals, Departures, Tunnel
 from testbed.node.uplink import Uplinks
 
@@ -382,21 +382,13 @@ class NodeAgent:
 
     def status(self) -> dict[str, Any]:
         """Return what `mcoa node status` shows."""
-        node = self._config.node
         # Before it has seen its interfaces, a node does not know what it wants.
         at_rest = self._home is None or self._settled_at_home or bool(self._bindings)
-        settled = self._looked and self.engine.settled and at_rest
         now = self._loop.time()
         return {
-            "home_address": format_address(node.home_address),
-            "home_agent": format_address(node.home_agent),
-            "prefixes": [str(prefix) for prefix in node.prefixes],
+            **node_status(self._config, self._care_of, self._bindings, now),
             "at_home": self._home,
-            "settled": settled,
-            "now": now,
-            "interfaces": [
-                interface_status(one, self._care_of.get(one.bid), self._bindings, now) for one in self._config.interface
-            ],
+            "settled": self._looked and self.engine.settled and at_rest,
             "counters": dict(self.counters),
             "failed": dict(self._departures.failed),
             "events": self._events.kept(),

@@ -8,7 +8,7 @@ from typing import Any, Final
 from controller.mobility.address import Address, format_address
 from controller.mobility.model import NO_BID, Binding
 from controller.mobility.node_events import NodeEvent
-from testbed.node.config import InterfaceSection
+from testbed.node.config import InterfaceSection, NodeFile
 
 KEPT: Final = 50
 """Events that are remembered."""
@@ -33,6 +33,27 @@ class EventLog:
     def kept(self) -> list[dict[str, Any]]:
         """Return the events that are remembered, the oldest first."""
         return list(self._events)
+
+
+def node_status(
+    config: NodeFile, care_of: Mapping[int, Address], bindings: Mapping[int, Binding], now: float
+) -> dict[str, Any]:
+    """Return what is to be said of a node and its interfaces.
+
+    Args:
+        config: its settings.
+        care_of: the addresses that are used, by the BID of the interface.
+        bindings: what the home agent has accepted, by the BID of the interface.
+        now: seconds of the clock.
+    """
+    node = config.node
+    return {
+        "home_address": format_address(node.home_address),
+        "home_agent": format_address(node.home_agent),
+        "prefixes": [str(prefix) for prefix in node.prefixes],
+        "now": now,
+        "interfaces": [interface_status(one, care_of.get(one.bid), bindings, now) for one in config.interface],
+    }
 
 
 def interface_status(

@@ -192,8 +192,10 @@ class ControlWriter:
         self._source.line("x = x[2]")
         if profile.algorithm is not None:
             with self._source.block("if x.slots is not None:"):
-                self._source.lines(hash_over(self._scope, profile.algorithm, profile.inputs, f"table {table.name}"))
-                self._source.line(f"x = x.slots[digest % x.count] if x.count else {name}.miss[2]")
+                self._source.line("if x.count == 1: x = x.slots[0]")
+                with self._source.block("else:"):
+                    self._source.lines(hash_over(self._scope, profile.algorithm, profile.inputs, f"table {table.name}"))
+                    self._source.line(f"x = x.slots[digest % x.count] if x.count else {name}.miss[2]")
         self._source.line("x = x.row")
 
     def _unless_ended(self, target: str | None, *, guarded: bool) -> None:

@@ -35,7 +35,8 @@ def _load(file: Path) -> "Topology":
 def check(file: _File) -> None:
     """Check a topology file; each thing that is wrong is named with its line. Exit status 2: it is wrong."""
     from controller.fabric.openflow import datapaths  # noqa: PLC0415
-    from controller.fabric.paths import NoPathError, switch_entries  # noqa: PLC0415  networkx takes a while
+    from controller.fabric.paths import NoPathError  # noqa: PLC0415  networkx takes a while
+    from controller.fabric.statics import switch_entries  # noqa: PLC0415
     from testbed.netns.plan import PlanError, make_plan  # noqa: PLC0415
 
     topology = _load(file)

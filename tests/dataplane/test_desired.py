@@ -353,3 +353,10 @@ def test_a_preview_of_a_node_leaves_alone_what_others_share() -> None:
     state.set_capacity({p.HOME_ADDRESSES: 2})
     with pytest.raises(CapacityError, match="table home_addresses is full: 2 of 2"):
         state.preview_node(record(HOMES[0], {1: 0, 2: 1}), bytes((192, 0, 2, 1)))
+
+
+def test_actions_in_sets_are_counted_beside_entries() -> None:
+    state = DesiredState()
+    hops = [Entry(p.NEXT_HOPS, (1,), p.FORWARD, (1, 2, 3, 4)), Entry(p.NEXT_HOPS, (600,), p.FORWARD, (1, 2, 3, 4) * 60)]
+    state.set_static("s1", [*hops, Entry(p.ROUTES, (None,), p.NEXT_HOP, (600,))])
+    assert state.static_counts("s1") == {p.NEXT_HOPS: 2, p.ROUTES: 1, p.PATHS: 61}

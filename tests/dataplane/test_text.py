@@ -5,6 +5,10 @@ from controller.dataplane.entries import Entry, Lpm, Range, Rate, Ternary
 from controller.dataplane.text import format_action, format_key
 
 ADDRESS = 0x20010DB8 << 96 | 1
+SEVERAL = (
+    "2/3 forward(port=1, source_mac=2, destination_mac=3, mtu=1500) or "
+    "1/3 forward(port=4, source_mac=5, destination_mac=6, mtu=1500)"
+)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +42,16 @@ ADDRESS = 0x20010DB8 << 96 | 1
             "punt(reason=1) at 50/s burst 5",
         ),
         (Entry(p.MULTICAST_GROUPS, (5,), p.COPY, (1, 2)), "group_id=5", "copy(bids=1, 2)"),
+        (
+            Entry(p.NEXT_HOPS, (3,), p.FORWARD, (1, 2, 3, 1500)),
+            "next_hop_id=3",
+            "forward(port=1, source_mac=2, destination_mac=3, mtu=1500)",
+        ),
+        (
+            Entry(p.NEXT_HOPS, (600,), p.FORWARD, (1, 2, 3, 1500, 4, 5, 6, 1500, 1, 2, 3, 1500)),
+            "next_hop_id=600",
+            SEVERAL,
+        ),
         (Entry(p.TUNNELS, (7, 2), "no_such_action", (1,)), "node_id=7 bid=2", "no_such_action(1,)"),
     ],
 )

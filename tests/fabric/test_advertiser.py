@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from controller.fabric.advertiser import INTERVAL, Advertiser
 from controller.fabric.fields import parse_mac
 from controller.fabric.neighbours import link_local
-from controller.fabric.paths import HomePort
+from controller.fabric.statics import HomePort
 from controller.mobility.address import Prefix, format_address, parse_address
 from controller.mobility.wire.icmp import read_router_advertisement
 

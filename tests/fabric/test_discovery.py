@@ -17,7 +17,8 @@ from scapy.layers.l2 import Ether
 from controller.dataplane import pipeline as p
 from controller.fabric.discovery import ATTEMPTS, Neighbour, NeighbourDiscovery, State, with_macs
 from controller.fabric.loader import TopologyError, load_topology, parse_topology, sample_topologies
-from controller.fabric.paths import routes, switch_entries
+from controller.fabric.paths import routes
+from controller.fabric.statics import switch_entries
 from controller.mobility.address import Prefix
 
 BASE = (sample_topologies() / "dual-anchor.yaml").read_text()

@@ -18,13 +18,13 @@ MAC = parse_mac("02:00:00:00:00:01")
 def test_each_datapath_gets_a_route_for_home_and_access_prefixes() -> None:
     found = {one.name: one for one in datapaths(TOPOLOGY)}
     assert found["o1"].datapath_id == 1
-    ways = {one.prefix: one.port for one in found["o1"].routes}
+    ways = {one.prefix: one.hop.port for one in found["o1"].routes if one.hop}
     assert ways["2001:db8:0:1::/64"] == 1
     assert ways["2001:db8:0:1::1/128"] == 1
     assert ways["2001:db8:c::/64"] == 3
     assert {"2001:db8:a1::/64", "2001:db8:a2::/64"} <= ways.keys()
     macs = dict(found["o1"].ports)
-    assert all(one.source == macs[one.port] for one in found["o1"].routes)
+    assert all(one.hop is not None and one.hop.source == macs[one.hop.port] for one in found["o1"].routes)
 
 
 def test_ipv4_takes_the_ways_that_the_topology_has_for_it() -> None:
@@ -32,11 +32,13 @@ def test_ipv4_takes_the_ways_that_the_topology_has_for_it() -> None:
     text = text.replace("kind: correspondent,", 'kind: correspondent, ipv4_prefixes: ["198.51.100.0/24"],')
     assert "ipv4_prefixes" in text
     (o1,) = (one for one in datapaths(parse_topology(text)) if one.name == "o1")
-    assert {one.prefix: one.port for one in o1.routes if ":" not in one.prefix} == {"198.51.100.0/24": 3}
+    assert {one.prefix: one.hop.port for one in o1.routes if one.hop and ":" not in one.prefix} == {
+        "198.51.100.0/24": 3
+    }
     (o1,) = (
         one for one in datapaths(parse_topology(text.replace('["2001:db8:c::/64"]', '["::/0"]'))) if one.name == "o1"
     )
-    assert {one.prefix: one.port for one in o1.routes if ":" not in one.prefix} == {
+    assert {one.prefix: one.hop.port for one in o1.routes if one.hop and ":" not in one.prefix} == {
         "198.51.100.0/24": 3,
         "0.0.0.0/0": 3,
     }
@@ -44,7 +46,24 @@ def test_ipv4_takes_the_ways_that_the_topology_has_for_it() -> None:
 
 def test_an_outage_leads_datapaths_around_a_lost_anchor() -> None:
     (o1,) = (one for one in datapaths(TOPOLOGY, Outage(frozenset({"a1"}))) if one.name == "o1")
-    assert {one.prefix: one.port for one in o1.routes}["2001:db8:0:1::/64"] == 2
+    assert {one.prefix: one.hop.port for one in o1.routes if one.hop}["2001:db8:0:1::/64"] == 2
+
+
+def test_equal_paths_are_a_group_that_changes_alone() -> None:
+    text = (sample_topologies() / "openflow-transit.yaml").read_text()
+    equal = parse_topology(text.replace(", cost: 2}", "}"))
+    whole, lost = (
+        next(one for one in datapaths(equal, outage) if one.name == "o1")
+        for outage in (Outage(), Outage(frozenset({"a1"})))
+    )
+    (home,) = (one for one in whole.routes if one.prefix == "2001:db8:0:1::/64")
+    assert home.hop is None
+    assert [hop.port for hop in whole.groups[home.group]] == [1, 2]
+    assert [hop.port for hop in lost.groups[home.group]] == [2]
+    assert lost.routes == whole.routes
+    document = whole.to_json()
+    assert ["2001:db8:0:1::/64", home.group] in document["routes"]
+    assert [home.group, *(hop.to_json() for hop in whole.groups[home.group])] in document["groups"]
 
 
 def test_a_port_that_is_down_is_a_link_that_is_lost() -> None:

@@ -9,7 +9,8 @@ from controller.dataplane import pipeline as p
 from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import Update
 from controller.fabric.loader import load_topology, sample_topologies
-from controller.fabric.paths import Outage, home_doors, routes, switch_entries
+from controller.fabric.paths import Outage, routes
+from controller.fabric.statics import home_doors, switch_entries
 from controller.service import rerouting
 from controller.service.rerouting import Rerouter, Static
 from controller.southbound.states import SessionState

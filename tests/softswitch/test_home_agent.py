@@ -35,10 +35,18 @@ def switch() -> SoftSwitch:
         entry("default_binding", {"node_id": 1}, "steer", 1),
         entry("tunnels", {"node_id": 1, "bid": 1}, "encap_ipv6", 1, CARE_OF, 1460),
         entry("routes", {}, "next_hop", 1),
-        entry("next_hops", {"next_hop_id": 1}, "forward", 3, STATION, NEIGHBOUR, 1500),
+        in_a_set(entry("next_hops", {"next_hop_id": 1}, "forward", 3, STATION, NEIGHBOUR, 1500)),
     ):
         pipeline.write(p4r.Update(type=p4r.Update.INSERT, entity=entity))
     return switch
+
+
+def in_a_set(entity: p4r.Entity) -> p4r.Entity:
+    """Return an entry whose action is the only one of a set."""
+    action = p4r.Action()
+    action.CopyFrom(entity.table_entry.action.action)
+    entity.table_entry.action.action_profile_action_set.action_profile_actions.add(action=action, weight=1)
+    return entity
 
 
 def ethernet(destination: int = STATION) -> bytes:

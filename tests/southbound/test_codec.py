@@ -42,7 +42,11 @@ def entries(draw: st.DrawFn) -> Entry:
         table.name,
         tuple(draw(matches(field)) for field in table.fields),
         action.name,
-        tuple(draw(st.integers(0, (1 << param.width) - 1)) for param in action.params),
+        tuple(
+            draw(st.integers(0, (1 << param.width) - 1))
+            for _ in range(draw(st.integers(1, 5)) if table.selector else 1)
+            for param in action.params
+        ),
         draw(st.integers(1, 2**31 - 1)) if table.has_priority else 0,
     )
 
@@ -115,6 +119,9 @@ def test_padded_octets_and_explicit_wildcards_decode_to_the_one_form() -> None:
         Entry(p.DEFAULT_BINDING, (Ternary(1, 1),), p.STEER, (1,)),
         Entry(p.FLOW_BINDINGS, (None,) * 10, p.STEER_FLOW, (1,), 1),
         Entry(p.ROUTES, (5,), p.NEXT_HOP, (1,)),
+        Entry(p.NEXT_HOPS, (5,), p.FORWARD, ()),
+        Entry(p.NEXT_HOPS, (5,), p.FORWARD, (1, 2, 3)),
+        Entry(p.NEXT_HOPS, (5,), p.FORWARD, (1, 2, 3, 4, 5)),
     ],
 )
 def test_an_entry_that_does_not_fit_is_refused(entry: Entry) -> None:
@@ -139,6 +146,22 @@ def test_what_is_not_of_the_program_is_refused() -> None:
     bare.action.action.action_id = 17
     with pytest.raises(CodecError, match="not the table's"):
         CODEC.decode(bare)
+
+
+def test_weights_of_a_set_are_so_many_actions() -> None:
+    entry = Entry(p.NEXT_HOPS, (600,), p.FORWARD, (1, 2, 3, 1500, 4, 5, 6, 1400))
+    message = message_of(entry)
+    members = message.action.action_profile_action_set.action_profile_actions
+    assert [member.weight for member in members] == [1, 1]
+    members[1].weight = 3
+    assert CODEC.decode(message) == entry._replace(params=entry.params[:4] + entry.params[4:] * 3)
+    for weight in (0, -1, p.PATH_BUCKETS + 1):
+        members[1].weight = weight
+        with pytest.raises(CodecError, match="has no set of one action, each of a weight from 1 to 60"):
+            CODEC.decode(message)
+    message.action.action_profile_member_id = 5
+    with pytest.raises(CodecError, match="has no set of one action"):
+        CODEC.decode(message)
 
 
 def test_every_table_has_an_id(artefacts: Artefacts) -> None:

@@ -14,7 +14,8 @@ from controller.dataplane.entries import Entry, Lpm, Op, Range, Rate, Ternary, U
 from controller.dataplane.pipeline import DropReason
 from controller.dataplane.plans import plan
 from controller.fabric.loader import load_topology, sample_topologies
-from controller.fabric.paths import switch_entries
+from controller.fabric.paths import Outage
+from controller.fabric.statics import switch_entries
 from controller.southbound.errors import NotReadyError, WriteFailedError, code_name
 from controller.southbound.options import Timeouts, TlsFiles
 from controller.southbound.states import SessionState
@@ -94,6 +95,22 @@ async def test_a_plan_is_carried_out(world: World, place: Place) -> None:
     async with world.running(place.address, **place.options) as session:
         await write_stages(session, plan({}, wanted).stages)
         assert await session.read_entries() == wanted
+
+
+async def test_equal_paths_are_modified_and_come_back_as_they_went(world: World, place: Place) -> None:
+    topology = load_topology(sample_topologies() / "leaf-spine.yaml")
+    world.want(*switch_entries(topology, "leaf3"))
+    async with world.running(place.address, **place.options) as session:
+        held = dict(world.entries)
+        for lost in ("spine2", "spine1", None, "spine3"):
+            outage = Outage(frozenset() if lost is None else frozenset({lost}))
+            wanted = {entry.key: entry for entry in switch_entries(topology, "leaf3", outage=outage)}
+            stages = plan(held, wanted, grace=False).stages
+            assert [{update.op for update in stage} for stage in stages] == [{Op.MODIFY}]
+            world.want(*wanted.values())
+            await write_stages(session, stages)
+            assert await session.read_entries() == wanted
+            held = wanted
 
 
 async def test_writes_are_lenient_about_what_is_there(world: World, place: Place) -> None:

@@ -51,5 +51,7 @@ def places(program: Program) -> dict[Any, str]:
             found["statement", table.name] = f"statement {table.name}"
         else:
             for index, action in enumerate(table.actions):
+                if table.profile is not None and action.name == "NoAction":
+                    continue  # with a profile, a miss is none of the table's actions
                 found["action", table.name, index] = f"action {action.name} of table {table.name}"
     return found

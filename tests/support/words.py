@@ -37,14 +37,24 @@ class Words:
     def _message(self, entry: Entry) -> Any:
         action = self._actions[entry.action]
         message = self.key(entry.table, entry.match, entry.priority)
-        message.action.action.action_id = action.preamble.id
-        for param, value in zip(action.params, entry.params, strict=True):
-            message.action.action.params.add(param_id=param.id, value=octets(value))
+        if self._tables[entry.table].implementation_id:
+            size = len(action.params)
+            for start in range(0, len(entry.params), size):
+                member = message.action.action_profile_action_set.action_profile_actions.add(weight=1)
+                self._call(member.action, action, entry.params[start : start + size])
+        else:
+            self._call(message.action.action, action, entry.params)
         if entry.rate is not None:
             meter = message.meter_config
             meter.cir = meter.pir = entry.rate.per_second
             meter.cburst = meter.pburst = entry.rate.burst
         return message
+
+    @staticmethod
+    def _call(message: Any, action: Any, params: Sequence[int]) -> None:
+        message.action_id = action.preamble.id
+        for param, value in zip(action.params, params, strict=True):
+            message.params.add(param_id=param.id, value=octets(value))
 
     @staticmethod
     def _match(table: Any, values: Sequence[Match]) -> Iterator[Any]:

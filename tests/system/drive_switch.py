@@ -12,7 +12,7 @@ from pathlib import Path
 
 from controller.dataplane.desired import DesiredState
 from controller.fabric.loader import load_topology, sample_topologies
-from controller.fabric.paths import switch_entries
+from controller.fabric.statics import switch_entries
 from controller.mobility.model import Binding, NodeRecord
 from testbed.artefacts import artefacts
 from testbed.p4rt import Messages, Programmer

@@ -5,11 +5,11 @@ Frames come from scapy, never from the project's own encoder.
 
 from collections.abc import Iterator
 
-from cases import adjacent, forwarding, headers, hostile, ipv4, several
+from cases import adjacent, equal_paths, forwarding, headers, hostile, ipv4, several
 from cases.case import Case
 
 
 def all_cases() -> Iterator[Case]:
     """Yield every case."""
-    for topic in (forwarding, headers, several, adjacent, ipv4, hostile):
+    for topic in (forwarding, equal_paths, headers, several, adjacent, ipv4, hostile):
         yield from topic.CASES
