@@ -30,7 +30,7 @@ const colour_t METER_RED = 3;
 
 #define PATH_SELECTOR(name) \
     Hash<bit<32>>(HashAlgorithm_t.CRC32) path_hash; \
-    @id(0x11000001) ActionProfile(SIZE_PATHS) name; \
+    ActionProfile(SIZE_PATHS) name; \
     ActionSelector(name, path_hash, SelectorMode_t.FAIR, SIZE_PATH_GROUP, SIZE_NEXT_HOPS) path_choice;
 #define TABLE_SELECTOR(name)        implementation = path_choice;
 #define SELECTOR_MISS(refuse)       refuse
