@@ -23,7 +23,7 @@ from controller.service.facts import node_facts
 from controller.service.keeper import Keeper, StoreThread
 from controller.service.provisioning import Provisioning
 from controller.service.reload import Reloader
-from controller.store import SqliteStore
+from controller.store import SqliteStore, StoreError
 
 HA = parse_address("2001:db8:0:1::1")
 HOA = parse_address("2001:db8:0:1::100")
@@ -187,3 +187,14 @@ async def test_a_configuration_file_takes_nothing_from_a_node_of_rest(folder: Pa
     world.nodes.reconfigure(world.reloader.settings)
     with pytest.raises(ConflictError, match="change it there"):
         world.nodes.preview(node)
+
+
+async def test_a_start_with_a_file_that_takes_something_is_refused_by_name(folder: Path) -> None:
+    world = World(folder)
+    await world.nodes.put(NodeProvision(HOA, home_ipv4=IPV4))
+    documents = world.store.load(0.0).documents
+    world.store.close()
+    again = World(folder, '[[node]]\nhome_address = "2001:db8:0:1::200"\nhome_ipv4 = "192.0.2.100"\n')
+    told = r"home-agent.toml: node 2001:db8:0:1::200: home_ipv4 192.0.2.100 is that of 2001:db8:0:1::100"
+    with pytest.raises(StoreError, match=told):
+        again.nodes.restore(documents)
