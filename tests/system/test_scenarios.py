@@ -12,6 +12,7 @@ import pytest
 
 from testbed.netns.ovs import missing_tools
 
+ROOT = Path(__file__).parents[2]
 _TOOLS = ("ip", "tc", "ethtool", "nsenter", "unshare", "curl", "ping", "iperf3")
 _MISSING = [tool for tool in _TOOLS if shutil.which(tool) is None]
 
@@ -67,8 +68,9 @@ def test_the_scenario_passes(tmp_path: Path, scenario: str) -> None:
 
 @pytest.mark.bmv2
 @pytest.mark.skipif(shutil.which("simple_switch_grpc") is None, reason="needs simple_switch_grpc on PATH")
-def test_paths_lead_around_a_lost_link_of_bmv2_too(tmp_path: Path) -> None:
-    run(tmp_path, "link-failure", "--switch", "bmv2")
+@pytest.mark.parametrize("scenario", ["link-failure", "spine-failure"])
+def test_paths_lead_around_a_lost_link_of_bmv2_too(tmp_path: Path, scenario: str) -> None:
+    run(tmp_path, scenario, "--switch", "bmv2")
 
 
 @pytest.mark.skipif(shutil.which("traceroute") is None, reason="needs traceroute")
@@ -80,3 +82,12 @@ def test_a_traceroute_sees_the_anchor_and_arrives(tmp_path: Path) -> None:
 def test_openflow_switches_lead_around_a_lost_anchor(tmp_path: Path) -> None:
     run(tmp_path, "openflow-failover")
     assert (tmp_path / "out" / "ovs" / "conf.db").exists()
+
+
+@pytest.mark.skipif(bool(missing_tools()), reason="needs Open vSwitch")
+def test_openflow_switches_share_equal_paths(tmp_path: Path) -> None:
+    equal = tmp_path / "equal.yaml"
+    text = (ROOT / "topologies" / "openflow-transit.yaml").read_text()
+    assert ", cost: 2}" in text
+    equal.write_text(text.replace(", cost: 2}", "}"))
+    run(tmp_path, "openflow-failover", "--topology", str(equal))
