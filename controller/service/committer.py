@@ -28,6 +28,9 @@ MAX_DELAY: Final = 5.0
 """Seconds that the first of them may have waited: a node that is answered later has asked again meanwhile."""
 MAX_REFUSALS: Final = 3
 """Changes in a row that the store may refuse one by one before all others of their batch count as refused too."""
+CLEARED: Final = 4
+"""Batches whose grace period ends at a time. A thousand changes a second leave a thousand entries to delete: all at once, they would
+stop everything else for as long."""
 MAX_OVERDUE: Final = 1.0
 """Seconds for which the end of a grace period may wait for a quiet moment."""
 
@@ -179,7 +182,7 @@ class Committer:
         # Clearing up waits for a quiet moment, but not for ever: somebody waits for an acknowledgement.
         if self._breaks and (not self._waiting or self._overdue() > MAX_OVERDUE):
             await self._end_grace_periods()
-        if self._waiting:
+        if self._waiting or (self._breaks and self._overdue() >= 0):
             self._wake.set()
 
     def _overdue(self) -> float:
@@ -317,7 +320,7 @@ class Committer:
         """Delete what the plans whose grace period is over have left behind."""
         now = asyncio.get_running_loop().time()
         plans: list[Plan] = []
-        while self._breaks and self._breaks[0][0] <= now:
+        while self._breaks and self._breaks[0][0] <= now and len(plans) < CLEARED:
             plans.append(self._breaks.popleft()[1])
         if not plans:
             return

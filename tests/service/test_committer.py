@@ -1,6 +1,7 @@
 """What becomes of a change between the engine's decision and its acknowledgement, whatever store and switches do."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from controller.mobility.flows import FlowPolicy, Steer, TrafficSelector
 from controller.mobility.model import Binding, Cause, NodeRecord, Transaction
 from controller.service import committer
 from controller.service.anchors import Outcome
-from controller.service.committer import Committer
+from controller.service.committer import CLEARED, Committer
 from controller.service.jobs import PolicyJob, TransactionJob
 from controller.store import Change, StoreError
 
@@ -416,6 +417,27 @@ async def test_the_old_care_of_address_is_accepted_until_the_grace_period_is_ove
         await bench.settle()
         sources = {entry.match[1] for entry in bench.of(p.TUNNEL_TERMINATION)}
         assert sources == {int.from_bytes(CELL)}
+        assert bench.agree()
+
+
+async def test_grace_periods_end_a_few_batches_at_a_time() -> None:
+    async with running() as bench:
+        last = None
+        for number in range(1, 4 * CLEARED):
+            after = record(NODE, number, b1=Address(number.to_bytes(16)))
+            bench.committer.submit(bench.change(last, after))
+            await bench.settle()
+            last = after
+        seen = len(bench.stages)
+        time.sleep(2 * GRACE)  # noqa: ASYNC251 - so that they are all over at once
+        await asyncio.sleep(GRACE)
+        await bench.settle()
+        gone = [
+            sum(op is Op.DELETE and entry.table == p.TUNNEL_TERMINATION for op, entry in stage)
+            for stage in bench.stages[seen:]
+        ]
+        assert max(gone) == CLEARED
+        assert len(bench.of(p.TUNNEL_TERMINATION)) == 1
         assert bench.agree()
 
 
