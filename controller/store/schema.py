@@ -1,5 +1,6 @@
 """Opening a state database: its lock, its marks of identity, its tables."""
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -164,16 +165,19 @@ def connect(path: Path, *, survives_power_loss: bool) -> sqlite3.Connection:
 def _grow_log(connection: sqlite3.Connection) -> None:
     """Let the log have the size that it will come to, by a transaction that is too large for the cache and is given up.
 
-    The disk then takes a commit in half the time: a file that grows has to have its size written too.
+    The disk then takes a commit in half the time: a file that grows has to have its size written too. Where there is no room for
+    that, the log grows as it is needed.
     """
     (pages,) = connection.execute("PRAGMA wal_autocheckpoint").fetchone()
     (octets,) = connection.execute("PRAGMA page_size").fetchone()
     (cache,) = connection.execute("PRAGMA cache_size").fetchone()
     connection.execute(f"PRAGMA cache_size = {pages // 100}")
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute("CREATE TABLE room (octets BLOB)")
-    connection.execute("INSERT INTO room VALUES (zeroblob(?))", (pages * octets,))
-    connection.execute("ROLLBACK")
+    with contextlib.suppress(sqlite3.OperationalError):
+        connection.execute("CREATE TABLE room (octets BLOB)")
+        connection.execute("INSERT INTO room VALUES (zeroblob(?))", (pages * octets,))
+    if connection.in_transaction:  # SQLite ends it by itself when the disk is full
+        connection.execute("ROLLBACK")
     connection.execute(f"PRAGMA cache_size = {cache}")
 
 

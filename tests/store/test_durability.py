@@ -66,3 +66,26 @@ def test_acknowledged_groups_survive_kill_9(tmp_path: Path, *, survives_power_lo
         assert kept <= {said, said + 1}
         assert {path_id for node in nodes for path_id in node.path_ids.values()} == kept
         group = said + 2
+
+
+NARROW = """
+import resource, sys
+from pathlib import Path
+from controller.store import Document, SqliteStore
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+store = SqliteStore(Path(sys.argv[1]), lambda: 0.0)
+store.save_document(Document("kind", "key", "body"))
+store.close()
+"""
+
+
+def test_a_disk_without_room_for_the_whole_log_is_room_enough(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite3"
+    done = subprocess.run(
+        [sys.executable, "-c", NARROW, str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    store = SqliteStore(path, lambda: 0.0)
+    assert [document.body for document in store.load(1.0).documents] == ["body"]
+    store.close()
