@@ -13,11 +13,13 @@ from testbed.settings import free_port
 
 _SERVE = """
 import asyncio, sys
+from controller.garbage import search_in_steps
 from testbed.softswitch.switch import SoftSwitch
 async def main():
     switch = SoftSwitch()
     await switch.start(sys.argv[1])
-    await asyncio.to_thread(sys.stdin.read)
+    async with search_in_steps():
+        await asyncio.to_thread(sys.stdin.read)
     await switch.stop()
 asyncio.run(main())
 """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from controller.dataplane.entries import Entry
 from controller.fabric.loader import load_topology, sample_topologies
 from controller.fabric.statics import switch_entries
+from controller.garbage import search_in_steps
 from controller.mobility.address import Address, parse_address
 from controller.mobility.model import Binding, NodeRecord
 from controller.mobility.wire.messages import BindingAcknowledgement, BindingUpdate
@@ -80,6 +81,7 @@ class Bed:
     async def __aenter__(self) -> Self:
         self.address = await self.switch.start("127.0.0.1:0")
         self.stack.push_async_callback(self.switch.stop)
+        await self.stack.enter_async_context(search_in_steps())
         return self
 
     async def __aexit__(

@@ -11,6 +11,7 @@ import typer
 
 from controller.fabric.loader import TopologyError, load_topology, sample_topologies
 from controller.fabric.topology import Kind, Topology
+from controller.garbage import search_in_steps
 from controller.mobility.address import Address, format_address
 from testbed.lab import Lab
 from testbed.network import NetworkError
@@ -121,7 +122,8 @@ async def _run(network: Topology, directory: Path, rate: float, settings: Contro
         for sender in senders:
             sender.start()
         _tell(running, directory, f"{host}:{port}")
-        await stop.wait()
+        async with search_in_steps():
+            await stop.wait()
         registering.cancel()
         for sender in senders:
             sender.stop()

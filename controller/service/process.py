@@ -1,12 +1,12 @@
 """The process: opens what a controller needs, and runs it until a signal ends it."""
 
 import asyncio
-import gc
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from controller.config import Settings
+from controller.garbage import search_in_steps
 from controller.northbound import ServerError
 from controller.service.errors import ServiceError
 from controller.service.service import Service
@@ -14,8 +14,6 @@ from controller.southbound.artefacts import ArtefactError, load
 from controller.southbound.journal import Journal, JournalError
 from controller.store import Document, SqliteStore, StoredState, StoreError, system_boot
 
-GARBAGE_THRESHOLDS: Final = (20_000, 20, 50)
-"""How many new objects there are between two searches for garbage: a registration makes hundreds, none of them in a circle."""
 _STARTS: Final = ("counter", "starts")
 """Kind and key of the store's document that counts the controller's starts."""
 
@@ -57,11 +55,8 @@ async def run(settings: Settings) -> None:
             restarts = await loop.run_in_executor(thread, _count_start, store, state)
             service = Service(settings, artefacts, thread, store, state, restarts, journal=journal)
             loop.add_signal_handler(signal.SIGHUP, service.reload)
-            # What there is now stays: to look through a million bindings for garbage again and again would stop all else for seconds.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(*GARBAGE_THRESHOLDS)
-            await service.run(stop)
+            async with search_in_steps():
+                await service.run(stop)
         except (StoreError, ServerError) as error:
             raise ServiceError(str(error)) from error
         finally:

@@ -1,7 +1,6 @@
 """Runs the demonstration from set-up to the files that it leaves."""
 
 import asyncio
-import gc
 import shutil
 from contextlib import AsyncExitStack
 from itertools import chain
@@ -11,6 +10,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from controller.fabric.topology import Topology
+from controller.garbage import search_in_steps
 from testbed.demo.checks import Report
 from testbed.demo.plan import Plan, actors
 from testbed.demo.steps import Demo
@@ -71,17 +71,14 @@ def clear(out: Path) -> None:
 
 
 async def _take_steps(plan: Plan, report: Report, view: View, pace: float) -> None:
-    # A full garbage collection in the middle would look like an outage of the network.
-    gc.collect()
-    gc.freeze()
     rates = asyncio.create_task(_show_rates(plan, view))
     try:
-        await Demo(plan, report, pace).run()
+        async with search_in_steps():
+            await Demo(plan, report, pace).run()
     except Exception as error:  # noqa: BLE001 - a demonstration that breaks off is a check that failed, and is reported so
         report.check("steps taken to the end", ok=False, figure=f"{type(error).__name__}: {error}")
     finally:
         rates.cancel()
-        gc.unfreeze()
 
 
 async def _show_rates(plan: Plan, view: View) -> None:

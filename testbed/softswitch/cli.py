@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from controller.garbage import search_in_steps
 from testbed.softswitch.ports import parse_endpoint, parse_port
 from testbed.softswitch.switch import SoftSwitch, TlsFiles
 
@@ -69,5 +70,6 @@ async def _run(device: SoftSwitch, address: str, tls: TlsFiles | None) -> None:
     bound = await device.start(address, tls)
     loaded = "with a program" if device.pipeline else "waiting for a program"
     typer.echo(f"ready: device {device.device_id}, {len(device.counters)} ports, P4Runtime at {bound}, {loaded}")
-    await stop.wait()
+    async with search_in_steps():
+        await stop.wait()
     await device.stop()
