@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-_STEP: Final = 0.05
+_STEP: Final = 0.1
 """Seconds between two searches among what has come since the last one."""
 _SECOND_STEP: Final = 4
 """Every so manieth step looks once more at what came in the steps before; what it finds in use is left alone from then on."""

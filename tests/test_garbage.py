@@ -24,10 +24,13 @@ async def test_what_nobody_refers_to_goes_without_being_asked_for() -> None:
 
 async def test_objects_that_come_and_stay_start_no_search_of_everything() -> None:
     searches: list[int] = []
+    several = asyncio.Event()
 
     def note(phase: str, info: dict[str, int]) -> None:
         if phase == "start":
             searches.append(info["generation"])
+            if len(searches) == 5:
+                several.set()
 
     async with search_in_steps():
         gc.callbacks.append(note)
@@ -35,8 +38,7 @@ async def test_objects_that_come_and_stay_start_no_search_of_everything() -> Non
             kept = [[number] for number in range(300_000)]
             assert not searches
             async with asyncio.timeout(10):
-                while len(searches) < 5:
-                    await asyncio.sleep(0.01)
+                await several.wait()
         finally:
             gc.callbacks.remove(note)
     assert len(kept) == 300_000
