@@ -64,6 +64,8 @@ def _line(item: dict[str, Any]) -> str:
 def _value(value: object) -> str:
     if isinstance(value, list):
         return " ".join(map(_value, value))
-    if isinstance(value, dict) and "bid" in value:
-        return f"{value['bid']}={value.get('care_of_address')}"
+    if isinstance(value, dict) and "care_of_address" in value:
+        return f"{value['bid']}={value['care_of_address']}"
+    if isinstance(value, dict):
+        return " ".join(f"{key} {_value(one)}" for key, one in value.items())
     return str(value)

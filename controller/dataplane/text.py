@@ -6,11 +6,19 @@ from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, Lpm, Match, Range, Ternary
 from controller.mobility.address import Address, format_address
 
-_ADDRESS_BITS = 128
+
+def spelled(value: int, width: int) -> str | int:
+    """Return a number of so many bits as people write it: an IPv6 or MAC address as text, any other number as it is."""
+    match width:
+        case 128:
+            return format_address(Address(value.to_bytes(16)))
+        case 48:
+            return value.to_bytes(6).hex(":")
+    return value
 
 
 def _number(value: int, width: int) -> str:
-    return format_address(Address(value.to_bytes(16))) if width == _ADDRESS_BITS else str(value)
+    return str(spelled(value, width))
 
 
 def _value(match: Match, width: int) -> str:

@@ -93,6 +93,16 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedInPart:
+    """A Binding Update was accepted, but not for all of its BIDs (RFC 5648 section 6.2). Comes after its `Committed`."""
+
+    home_address: Address
+    source: Address
+    statuses: tuple[tuple[int, int], ...]
+    """Each BID that was refused, with its status of 128 or more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dropped:
     """A packet was dropped without a Binding Acknowledgement."""
 
@@ -113,4 +123,4 @@ class Revoked:
     """What the node answered; None: nothing."""
 
 
-Event = Committed | Aborted | Refused | Dropped | Revoked
+Event = Committed | Aborted | Refused | RefusedInPart | Dropped | Revoked

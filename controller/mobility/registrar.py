@@ -29,7 +29,7 @@ from controller.mobility.address import Address
 from controller.mobility.cache import BindingCache
 from controller.mobility.decide import TOMBSTONE_TIME, Decision, decide
 from controller.mobility.draining import Draining
-from controller.mobility.events import Aborted, Committed, DropReason, Refused
+from controller.mobility.events import Aborted, Committed, DropReason, Refused, RefusedInPart
 from controller.mobility.home_link import HomeLink
 from controller.mobility.limits import NO_WEIGHT, Weight
 from controller.mobility.model import NO_BID, Cause, NodeRecord, ReplayMark, Transaction, is_newer
@@ -288,8 +288,19 @@ class Registrar:
         self._outlet.report(Committed(flight.transaction))
         if flight.arrival is not None and flight.decision is not None:
             self._outlet.count("accepted")
+            if flight.decision.option_statuses:
+                self._report_refused_bids(flight.arrival, flight.decision)
             self._answer(flight.arrival, flight.decision, flight.arrival.update.sequence)
         self._resume(flight, now)
+
+    def _report_refused_bids(self, arrival: Arrival, decision: Decision) -> None:
+        bids = [option.bid for option in arrival.update.options if isinstance(option, BindingIdentifier)]
+        statuses = zip(bids, decision.option_statuses, strict=True)
+        refused = tuple((bid, status) for bid, status in statuses if status >= Status.REASON_UNSPECIFIED)
+        for _, status in refused:
+            self._outlet.count(f"bids_refused_{status}")
+        if refused:
+            self._outlet.report(RefusedInPart(arrival.home_address, arrival.source, refused))
 
     def abort(self, number: int, now: float, status: int, full: frozenset[int] = frozenset()) -> None:
         """Let a transaction go, say so, and go on with what waits; or try again without the BIDs that were `full`.

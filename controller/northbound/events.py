@@ -28,7 +28,8 @@ class Kind(StrEnum):
     EXPIRY = "expiry"
     REVOCATION = "revocation"
     REFUSAL = "refusal"
-    """A Binding Update was answered with a status of 128 or more, or a change was undone."""
+    """A Binding Update was answered with a status of 128 or more, or a change was undone; or it was accepted without some of its
+    BIDs: then `bids` names those, each with its status."""
     SECURITY = "security"
     """A packet that pretended to come from a node."""
     SWITCH = "switch"

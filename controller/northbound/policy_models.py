@@ -320,7 +320,7 @@ class UpdateResource(Resource):
     table: str
     match: dict[str, str] = Field(description="By key field; fields that take any value are left out.")
     action: str
-    params: dict[str, int]
+    params: dict[str, int | str] = Field(description="Addresses are text.")
     priority: int
 
 

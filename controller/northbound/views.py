@@ -46,7 +46,8 @@ class TableUpdate:
     match: Mapping[str, str]
     """By key field; fields that take any value are left out."""
     action: str
-    params: Mapping[str, int]
+    params: Mapping[str, int | str]
+    """Addresses are text."""
     priority: int = 0
 
 

@@ -6,7 +6,16 @@ from collections.abc import Hashable
 from typing import Final
 
 from controller.mobility.address import format_address
-from controller.mobility.events import Aborted, Committed, Dropped, DropReason, Event, Refused, Revoked
+from controller.mobility.events import (
+    Aborted,
+    Committed,
+    Dropped,
+    DropReason,
+    Event,
+    Refused,
+    RefusedInPart,
+    Revoked,
+)
 from controller.mobility.model import Transaction
 from controller.service.feed import SECURITY
 
@@ -86,6 +95,11 @@ class EventLog:
                 if (more := self._admit((home_address, status), now)) is not None:
                     who, where = format_address(home_address), format_address(source)
                     LOG.info("refused %s from %s: status %d%s", who, where, status, more)
+            case RefusedInPart(home_address, source, statuses):
+                if (more := self._admit((home_address, statuses), now)) is not None:
+                    who, where = format_address(home_address), format_address(source)
+                    told = ", ".join(f"{bid} with status {status}" for bid, status in statuses)
+                    LOG.info("refused BIDs of %s from %s: %s%s", who, where, told, more)
             case Dropped(reason, source, detail):
                 self._dropped(reason, "nobody" if source is None else format_address(source), detail, now)
             case Revoked(home_address, bids, status):

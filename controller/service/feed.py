@@ -5,8 +5,18 @@ from functools import partial
 from typing import Any, Final
 
 from controller.mobility.address import Address, format_address
-from controller.mobility.events import Aborted, Committed, Dropped, DropReason, Event, Refused, Revoked
+from controller.mobility.events import (
+    Aborted,
+    Committed,
+    Dropped,
+    DropReason,
+    Event,
+    Refused,
+    RefusedInPart,
+    Revoked,
+)
 from controller.mobility.model import Cause, NodeRecord, Transaction
+from controller.mobility.wire.codes import Status
 from controller.northbound.events import EventFeed, Kind
 
 _KINDS: Final = {
@@ -45,6 +55,11 @@ def publish(feed: EventFeed, event: Event) -> None:
                 Kind.REFUSAL,
                 partial(_refused, transaction.home_address, None, status),
             )
+        case RefusedInPart(home_address, source, statuses):
+            feed.publish(
+                Kind.REFUSAL,
+                partial(_refused, home_address, source, Status.MCOA_NOTCOMPLETE, statuses),
+            )
         case Dropped(reason, source, detail) if reason in SECURITY:
             feed.publish(
                 Kind.SECURITY,
@@ -54,9 +69,15 @@ def publish(feed: EventFeed, event: Event) -> None:
             pass  # what a revocation takes away comes as a transaction
 
 
-def _refused(home_address: Address, source: Address | None, status: int) -> Mapping[str, Any]:
-    where = None if source is None else format_address(source)
-    return {"home_address": format_address(home_address), "source": where, "status": int(status)}
+def _refused(
+    home_address: Address, source: Address | None, status: int, bids: tuple[tuple[int, int], ...] = ()
+) -> Mapping[str, Any]:
+    return {
+        "home_address": format_address(home_address),
+        "source": None if source is None else format_address(source),
+        "status": int(status),
+        "bids": [{"bid": bid, "status": one} for bid, one in bids],
+    }
 
 
 def _dropped(reason: DropReason, source: Address | None, detail: str) -> Mapping[str, Any]:

@@ -102,25 +102,9 @@ class Service:
         self._engine = HomeAgent(engine_config(settings), security=security, on_decoded=self._note_decoded)
         ids = Ids(programs.highest_number, home_agents(settings.topology))
         self._desired = DesiredState(ids, node_facts(settings, self._engine), programs.flow_keys)
-        self._network = Network(
-            settings,
-            programs,
-            self._desired,
-            self._store,
-            journal,
-            on_state=self._switch_changed,
-            on_packet=self._packet_in,
-        )
+        self._network = self._make_network(settings, programs, journal)
         self._committer = self._make_committer(settings)
-        self._dispatcher = Dispatcher(
-            self._engine,
-            self._committer,
-            self._network.anchors,
-            self._network.home_links,
-            self._feed,
-            self._stopwatch,
-            nodes_at=ids.nodes_at,
-        )
+        self._dispatcher = self._make_dispatcher(ids)
         self._revoker = Revoker(self._engine, self._dispatcher.pump)
         self._reloader = Reloader(settings, self._engine, engine_config, self._dispatcher.pump)
         self._control = self._make_control()
@@ -134,6 +118,17 @@ class Service:
 
     # Beginning
 
+    def _make_network(self, settings: Settings, programs: Programs, journal: Journal | None) -> Network:
+        return Network(
+            settings,
+            programs,
+            self._desired,
+            self._store,
+            journal,
+            on_state=self._switch_changed,
+            on_packet=self._packet_in,
+        )
+
     def _make_committer(self, settings: Settings) -> Committer:
         return Committer(
             self._desired,
@@ -142,6 +137,17 @@ class Service:
             grace_period=settings.controller.grace_period_s,
             batch_limit=settings.controller.batch_limit,
             batch_window=settings.controller.batch_window_s,
+        )
+
+    def _make_dispatcher(self, ids: Ids) -> Dispatcher:
+        return Dispatcher(
+            self._engine,
+            self._committer,
+            self._network.anchors,
+            self._network.home_links,
+            self._feed,
+            self._stopwatch,
+            nodes_at=ids.nodes_at,
         )
 
     def _make_control(self) -> ServiceControl:

@@ -6,8 +6,8 @@ from controller.dataplane.text import format_action, format_key
 
 ADDRESS = 0x20010DB8 << 96 | 1
 SEVERAL = (
-    "2/3 forward(port=1, source_mac=2, destination_mac=3, mtu=1500) or "
-    "1/3 forward(port=4, source_mac=5, destination_mac=6, mtu=1500)"
+    "2/3 forward(port=1, source_mac=00:00:00:00:00:02, destination_mac=00:00:00:00:00:03, mtu=1500) or "
+    "1/3 forward(port=4, source_mac=00:00:00:00:00:05, destination_mac=00:00:00:00:00:06, mtu=1500)"
 )
 
 
@@ -45,7 +45,7 @@ SEVERAL = (
         (
             Entry(p.NEXT_HOPS, (3,), p.FORWARD, (1, 2, 3, 1500)),
             "next_hop_id=3",
-            "forward(port=1, source_mac=2, destination_mac=3, mtu=1500)",
+            "forward(port=1, source_mac=00:00:00:00:00:02, destination_mac=00:00:00:00:00:03, mtu=1500)",
         ),
         (
             Entry(p.NEXT_HOPS, (600,), p.FORWARD, (1, 2, 3, 1500, 4, 5, 6, 1500, 1, 2, 3, 1500)),

@@ -4,20 +4,26 @@ A whole controller over an embedded switch. In the end tables, store and binding
 """
 
 import asyncio
+import json
+import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from scapy.layers.inet6 import MIP6MH_BA, IPv6
 
 from controller.dataplane import pipeline as p
+from controller.mobility.address import format_address
 from controller.southbound.artefacts import Artefacts, load
 from fault_world import Bindings, FaultWorld, Node
 from narrow_program import with_sizes
+from testbed.settings import make_token
 
 ONE_ANCHOR = 1
 """A seed with one anchor."""
@@ -171,3 +177,54 @@ def towards(care_of: int) -> Callable[[Any], bool]:
     return lambda update: (
         update.type != update.DELETE and any(match.exact.value == octets for match in update.entity.table_entry.match)
     )
+
+
+@asynccontextmanager
+async def rest(world: FaultWorld, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of the controller's own REST server, with the rights of an administrator."""
+    headers = {"Authorization": f"Bearer {make_token(folder)}"}
+    await until(lambda: not world.service.northbound.url.endswith(":0"))
+    async with httpx.AsyncClient(base_url=world.service.northbound.url, headers=headers, trust_env=False) as client:
+        yield client
+
+
+async def test_the_event_stream_tells_which_bid_was_refused_and_why(tmp_path: Path) -> None:
+    async with FaultWorld(tmp_path, ONE_ANCHOR, small(tunnels=2)) as world, rest(world, tmp_path) as client:
+        node = world.nodes[0]
+        async with client.stream("GET", "/v1/events/stream?kind=refusal") as stream:
+            lines = stream.aiter_lines()
+            assert await anext(lines) == "retry: 2000"  # from here on it misses nothing
+            await answered(world, node, three(world, 8), NOTCOMPLETE)
+            async with asyncio.timeout(10):
+                told = await next_event(lines)
+        details = {
+            "home_address": format_address(node.home),
+            "source": format_address(world.care_of(1, 8)),
+            "status": NOTCOMPLETE,
+            "bids": [{"bid": 3, "status": NO_RESOURCES}],
+        }
+        assert (told["kind"], told["details"]) == ("refusal", details)
+        listed = (await client.get("/v1/events?kind=refusal")).json()["items"]
+        assert listed[-1] == told
+        counted = (await client.get("/metrics")).text
+        assert re.search(r'mcoa_signalling_total\{event="bids_refused_130"\} [1-9]', counted)
+
+
+async def next_event(lines: AsyncIterator[str]) -> Any:
+    async for line in lines:
+        if line.startswith("data: "):
+            return json.loads(line.removeprefix("data: "))
+    raise EOFError
+
+
+async def test_a_dry_run_shows_addresses(tmp_path: Path) -> None:
+    """A node that may keep one binding of three loses two tunnels; the preview names where they lead."""
+    async with FaultWorld(tmp_path, ONE_ANCHOR) as world, rest(world, tmp_path) as client:
+        node = world.nodes[0]
+        await answered(world, node, three(world, 8), 0)
+        path = f"/v1/nodes/{format_address(node.home)}/provision?validate=only"
+        shown = (await client.put(path, json={"max_bindings": 1})).json()
+        gone = [one for one in shown["updates"] if (one["op"], one["table"]) == ("delete", p.TUNNELS)]
+        assert [one["action"] for one in gone] == [p.ENCAP_IPV6] * 2
+        destinations = {one["params"]["destination"] for one in gone}
+        assert destinations == {format_address(world.care_of(bid, 8)) for bid in (2, 3)}

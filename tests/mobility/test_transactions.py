@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.mobility.address import Address, Prefix, parse_address
-from controller.mobility.events import Aborted, Committed, DropReason, Refused
+from controller.mobility.events import Aborted, Committed, DropReason, Refused, RefusedInPart
 from controller.mobility.home_agent import HomeNetwork
 from controller.mobility.model import Cause
 from controller.mobility.wire import BindingAcknowledgement, BindingIdentifier
@@ -86,6 +86,23 @@ def test_abort_keeps_the_old_record(bench: Bench) -> None:
     (reply,) = bench.replies()
     assert reply.message == BindingAcknowledgement(130, 2, 0, 0, (bid(1), bid(2)))
     assert bench.engine.events() == [Aborted(transaction, 130), Refused(HOA, COA1, 130)]
+
+
+def test_bids_that_are_refused_while_others_are_accepted_are_reported(bench: Bench) -> None:
+    """One without room, and one that RFC 5648 section 4.1 reserves; both with the source that asked."""
+    bench.offer(bid(1, COA1), bid(2, COA2), bid(0, COA3))
+    first = only(bench)
+    bench.engine.abort(first.number, bench.now, 130, full=frozenset({2}))
+    assert bench.engine.events() == [], "nothing has been decided yet"
+    second = only(bench)
+    bench.engine.commit(second.number, bench.now)
+    assert bench.engine.events() == [Committed(second), RefusedInPart(HOA, COA1, ((2, 130), (0, 164)))]
+    assert bench.engine.counters["bids_refused_130"] == 1
+    assert bench.care_of() == {1: COA1}
+    # An accepted BID with a status of its own is none that was refused.
+    bench.replies()
+    bench.exchange(bid(1, COA1))
+    assert not any(isinstance(event, RefusedInPart) for event in bench.engine.events())
 
 
 def test_abort_of_a_first_registration_leaves_nothing(bench: Bench) -> None:
