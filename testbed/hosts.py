@@ -1,4 +1,4 @@
-"""Small IPv6 stations that live in the lab's process: hosts that end packets, and access routers that pass them on.
+"""Small IPv6 stations that live in the lab's process: hosts that end packets, routers that pass them on, and a link that they share.
 
 Neighbours are known, not asked for: the topology says who is at the other end of each wire. An access router also notes who
 sends from its own prefix, so a node that takes a new care-of address is found there with its first packet.
@@ -124,6 +124,24 @@ class Host:
             self.counters["other"] += 1
 
 
+class Hub:
+    """A link that several stations share: what one sends reaches all others."""
+
+    def __init__(self) -> None:
+        self._ends: list[WireEnd] = []
+
+    def join(self, end: WireEnd) -> None:
+        """Let a wire end here."""
+        self._ends.append(end)
+
+        def repeat(frame: bytes) -> None:
+            for other in self._ends:
+                if other is not end:
+                    other.send(frame)
+
+        end.connect(repeat)
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbour:
     """Where an address is."""
@@ -132,7 +150,7 @@ class Neighbour:
     mac: bytes
 
 
-class AccessRouter:
+class Router:
     """A router between a core port and one or more attached links.
 
     Addresses inside its prefixes are on the attached links, everything else goes out of the core port.

@@ -6,7 +6,7 @@ from controller.fabric.topology import Interface, Kind, Link, MobileNode, Statio
 from controller.mobility.address import Address
 from controller.mobility.mobile_node import MobileNodeConfig
 from controller.mobility.security.policy import NO_SECURITY, SecurityPolicy
-from testbed.hosts import AccessRouter, Host
+from testbed.hosts import Host, Hub, Router
 from testbed.node.host import MobileNodeHost
 from testbed.wire import Clock, Scheduler, Wire, WireEnd, WireSpec
 
@@ -46,7 +46,9 @@ class Network:
         """By their ends, as in ``s1:1 home:eth0``."""
         self.hosts: dict[str, Host] = {}
         """Correspondents, stations on home links, and other hosts."""
-        self.routers: dict[str, AccessRouter] = {}
+        self.hubs: dict[str, Hub] = {}
+        """The home links."""
+        self.routers: dict[str, Router] = {}
         self.mobile_nodes: dict[str, MobileNodeHost] = {}
         self.switch_ports: dict[tuple[str, int], WireEnd] = {}
         """The wire's end for each linked port of each switch: to be connected."""
@@ -88,14 +90,31 @@ class Network:
                     security=self._credentials.get(name, NO_SECURITY),
                 )
                 self.mobile_nodes[name] = MobileNodeHost(config, self.clock)
-            elif isinstance(node, Station) and node.kind is Kind.ACCESS_ROUTER:
+            elif isinstance(node, Station) and node.kind in {Kind.ACCESS_ROUTER, Kind.ROUTER}:
                 core = self._core_of(name)
-                self.routers[name] = AccessRouter(node.addresses, node.prefixes, core)
+                self.routers[name] = Router(node.addresses, node.prefixes, core)
+            elif isinstance(node, Station) and node.kind is Kind.HOME_LINK:
+                self._make_home_link(name, node)
             elif isinstance(node, Station):
                 links = len(self.topology.interfaces_of(name))
                 if links > 1:
                     raise NetworkError(f"{name} has {links} links: a {node.kind} of the lab has one interface")
                 self.hosts[name] = Host(node.addresses)
+
+    def _make_home_link(self, name: str, node: Station) -> None:
+        """Make a link with a host on it, whose Ethernet address is the one that the first switch sends to."""
+        up, switch = self._way_up(name)
+        self.hubs[name], self.hosts[name] = Hub(), Host(node.addresses)
+        wire = Wire(self.scheduler, WireSpec(), f"{name} {name}:host")
+        self.hubs[name].join(wire.a)
+        self.hosts[name].plug(up.name, up.mac.to_bytes(6), wire.b, switch.mac.to_bytes(6))
+
+    def _way_up(self, home: str) -> tuple[Interface, Interface]:
+        """Return the interface of a home link at its first switch, and the switch's."""
+        for interface in self.topology.interfaces_of(home):
+            if interface.peer.node in self.topology.switches:
+                return interface, self.topology.interface(interface.peer)
+        raise NetworkError(f"{home} leads nowhere: link it to a switch")
 
     def _home_agent(self, name: str, node: MobileNode) -> Address:
         for network in self.topology.home_networks:
@@ -106,14 +125,15 @@ class Network:
         )
 
     def _core_of(self, router: str) -> str:
-        """Return the router's interface towards the rest: the one called "core", else the first that leads to a switch."""
+        """Return the router's interface towards the rest: that called "core", else the first to a switch, else to a home link."""
         interfaces = self.topology.interfaces_of(router)
         names = [interface.name for interface in interfaces]
         if _CORE in names:
             return _CORE
-        for interface in interfaces:
-            if interface.peer.node in self.topology.switches:
-                return interface.name
+        for kind in (Kind.SWITCH, Kind.HOME_LINK):
+            for interface in interfaces:
+                if self.topology.nodes[interface.peer.node].kind == kind:
+                    return interface.name
         raise NetworkError(f"{router} leads nowhere: link it to a switch, or call one of its interfaces {_CORE!r}")
 
     def _make_wires(self, seed: int) -> dict[tuple[str, str], WireEnd]:
@@ -129,9 +149,14 @@ class Network:
     def _plug(self, interface: Interface) -> None:
         end = self._ends[interface.node, interface.name]
         mac = interface.mac.to_bytes(6)
-        neighbour = self.topology.interface(interface.peer).mac.to_bytes(6)
+        # Across a home link it is the switch.
+        at_home = interface.peer.node in self.hubs
+        peer = self._way_up(interface.peer.node)[1] if at_home else self.topology.interface(interface.peer)
+        neighbour = peer.mac.to_bytes(6)
         if interface.port is not None:
             self.switch_ports[interface.node, interface.port] = end
+        elif interface.node in self.hubs:
+            self.hubs[interface.node].join(end)
         elif interface.node in self.hosts:
             self.hosts[interface.node].plug(interface.name, mac, end, neighbour)
         elif interface.node in self.routers:
@@ -145,6 +170,10 @@ class Network:
         if self.topology.nodes[interface.peer.node].kind is Kind.HOST:
             node.plug_network(interface.name, mac, end, neighbour)
             return
+        if interface.peer.node in self.hubs:
+            raise NetworkError(
+                f"{interface.node}:{interface.name}: nodes of the lab do not come home: use `mcoa scenario`"
+            )
         settings = interface.settings
         if settings is None or settings.address is None or settings.bid is None:
             raise NetworkError(f"{interface.node}:{interface.name} needs an address and a bid for the lab to use it")

@@ -41,6 +41,7 @@ def check(topology: Topology) -> list[Finding]:
             *_macs(topology),
             *_discovered(topology),
             *_unlinked_settings(topology),
+            *_routers(topology),
             *_mobile_nodes(topology),
             *_reachable(topology),
         ]
@@ -227,6 +228,25 @@ def _unlinked_settings(topology: Topology) -> Iterator[Finding]:
                 yield ("nodes", name, part, key), f"no link ends at {name}:{key}"
 
 
+def _routers(topology: Topology) -> Iterator[Finding]:
+    """A router is on a home link, with an address there: others know it by that."""
+    for name, node in topology.of_kind(Kind.ROUTER).items():
+        assert isinstance(node, Station)
+        homes = [
+            interface.peer.node
+            for interface in topology.interfaces_of(name)
+            if topology.nodes[interface.peer.node].kind == Kind.HOME_LINK
+        ]
+        if not homes:
+            wanted = f"link it to a node of kind {Kind.HOME_LINK}, or make it an {Kind.ACCESS_ROUTER}"
+            yield ("nodes", name), f"a {Kind.ROUTER} is on a home link: {wanted}"
+        for link in homes:
+            prefixes = topology.home_prefixes(link)
+            if not any(address in prefix for prefix in prefixes for address in node.addresses):
+                wanted = " or ".join(map(str, prefixes)) or "a home network, and none has that link"
+                yield ("nodes", name, "addresses"), f"{name} is on {link}: it needs an address there, of {wanted}"
+
+
 def _home_of(topology: Topology, address: Address) -> HomeNetwork | None:
     return next((network for network in topology.home_networks if address in network.prefix), None)
 
@@ -249,7 +269,7 @@ def _attachments(topology: Topology, name: str) -> Iterator[Finding]:
         if bid is not None:
             bids.setdefault(bid, interface.name)
         peer = topology.nodes[interface.peer.node]
-        if not isinstance(peer, Station):
+        if not isinstance(peer, Station) or peer.kind is Kind.ROUTER:
             yield (
                 place,
                 f"{name} is linked to {interface.peer.node}: a mobile node attaches to an access router or a home link",

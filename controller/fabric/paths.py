@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import networkx as nx
@@ -15,7 +16,7 @@ from controller.mobility.address import Address, Prefix, format_network, unmappe
 if TYPE_CHECKING:
     Graph: TypeAlias = nx.DiGraph[str]
 
-_FORWARDERS: Final = frozenset({Kind.SWITCH, Kind.OPENFLOW, Kind.ACCESS_ROUTER})
+_FORWARDERS: Final = frozenset({Kind.SWITCH, Kind.OPENFLOW, Kind.ACCESS_ROUTER, Kind.ROUTER})
 
 
 class NoPathError(ValueError):
@@ -33,6 +34,11 @@ class NextHop:
     """Of the neighbour's interface."""
     mtu: int = 1500
     """Octets of the longest packet that the link carries."""
+
+    @property
+    def place(self) -> tuple[int, Mac]:
+        """By which several are put in order: the port, and who of those on a home link it is."""
+        return self.port, self.destination_mac
 
     @property
     def params(self) -> tuple[int, ...]:
@@ -58,8 +64,9 @@ NO_OUTAGE: Final = Outage()
 def graph(topology: Topology, outage: Outage = NO_OUTAGE) -> "Graph":
     """Return the network as a directed graph with the edge attributes `cost`, `out` and `into` (both `Interface`).
 
-    Only switches and access routers have edges that lead away: nothing is routed through a host. Mobile nodes are left out:
-    they are reached through tunnels. Of parallel links the cheapest counts, then the first.
+    Only switches and routers have edges that lead away: nothing is routed through a host. A home link is crossed, not routed
+    through: a router on it is one hop away from each switch and router there. Mobile nodes are left out: they are reached through
+    tunnels. Of parallel links the cheapest counts, then the first.
     """
     network: Graph = nx.DiGraph()
     network.add_nodes_from(
@@ -68,14 +75,35 @@ def graph(topology: Topology, outage: Outage = NO_OUTAGE) -> "Graph":
     for position, link in enumerate(topology.links):
         if position in outage.links:
             continue
-        ends = (topology.interface(link.a), topology.interface(link.b))
-        for out, into in (ends, ends[::-1]):
-            if out.node not in network or into.node not in network or topology.nodes[out.node].kind not in _FORWARDERS:
-                continue
-            known = network.get_edge_data(out.node, into.node)
-            if known is None or link.cost < known["cost"]:
-                network.add_edge(out.node, into.node, cost=link.cost, out=out, into=into)
+        _join(topology, network, topology.interface(link.a), topology.interface(link.b), link.cost)
+    for one, other, cost in _across_home_links(topology, outage):
+        _join(topology, network, one, other, cost)
     return network
+
+
+def _join(topology: Topology, network: "Graph", one: Interface, other: Interface, cost: int) -> None:
+    """Add the edges between two interfaces, as far as something is sent on there, and no cheaper ones are known."""
+    for out, into in ((one, other), (other, one)):
+        if out.node not in network or into.node not in network or topology.nodes[out.node].kind not in _FORWARDERS:
+            continue
+        known = network.get_edge_data(out.node, into.node)
+        if known is None or cost < known["cost"]:
+            network.add_edge(out.node, into.node, cost=cost, out=out, into=into)
+
+
+def _across_home_links(topology: Topology, outage: Outage) -> Iterator[tuple[Interface, Interface, int]]:
+    """Yield the pairs of interfaces on one home link of which one at least is a router's, and the cost of both links."""
+    for home in topology.of_kind(Kind.HOME_LINK):
+        if home in outage.nodes:
+            continue
+        there = [
+            (topology.interface(link.b if link.a.node == home else link.a), link.cost)
+            for position, link in enumerate(topology.links)
+            if home in {link.a.node, link.b.node} and position not in outage.links
+        ]
+        for (one, near), (other, far) in combinations(there, 2):
+            if Kind.ROUTER in {topology.nodes[one.node].kind, topology.nodes[other.node].kind}:
+                yield one, other, near + far
 
 
 def routes(topology: Topology, switch: str, outage: Outage = NO_OUTAGE) -> dict[Prefix, NextHop]:
@@ -178,7 +206,7 @@ def _groups(topology: Topology, switch: str, outage: Outage) -> dict[Prefix, tup
             for neighbour, distances in beyond.items()
             if any(network.edges[switch, neighbour]["cost"] + distances.get(end, math.inf) == nearest for end in ends)
         }
-        found[prefix] = () if switch in ends else tuple(sorted(hops, key=lambda hop: hop.port))
+        found[prefix] = () if switch in ends else tuple(sorted(hops, key=lambda hop: hop.place))
     return found
 
 
@@ -191,7 +219,7 @@ def _next_hop(network: "Graph", switch: str, neighbour: str) -> NextHop:
 
 def _hop(out: Interface, into: Interface) -> NextHop:
     assert out.port is not None, "a switch's interfaces are ports"
-    return NextHop(out.port, out.mac, into.mac, out.link.mtu)
+    return NextHop(out.port, out.mac, into.mac, min(out.link.mtu, into.link.mtu))
 
 
 def neighbours_of(topology: Topology, switch: str) -> Iterator[NextHop]:

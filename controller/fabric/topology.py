@@ -44,6 +44,8 @@ class Kind(StrEnum):
     HOME_LINK = "home-link"
     CORRESPONDENT = "correspondent"
     ACCESS_ROUTER = "access-router"
+    ROUTER = "router"
+    """A router on a home link beside the home agent. It advertises itself there, and leads to what is behind it."""
     HOST = "host"
     MOBILE_NODE = "mobile-node"
 
@@ -123,7 +125,7 @@ class OpenFlowSwitch(_Model):
 class Station(_Model):
     """A node that is no switch and does not move."""
 
-    kind: Literal[Kind.HOME_LINK, Kind.CORRESPONDENT, Kind.ACCESS_ROUTER, Kind.HOST]
+    kind: Literal[Kind.HOME_LINK, Kind.CORRESPONDENT, Kind.ACCESS_ROUTER, Kind.ROUTER, Kind.HOST]
     addresses: tuple[AddressField, ...] = ()
     prefixes: tuple[PrefixField, ...] = ()
     """Networks behind it; ::/0 makes it the way to everything else, IPv4 included unless another station has 0.0.0.0/0."""
@@ -240,6 +242,10 @@ class Topology(_Model):
     def stations(self) -> dict[str, Station]:
         """The nodes that neither switch nor move, by name."""
         return {name: node for name, node in self.nodes.items() if isinstance(node, Station)}
+
+    def home_prefixes(self, link: str) -> tuple[Prefix, ...]:
+        """Return the prefixes of the home networks whose home link a node is, in the order of the file."""
+        return tuple(network.prefix for network in self.home_networks if network.link == link)
 
     @cached_property
     def mobile_nodes(self) -> dict[str, MobileNode]:

@@ -1,7 +1,7 @@
 """Next hops by number: what the routes of a switch lead to.
 
-A next hop that is the only one has the number of its port. Several on paths of equal cost share a number above those of ports, one
-for each end that destinations are reached by (`Destination.end`), whatever works: so when one of them fails, what stands under that
+A next hop that is the only one, and what its port is linked to, has the number of the port. Several on paths of equal cost share a
+number above those of ports, and so has a router that is reached across a home link, one for each end that destinations are reached by (`Destination.end`), whatever works: so when one of them fails, what stands under that
 number changes, and no route does. Each of them has its share of a flow's hash (`dealt`), so that nobody else's flows move.
 """
 
@@ -43,7 +43,7 @@ def ways(topology: Topology, switch: str, outage: Outage = NO_OUTAGE) -> Ways:
     routes: dict[Prefix, int] = {}
     for one in known:
         group = one.whole if one.now is None else one.now
-        if len(one.whole) == 1 and len(group) == 1:
+        if len(one.whole) == 1 and next_hops.get(group[0].port) == group:
             routes[one.prefix] = group[0].port
             continue
         number = routes[one.prefix] = numbers[one.end]
@@ -56,5 +56,5 @@ def _shared(whole: tuple[NextHop, ...], now: tuple[NextHop, ...]) -> tuple[NextH
     """Return who has each bucket; those of who is away are with the others."""
     if len(now) == 1:
         return now
-    every = sorted({*whole, *now}, key=lambda hop: hop.port)
+    every = sorted({*whole, *now}, key=lambda hop: hop.place)
     return dealt([(hop, 1) for hop in every], now, PATH_BUCKETS)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from testbed.netns.plan import Device
+from testbed.netns.parts import Device
 from testbed.netns.processes import Process, ProcessError
 
 TOOLS: Final = ("ovsdb-tool", "ovsdb-server", "ovs-vsctl", "ovs-vswitchd")

@@ -7,7 +7,8 @@ Python only. Nothing here touches the machine.
 |---|---|
 | switch of either kind | one interface for each port, in the core namespace, where switch processes and controller are too |
 | access router | a namespace that forwards; what attaches to it is on one bridge |
-| home link | a namespace with a bridge that joins the switch, its own host and nodes that come home |
+| home link | a namespace with a bridge that joins switches and routers, its own host and nodes that come home |
+| router on a home link | a namespace that forwards, and advertises itself there; what is behind it is on one bridge |
 | correspondent, host | a namespace with one interface |
 | mobile node | a namespace with its interfaces; the agent brings the rest. What is behind a mobile router is on one bridge |
 
@@ -16,13 +17,13 @@ A link with delay, rate or loss, and each link of a mobile node, goes through th
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from controller.fabric.fields import derived_mac, format_mac
 from controller.fabric.neighbours import link_local
 from controller.fabric.topology import Interface, Kind, MobileNode, OpenFlowSwitch, Station, Switch, Topology
 from controller.mobility.address import Address, Prefix, format_address
+from testbed.netns.parts import AirLink, AirPort, Cable, Device, Host, NetPlan, Nic, Route
 
 BRIDGE: Final = "br0"
 RADIO: Final = "radio"
@@ -35,103 +36,6 @@ _CORE: Final = "core"
 
 class PlanError(ValueError):
     """A topology that cannot be built out of namespaces, although a controller could work in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nic:
-    """An interface in a node's namespace."""
-
-    name: str
-    mac: str
-    bridge: bool = False
-    """It is a port of the node's bridge, and has no address of its own."""
-    mtu: int = 1500
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A static route."""
-
-    prefix: str
-    via: str
-    interface: str
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A node in a namespace of its own."""
-
-    name: str
-    kind: str
-    nics: tuple[Nic, ...]
-    addresses: tuple[tuple[str, str], ...]
-    """Interface, and address with prefix length."""
-    routes: tuple[Route, ...] = ()
-    neighbours: tuple[tuple[str, str, str], ...] = ()
-    """Interface, address and Ethernet address of what does not answer for itself."""
-    forwarding: bool = False
-    bridge_mac: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A switch."""
-
-    name: str
-    kind: str
-    """``switch`` or ``openflow``."""
-    device_id: int
-    """Of P4Runtime; of an OpenFlow switch, its datapath id."""
-    ports: tuple[tuple[int, str, str], ...]
-    """Number, interface in the core namespace, and its Ethernet address."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cable:
-    """A veth pair. An end without a node is in the core namespace."""
-
-    a: tuple[str | None, str]
-    b: tuple[str | None, str]
-
-
-@dataclass(frozen=True, slots=True)
-class AirPort:
-    """An interface in the core namespace that the air holds."""
-
-    interface: str
-    node: str
-    name: str
-    """The interface at the other end, in the node's namespace."""
-
-
-@dataclass(frozen=True, slots=True)
-class AirLink:
-    """What joins two ports of the air."""
-
-    a: str
-    b: str
-    """Ends as ``node:interface``; `a` is the one that can be plugged in elsewhere."""
-    delay_ms: float
-    rate_mbps: float | None
-    loss: float
-
-
-@dataclass(frozen=True, slots=True)
-class NetPlan:
-    """Everything that has to be there."""
-
-    name: str
-    hosts: tuple[Host, ...]
-    devices: tuple[Device, ...]
-    cables: tuple[Cable, ...]
-    air_ports: tuple[AirPort, ...]
-    air_links: tuple[AirLink, ...]
-    gateways: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """By access router and home link: the gateway for what attaches there, and the prefix."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON can have it."""
-        return asdict(self)
 
 
 def short(name: str) -> str:
@@ -163,7 +67,7 @@ class _Planner:
             self._join(topology.interface(link.a), topology.interface(link.b))
         routers = topology.of_kind(Kind.ACCESS_ROUTER)
         for name in (*routers, *topology.of_kind(Kind.HOME_LINK)):
-            if not self._attached(name):
+            if self._has_radio(name):
                 self._air_port(name, RADIO)
         hosts = tuple(
             self._host(name) for name in topology.nodes if name not in {**topology.switches, **topology.openflow}
@@ -250,6 +154,8 @@ class _Planner:
         assert isinstance(node, Station)
         if node.kind is Kind.ACCESS_ROUTER:
             return self._router(name, node)
+        if node.kind is Kind.ROUTER:
+            return self._home_router(name, node)
         if node.kind is Kind.HOME_LINK:
             return self._home_link(name, node)
         return self._end_host(name, node)
@@ -259,7 +165,13 @@ class _Planner:
         return [one for one in self._topology.interfaces_of(router) if not self._is_core(one)]
 
     def _is_core(self, interface: Interface) -> bool:
-        return interface.name == _CORE or isinstance(self._topology.nodes[interface.peer.node], Switch | OpenFlowSwitch)
+        peer = self._topology.nodes[interface.peer.node]
+        return interface.name == _CORE or isinstance(peer, Switch | OpenFlowSwitch) or peer.kind is Kind.HOME_LINK
+
+    def _has_radio(self, name: str) -> bool:
+        """Tell whether nodes that come to a network find no link of the file there, so that one is made for them."""
+        peers = (self._topology.nodes[one.peer.node] for one in self._topology.interfaces_of(name))
+        return not any(isinstance(peer, MobileNode) for peer in peers)
 
     def _router(self, name: str, node: Station) -> Host:
         core = [one for one in self._topology.interfaces_of(name) if self._is_core(one)]
@@ -268,15 +180,44 @@ class _Planner:
             raise PlanError(f"{name}: an access router needs a link to a switch, an address and a prefix")
         nics = [Nic(one.name, format_mac(one.mac)) for one in core]
         nics += [Nic(one.name, format_mac(one.mac), bridge=True) for one in attached]
-        if not attached:
+        if self._has_radio(name):
             nics.append(Nic(RADIO, format_mac(derived_mac(name, RADIO)), bridge=True))
         addresses = [(BRIDGE, self._with_length(address, node.prefixes)) for address in node.addresses]
         routes, neighbours = self._default(core[0])
         return Host(name, str(node.kind), tuple(nics), tuple(addresses), routes, neighbours, forwarding=True)
 
+    def _home_router(self, name: str, node: Station) -> Host:
+        """Return a router on a home link: its addresses of a home network are there, the others on the bridge behind it."""
+        outside = [one for one in self._topology.interfaces_of(name) if self._is_core(one)]
+        inside = self._attached(name)
+        nics = [Nic(one.name, format_mac(one.mac)) for one in outside]
+        nics += [Nic(one.name, format_mac(one.mac), bridge=True) for one in inside]
+        behind = BRIDGE if inside else "lo"
+        at_home = {one.name: self._topology.home_prefixes(one.peer.node) for one in outside}
+        addresses = []
+        for address in node.addresses:
+            place = next((nic for nic, known in at_home.items() if any(address in one for one in known)), behind)
+            addresses.append((place, self._with_length(address, (*at_home.get(place, ()), *node.prefixes))))
+        advertised = tuple((nic, str(prefix)) for nic, known in at_home.items() for prefix in known[:1])
+        # A switch of its own is a better way out than the home agent on the home link.
+        out = min(outside, key=lambda one: self._topology.nodes[one.peer.node].kind is Kind.HOME_LINK)
+        routes, neighbours = self._default(out)
+        return Host(
+            name,
+            str(node.kind),
+            tuple(nics),
+            tuple(addresses),
+            routes,
+            neighbours,
+            forwarding=True,
+            advertised=advertised,
+        )
+
     def _default(self, out: Interface) -> tuple[tuple[Route, ...], tuple[tuple[str, str, str], ...]]:
-        """Return the default route by an interface, and the neighbour that it leads to."""
+        """Return the default route by an interface, and the neighbour that it leads to; on a home link that is the switch."""
         peer = self._topology.interface(out.peer)
+        if self._topology.nodes[peer.node].kind is Kind.HOME_LINK:
+            peer = self._topology.interface(self._way_up(peer.node).peer)
         via = format_address(link_local(peer.mac))
         return (Route("::/0", via, out.name),), ((out.name, via, format_mac(peer.mac)),)
 
@@ -288,13 +229,11 @@ class _Planner:
     def _home_link(self, name: str, node: Station) -> Host:
         interfaces = self._topology.interfaces_of(name)
         nics = tuple(Nic(one.name, format_mac(one.mac), bridge=True) for one in interfaces)
-        if not self._attached(name):
+        if self._has_radio(name):
             nics = (*nics, Nic(RADIO, format_mac(derived_mac(name, RADIO)), bridge=True))
-        prefixes = tuple(network.prefix for network in self._topology.home_networks if network.link == name)
+        prefixes = self._topology.home_prefixes(name)
         addresses = tuple((BRIDGE, self._with_length(one, prefixes)) for one in node.addresses)
-        up = next((one for one in interfaces if one.peer.node in self._topology.switches), None)
-        if up is None:
-            raise PlanError(f"{name}: a home link needs a link to a switch")
+        up = self._way_up(name)
         routes, neighbours = self._default(up)
         routes = tuple(Route(route.prefix, route.via, BRIDGE) for route in routes)
         neighbours = tuple((BRIDGE, address, mac) for _, address, mac in neighbours)
@@ -302,6 +241,13 @@ class _Planner:
         return Host(
             name, str(node.kind), nics, addresses, routes, neighbours, forwarding=True, bridge_mac=format_mac(up.mac)
         )
+
+    def _way_up(self, home: str) -> Interface:
+        """Return the interface of a home link at its first switch."""
+        for interface in self._topology.interfaces_of(home):
+            if interface.peer.node in self._topology.switches:
+                return interface
+        raise PlanError(f"{home}: a home link needs a link to a switch")
 
     def _end_host(self, name: str, node: Station) -> Host:
         interfaces = self._topology.interfaces_of(name)

@@ -6,7 +6,8 @@ They use iproute2 and ethtool, run with the namespace entered, and stop at the f
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from testbed.netns.plan import BRIDGE, Cable, Host, NetPlan
+from testbed.netns.parts import Cable, Host, NetPlan
+from testbed.netns.plan import BRIDGE
 
 METRIC: Final = 1024
 """Of the first interface's default route; the next ones are worse. The tunnel's is better than all."""

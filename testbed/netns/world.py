@@ -16,9 +16,11 @@ import httpx
 from controller.fabric.topology import Topology
 from testbed.netns.agents import write_agent
 from testbed.netns.ovs import OpenVSwitch
-from testbed.netns.plan import NetPlan, make_plan
+from testbed.netns.parts import NetPlan
+from testbed.netns.plan import make_plan
 from testbed.netns.processes import Namespaces, Process, ProcessError, enter, run_script
 from testbed.netns.scripts import METRIC, cable_script, core_script, host_script
+from testbed.netns.switches import switch_command
 from testbed.node.control import ask_status
 from testbed.node.sockets import SocketError
 from testbed.settings import ControllerSettings, free_port, make_token, write_settings
@@ -26,8 +28,6 @@ from testbed.settings import ControllerSettings, free_port, make_token, write_se
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SWITCHES: Final = ("embedded", "bmv2")
-CPU_PORT: Final = 510
 TOKEN: Final = "token"  # noqa: S105  the name of a file
 """File in the folder of a run that has an administrator's token for the REST server."""
 _POLL: Final = 0.02
@@ -63,12 +63,6 @@ def namespaces(plan: NetPlan) -> "Iterator[dict[str, int]]":
         yield pids
 
 
-def has_thrift() -> bool:
-    """Tell whether this build of BMv2 has a Thrift server."""
-    done = subprocess.run(["simple_switch_grpc", "--help"], capture_output=True, text=True, check=False)  # noqa: S607
-    return "--thrift-port" in done.stdout + done.stderr
-
-
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner reads."""
     path.touch(mode=0o600)
@@ -101,7 +95,7 @@ class World:
         self.options: Final = options
         self._foreign: Final = switches or {}
         self.processes: Final[dict[str, Process]] = {}
-        """By name: the switches, ``air``, ``controller``, and the nodes with an agent."""
+        """By name: the switches, ``air``, ``controller``, routers on home links, and the nodes with an agent."""
         self.rest_url = ""
         self._stack = AsyncExitStack()
 
@@ -151,6 +145,7 @@ class World:
             await self.processes["air"].wait_line("ready")
         self.processes["controller"].start()
         await self.controller_ready()
+        await self._start_routers()
         for name in topology.mobile_nodes:
             self._start_agent(name)
         for name in topology.mobile_nodes:
@@ -190,15 +185,7 @@ class World:
             return server
         device = next(device for device in self.plan.devices if device.name == name)
         server = f"127.0.0.1:{free_port()}"
-        ports = [word for number, interface, _ in device.ports for word in ("-i", f"{number}@{interface}")]
-        if self.options.switch == "bmv2":
-            command = ["simple_switch_grpc", "--no-p4", *ports, "--device-id", str(device.device_id)]
-            if has_thrift():  # by default each listens on one and the same port
-                command += ["--thrift-port", str(free_port())]
-            command += ["--", "--grpc-server-addr", server, "--cpu-port", str(CPU_PORT)]
-        else:
-            command = [sys.executable, "-m", "controller.cli", "switch", *ports]
-            command += ["--grpc", server, "--device-id", str(device.device_id)]
+        command = switch_command(self.options.switch, device, server)
         self._add(name, command).start()
         return server
 
@@ -217,6 +204,15 @@ class World:
     @property
     def _air_socket(self) -> Path:
         return self.folder / "air.sock"
+
+    async def _start_routers(self) -> None:
+        """Have the routers on home links advertise themselves there."""
+        for host in self.plan.hosts:
+            for interface, prefix in host.advertised:
+                command = [sys.executable, "-m", "testbed.netns.router", "--interface", interface, "--prefix", prefix]
+                process = self._add(host.name, command, node=host.name)
+                process.start()
+                await process.wait_line("ready")
 
     def _start_agent(self, name: str) -> None:
         policy = self.options.settings.credentials.get(name)

@@ -100,7 +100,7 @@ def check_machine(what: "Scenario | None", switch: str) -> None:
     Raises:
         UnusableError: it has not; says what and how to get it.
     """
-    from testbed.netns.world import SWITCHES  # noqa: PLC0415  as above
+    from testbed.netns.switches import SWITCHES  # noqa: PLC0415  as above
 
     if switch not in SWITCHES:
         raise UnusableError(f"{switch!r} is no kind of switch: {' or '.join(SWITCHES)}")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from controller.fabric.paths import groups
+from controller.fabric.paths import NextHop, groups
 from controller.fabric.topology import MobileNode, OpenFlowSwitch, Station, Switch, Topology
 from controller.mobility.address import format_address
 
@@ -33,7 +33,7 @@ def describe(topology: Topology) -> dict[str, Any]:
                 "switch": switch,
                 "destination": str(prefix),
                 "ports": " ".join(str(hop.port) for hop in group),
-                "next": " ".join(_peer(topology, switch, hop.port) for hop in group),
+                "next": " ".join(_owner(topology, hop) for hop in group),
             }
             for switch in (*topology.switches, *topology.openflow)
             for prefix, group in sorted(groups(topology, switch).items())
@@ -41,8 +41,8 @@ def describe(topology: Topology) -> dict[str, Any]:
     }
 
 
-def _peer(topology: Topology, switch: str, port: int) -> str:
-    return next(one.peer.node for one in topology.interfaces_of(switch) if one.port == port)
+def _owner(topology: Topology, hop: NextHop) -> str:
+    return next(one.node for one in topology.interfaces if one.mac == hop.destination_mac)
 
 
 def _node(node: Switch | OpenFlowSwitch | Station | MobileNode) -> dict[str, str]:

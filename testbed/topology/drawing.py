@@ -17,6 +17,7 @@ _COLOURS: Final = {
     Kind.HOME_LINK: "#e8d174",
     Kind.CORRESPONDENT: "#b3b3b3",
     Kind.ACCESS_ROUTER: "#88d27a",
+    Kind.ROUTER: "#54a24b",
     Kind.HOST: "#dddddd",
     Kind.MOBILE_NODE: "#f58518",
 }
@@ -75,7 +76,7 @@ def _layer(topology: Topology, name: str) -> int:
     match topology.nodes[name]:
         case Switch(role=Role.ANCHOR):
             return 2
-        case Switch() | OpenFlowSwitch():
+        case Switch() | OpenFlowSwitch() | Station(kind=Kind.ROUTER):
             return 1
         case Station(kind=Kind.ACCESS_ROUTER):
             return 3

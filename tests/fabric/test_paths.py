@@ -9,6 +9,7 @@ from controller.dataplane.pipeline import TABLES
 from controller.fabric.loader import load_topology, parse_topology, sample_topologies
 from controller.fabric.paths import NoPathError, Outage, groups, routes
 from controller.fabric.statics import home_doors, home_ports, switch_entries
+from controller.fabric.ways import FIRST_SET, ways
 from controller.mobility.address import Prefix, format_network, parse_address
 
 TWO_SWITCHES = """
@@ -222,8 +223,8 @@ def test_ipv4_has_routes_beside_ipv6() -> None:
     assert ipv4["a1"] == {"198.51.100.0/24": 2, "203.0.113.9/32": 2, "0.0.0.0/0": 2}
     assert ipv4["t1"] == {"198.51.100.0/24": 2, "203.0.113.9/32": 2, "0.0.0.0/0": 9, "192.0.2.0/24": 1}
     before = parse_topology(TWO_SWITCHES)
-    for switch, ways in found.items():
-        assert {text: port for text, port in ways.items() if ":" in text} == {
+    for switch, known in found.items():
+        assert {text: port for text, port in known.items() if ":" in text} == {
             str(prefix): hop.port for prefix, hop in routes(before, switch).items()
         }
     entries = {entry.match[0]: entry.params for entry in switch_entries(topology, "t1") if entry.table == p.ROUTES}
@@ -238,3 +239,60 @@ def test_a_topology_with_ipv4_is_the_same_after_it_was_written() -> None:
     assert document["nodes"]["cn"]["ipv4_prefixes"] == ["198.51.100.0/24"]
     assert document["nodes"]["cn"]["ipv4_addresses"] == ["198.51.100.10", "203.0.113.9"]
     assert parse_topology(json.dumps(document)) == topology
+
+
+def test_a_router_on_the_home_link_is_one_hop_away_across_it() -> None:
+    topology = load_topology(sample_topologies() / "campus.yaml")
+    gateway = next(one for one in topology.interfaces_of("gateway") if one.name == "eth0")
+    home = next(one for one in topology.interfaces_of("home") if one.peer.node == "s1")
+    found = routes(topology, "s1")
+    # By one and the same port: to the router, what is behind it; to the link itself, the rest of the home network.
+    for text, mac in (
+        ("2001:db8:e::/64", gateway.mac),
+        ("2001:db8:0:1::3/128", gateway.mac),
+        ("2001:db8:0:1::/64", home.mac),
+    ):
+        assert (found[Prefix.parse(text)].port, found[Prefix.parse(text)].destination_mac) == (1, mac)
+    # Two next hops have two numbers.
+    entries = {entry.match[0]: entry.params for entry in switch_entries(topology, "s1") if entry.table == "next_hops"}
+    numbers = {
+        text: ways(topology, "s1").routes[Prefix.parse(text)] for text in ("2001:db8:e::/64", "2001:db8:0:1::/64")
+    }
+    assert entries[numbers["2001:db8:e::/64"]][2] == gateway.mac
+    assert entries[numbers["2001:db8:0:1::/64"]][2] == home.mac
+
+
+BETWEEN = """
+name: between
+home_networks: [{prefix: "2001:db8:1::/64", home_agent: "2001:db8:1::1", link: home}]
+nodes:
+  s1: {kind: switch, device_id: 1, grpc: "127.0.0.1:1"}
+  s2: {kind: switch, role: transit, device_id: 2, grpc: "127.0.0.1:2"}
+  home: {kind: home-link}
+  r1: {kind: router, addresses: ["2001:db8:1::3"]}
+  r2: {kind: router, addresses: ["2001:db8:1::4"]}
+  cn: {kind: correspondent, addresses: ["2001:db8:c::10"], prefixes: ["2001:db8:c::/64"]}
+links:
+  - {a: "s1:1", b: "home:port1"}
+  - {a: r1, b: "home:port2"}
+  - {a: r2, b: "home:port3"}
+  - {a: "r1:up", b: "s2:1"}
+  - {a: "r2:up", b: "s2:2"}
+  - {a: "s2:3", b: cn}
+"""
+
+
+def test_routers_on_one_home_link_share_what_is_equally_far_behind_them() -> None:
+    topology, far = parse_topology(BETWEEN), Prefix.parse("2001:db8:c::/64")
+    there = {name: next(one for one in topology.interfaces_of(name) if one.name == "eth0").mac for name in ("r1", "r2")}
+    group = groups(topology, "s1")[far]
+    assert [hop.port for hop in group] == [1, 1]
+    assert {hop.destination_mac for hop in group} == set(there.values())
+    # The link of one of them to the home link fails: the other has it all, under the same number.
+    lost = Outage(links=frozenset({1}))
+    assert {hop.destination_mac for hop in groups(topology, "s1", lost)[far]} == {there["r2"]}
+    before, after = ways(topology, "s1"), ways(topology, "s1", lost)
+    assert before.routes[far] == after.routes[far] >= FIRST_SET
+    assert {hop.destination_mac for hop in after.next_hops[after.routes[far]]} == {there["r2"]}
+    # Nobody crosses a home link that is cut off, nor one whose node is away.
+    assert {hop.destination_mac for hop in groups(topology, "s1", Outage(frozenset({"r2"})))[far]} == {there["r1"]}

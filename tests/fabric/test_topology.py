@@ -216,3 +216,44 @@ def test_ipv4_that_cannot_be_is_named(change: str, expected: str) -> None:
 def test_default_routes_of_both_versions_stand_side_by_side() -> None:
     text = variant("  cn:\n", "  cn:\n    ipv4_prefixes: [0.0.0.0/0, 198.51.100.0/24]\n")
     assert parse_topology(text.replace("[2001:db8:c::/64]", '["::/0"]', 1)).stations["cn"].all_prefixes[1].is_default
+
+
+CAMPUS = (sample_topologies() / "campus.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at", "reason"),
+    [
+        (
+            '"2001:db8:0:1::3", ',
+            "",
+            "  gateway:",
+            "nodes.gateway.addresses: gateway is on home: it needs an address there, of 2001:db8:0:1::/64",
+        ),
+        (
+            "    link: home\n",
+            "",
+            "  gateway:",
+            "gateway is on home: it needs an address there, of a home network, and none has that link",
+        ),
+        (
+            'b: "home:gateway"',
+            'b: "s1:9"',
+            "  gateway:",
+            "nodes.gateway: a router is on a home link: link it to a node of kind home-link, or make it an access-router",
+        ),
+        (
+            'b: "library:air"',
+            'b: "gateway:air"',
+            "      wlan0:",
+            "student is linked to gateway: a mobile node attaches to an access router or a home link",
+        ),
+    ],
+)
+def test_a_router_is_on_a_home_link_with_an_address_there(old: str, new: str, at: str, reason: str) -> None:
+    assert CAMPUS.count(old) == 1
+    text = CAMPUS.replace(old, new)
+    (problem,) = [one for one in problems(text) if "home_networks" not in one]
+    line = next(number for number, one in enumerate(text.splitlines(), 1) if one.startswith(at))
+    assert problem.startswith(f"net.yaml:{line}: ")
+    assert reason in problem

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from controller.mobility.address import Address, Prefix, parse_address
-from testbed.hosts import AccessRouter, Host
+from testbed.hosts import Host, Router
 from testbed.packets import Datagram, ethernet, ipv6, udp
 from testbed.wire import Scheduler, Wire, WireSpec
 
@@ -25,7 +25,7 @@ class _Bench:
         self.to_air: list[bytes] = []
         self.core.a.connect(self.to_core.append)
         self.air.a.connect(self.to_air.append)
-        self.router = AccessRouter((parse_address("2001:db8:a1::1"),), (_PREFIX,), "core")
+        self.router = Router((parse_address("2001:db8:a1::1"),), (_PREFIX,), "core")
         self.router.plug("core", _CORE_MAC, self.core.b, _CORE_PEER)
         self.router.plug("air", _AIR_MAC, self.air.b, _AIR_PEER)
 

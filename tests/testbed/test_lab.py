@@ -387,3 +387,26 @@ async def test_an_ipv4_home_address_is_given_changed_and_taken_while_its_node_is
     assert (await ask(lab, "GET", path)).json()["home_ipv4"] == "192.0.2.3"
     assert (await ask(lab, "PUT", path, {})).json()["home_ipv4"] is None
     assert await addresses() == {"2001:db8:0:1::100"}
+
+
+@pytest.mark.timeout(90)
+async def test_a_router_on_the_home_link_reaches_a_node_that_is_away_and_the_reverse(tmp_path: Path) -> None:
+    async with Lab(load_topology(sample_topologies() / "campus.yaml"), tmp_path) as lab:
+        node, sinks = lab.network.mobile_nodes["student"], {name: Sink() for name in ("student", "archive", "home")}
+        node.on_datagram(lambda datagram, bid: sinks["student"].take(datagram, lab.clock.time(), bid))
+        lab.network.hosts["archive"].on_datagram(lambda one: sinks["archive"].take(one, lab.clock.time()))
+        lab.network.hosts["home"].on_datagram(lambda one: sinks["home"].take(one, lab.clock.time()))
+        addresses = {name: min(lab.network.hosts[name].addresses) for name in ("archive", "home", "cn")}
+        outputs = {name: lab.network.hosts[name].send for name in addresses}
+        pairs = [("archive", node.home_address), ("archive", addresses["home"]), ("home", addresses["archive"])]
+        pairs += [("home", node.home_address), ("cn", addresses["archive"])]
+        assert (await node.register(within=10)).status == 0
+        flows = [Flow(number, "", addresses[name], to, 40_000, 5000) for number, (name, to) in enumerate(pairs)]
+        for flow, (name, _) in zip(flows, pairs, strict=True):
+            Sender(flow, outputs[name], lab.clock).send_one()
+        sent: list[bool] = []
+        back = Flow(9, "", node.home_address, addresses["archive"], 40_000, 5000)
+        Sender(back, lambda packet: sent.append(node.send(packet, 1)), lab.clock).send_one()
+        assert sent == [True]
+        wanted = {"student": {0, 3}, "home": {1}, "archive": {2, 4, 9}}
+        await until(lambda: {name: set(sink.arrivals) for name, sink in sinks.items()} == wanted)

@@ -61,3 +61,21 @@ links:
 """
     with pytest.raises(PlanError, match="cn has 2 links"):
         make_plan(parse_topology(text))
+
+
+def test_a_router_on_a_home_link_has_its_address_there_and_what_is_behind_it_on_a_bridge() -> None:
+    topology = load_topology(sample_topologies() / "campus.yaml")
+    plan = make_plan(topology)
+    hosts = {host.name: host for host in plan.hosts}
+    gateway = hosts["gateway"]
+    assert gateway.addresses == (("eth0", "2001:db8:0:1::3/64"), (BRIDGE, "2001:db8:e::1/64"))
+    assert gateway.advertised == (("eth0", "2001:db8:0:1::/64"),)
+    # Its way out is the anchor at the other end of the home link, not the link's own host.
+    anchor = next(one for one in topology.interfaces_of("s1") if one.port == 1)
+    assert [(route.via, route.interface) for route in gateway.routes] == [
+        (format_address(link_local(anchor.mac)), "eth0")
+    ]
+    assert hosts["archive"].routes[0].prefix == "::/0"
+    # The link is there for those who come home, although a router has its place on it.
+    assert RADIO in {nic.name for nic in hosts["home"].nics}
+    assert all(not host.advertised for name, host in hosts.items() if name != "gateway")

@@ -13,7 +13,15 @@ _COLUMN: Final = 190
 _ROW: Final = 74
 _WIDTH: Final = 128
 _HEIGHT: Final = 46
-_LEVELS: Final = {"correspondent": 0, "host": 0, "home-link": 0, "switch": 1, "access-router": 2, "mobile-node": 3}
+_LEVELS: Final = {
+    "correspondent": 0,
+    "host": 0,
+    "home-link": 0,
+    "switch": 1,
+    "router": 1,
+    "access-router": 2,
+    "mobile-node": 3,
+}
 
 
 def colour(bid: int) -> str:
