@@ -56,6 +56,7 @@ class Dispatcher:
         self._event_log: Final = EventLog()
         self._arrived: Final[dict[int, float]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._arming: asyncio.Handle | None = None
         self._on_commit: Callable[[Transaction], None] = lambda _transaction: None
         self._on_revoked: Callable[[Revoked], None] = lambda _event: None
 
@@ -66,8 +67,9 @@ class Dispatcher:
 
     def close(self) -> None:
         """Let the engine's timer go."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for handle in (self._arming, self._timer):
+            if handle is not None:
+                handle.cancel()
 
     def pump(self, arrived: float | None = None) -> None:
         """Carry on what the engine has decided: changes to the committer, packets to a switch, events to the log.
@@ -91,7 +93,8 @@ class Dispatcher:
             publish(self._feed, event)
             if isinstance(event, Revoked):
                 self._on_revoked(event)
-        self._arm_timer()
+        if self._arming is None:  # a batch pumps once for each of its changes
+            self._arming = self._loop.call_soon(self._arm_timer)
 
     def _done(self, transaction: Transaction) -> None:
         began = self._loop.time()
@@ -114,6 +117,7 @@ class Dispatcher:
         LOG.warning("tunnels of %s keep their MTU: %s", format_address(home_address), reason)
 
     def _arm_timer(self) -> None:
+        self._arming = None
         due = self._engine.next_timer()
         if self._timer is not None:
             if due is not None and not self._timer.cancelled() and self._timer.when() == due:
