@@ -15,13 +15,13 @@ with the decapsulation of that end: a handover is one Write. Should the switch c
 the new path a moment before its own may; it sends none that way before the acknowledgement, which waits for both.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, overload
 
 from controller.dataplane import pipeline as p
-from controller.dataplane.entries import Entries, EntryKey, Op, Update
+from controller.dataplane.entries import Entries, Entry, EntryKey, Op, Update
 
 
 class Step(IntEnum):
@@ -171,6 +171,40 @@ def _has_entrance(entries: Entries) -> bool:
 def diff(actual: Entries, desired: Entries) -> Stages:
     """Return the Writes that turn what a switch has into what it should have: only the difference, in the safe order."""
     return plan(actual, desired, grace=False).stages
+
+
+class Insertions(Sequence[Update]):
+    """Insertions of entries, each made when it is looked at: of hundreds of thousands, few are needed at a time.
+
+    Args:
+        entries: what to insert.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, place: int) -> Update: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Update]: ...
+
+    def __getitem__(self, place: int | slice) -> Update | list[Update]:
+        """Return an insertion, or several."""
+        if isinstance(place, int):
+            return Update(Op.INSERT, self._entries[place])
+        return [Update(Op.INSERT, entry) for entry in self._entries[place]]
+
+
+def fill(desired: Entries) -> tuple[Insertions, ...]:
+    """Return the Writes that give an empty switch what it should have, as `diff` from nothing does, without an object for each update."""
+    steps: list[list[Entry]] = [[] for _ in Step]
+    for entry in desired.values():
+        steps[_UNSEEN_STEPS[entry.table]].append(entry)
+    return tuple(Insertions(entries) for entries in steps if entries)
 
 
 def joined(stages: Iterable[Stage]) -> Stage:

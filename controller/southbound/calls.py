@@ -164,18 +164,17 @@ class Calls:
             CodecError: an entry does not fit the program; nothing was written.
         """
         size = self._target.batch
-        batches = [updates[start : start + size] for start in range(0, len(updates), size)]
-        if len(batches) == 1:
-            failures = await self._write_batch(batches[0])
+        if len(updates) <= size:
+            failures = await self._write_batch(updates)
         else:
             limit = asyncio.Semaphore(self._target.in_flight)
 
-            async def limited(batch: Sequence[Update]) -> list[Failure]:
+            async def limited(start: int) -> list[Failure]:
                 async with limit:
-                    return await self._write_batch(batch)
+                    return await self._write_batch(updates[start : start + size])
 
             # Every batch is waited for even if one fails: the next stage must not overtake a Write that is still under way.
-            results = await asyncio.gather(*map(limited, batches), return_exceptions=True)
+            results = await asyncio.gather(*map(limited, range(0, len(updates), size)), return_exceptions=True)
             for result in results:
                 if isinstance(result, BaseException):
                     raise result

@@ -8,8 +8,9 @@ from finsy.proto import p4i
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey, Lpm, Match, Range, Rate, Ternary, Update
-from controller.southbound.encoding import CodecError, Encoder, Message, action_name
+from controller.southbound.encoding import Encoder, Message, action_name
 from controller.southbound.flow_fields import FlowFields
+from controller.southbound.wire import CodecError
 
 __all__ = ["Codec", "CodecError", "Message", "octets"]
 

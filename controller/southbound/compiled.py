@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from controller.southbound.artefacts import ArtefactError
-from controller.southbound.encoding import LENGTH_DELIMITED, varint_at
 from controller.southbound.targets import BF_RUNTIME, BINARY, CONTEXT, pack
+from controller.southbound.wire import LENGTH_DELIMITED, varint_at
 
 MANIFEST: Final = "manifest.json"
 _BF_RUNTIME_NAMES: Final = ("bfrt.json", "bf-rt.json")

@@ -1,13 +1,13 @@
 """Updates of table entries as bytes on the wire, without a message object for each.
 
 Every shape of entry (table, action, which fields are given) is taken apart once: what never changes is kept as bytes, and
-encoding joins it with the values. That is several times faster than building messages, and because an entry has one encoding
+encoding puts the values into it. That is several times faster than building messages, and because an entry has one encoding
 only, what a switch reads back is compared as bytes too.
 
 Field numbers are those of p4/v1/p4runtime.proto; the octets of values are canonical (P4Runtime section 8.4).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -16,20 +16,14 @@ from finsy.proto import p4i, p4r
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey, Match, Op, Update
 from controller.southbound.flow_fields import FlowFields
+from controller.southbound.wire import CodecError, Piece, Template, constant, framed, member, number_field, tag
 
 Message: TypeAlias = Any
 """A message of finsy's protocol buffers: the package has no types."""
 
 _Put: TypeAlias = Callable[[Any], bytes]
-"""Encodes one value of a key or an action."""
+"""Encodes one field of a key."""
 _Translate: TypeAlias = Callable[[tuple[Match, ...]], tuple[Match, ...]]
-
-LENGTH_DELIMITED: Final = 2
-_VARINT: Final = 0
-
-
-class CodecError(ValueError):
-    """An entry does not fit the program, or a switch sent what does not."""
 
 
 def action_name(action: Message) -> str:
@@ -37,160 +31,55 @@ def action_name(action: Message) -> str:
     return str(action.preamble.alias).rpartition(".")[2]
 
 
-def varint(number: int) -> bytes:
-    """Return a number as protocol buffers write it: seven bits an octet, the lowest first."""
-    octets_ = bytearray()
-    while number > 0x7F:
-        octets_.append(number & 0x7F | 0x80)
-        number >>= 7
-    octets_.append(number)
-    return bytes(octets_)
-
-
-def varint_at(data: bytes, position: int) -> tuple[int, int]:
-    """Return a number as protocol buffers write it, and where it ends.
-
-    Raises:
-        IndexError: the data end before it.
-        CodecError: it is too long.
-    """
-    number = data[position]
-    position += 1
-    if number < 0x80:
-        return number, position
-    number &= 0x7F
-    shift = 7
-    while True:
-        octet = data[position]
-        position += 1
-        number |= (octet & 0x7F) << shift
-        if octet < 0x80:
-            return number, position
-        shift += 7
-        if shift > 63:
-            raise CodecError("a number does not end")
-
-
-def _tag(number: int, wire_type: int) -> bytes:
-    return varint(number << 3 | wire_type)
-
-
-_LENGTHS: Final = tuple(map(varint, range(1024)))
-
-
-def framed(tag: bytes, content: bytes) -> bytes:
-    """Return a length-delimited field."""
-    size = len(content)
-    return tag + (_LENGTHS[size] if size < 1024 else varint(size)) + content
-
-
-def _head(number: int, *lengths: int) -> bytes:
-    return _tag(number, LENGTH_DELIMITED) + varint(sum(lengths))
-
-
-_UPDATES: Final = _tag(4, LENGTH_DELIMITED)
-_TYPE: Final = {op: _tag(1, _VARINT) + varint(op) for op in Op}
-_ENTITY: Final = _tag(2, LENGTH_DELIMITED)
-TABLE_ENTRY: Final = _tag(2, LENGTH_DELIMITED)
+_UPDATES: Final = tag(4)
+_TYPE: Final = {op: number_field(1, op) for op in Op}
+_ENTITY: Final = tag(2)
+TABLE_ENTRY: Final = tag(2)
 """The tag of a table entry in an entity."""
-REPLICATION_ENTRY: Final = _tag(9, LENGTH_DELIMITED)
+REPLICATION_ENTRY: Final = tag(9)
 """The tag of an entry of the packet replication engine in an entity."""
-_MATCH: Final = 2
-_ACTION: Final = 3
-_PRIORITY: Final = _tag(4, _VARINT)
-_METER: Final = _tag(6, LENGTH_DELIMITED)
+_MATCH, _ACTION, _PRIORITY, _METER = 2, 3, 4, 6
+"""Members of a table entry."""
 _EXACT, _TERNARY, _LPM, _RANGE = 2, 3, 4, 6
+"""Members of a match."""
+_DIRECT, _SET = 1, 4
+"""Members of an entry's action: the one action, or a set."""
+_WEIGHT: Final = constant(number_field(2, 1))
 
 
-def _octet_count(value: int, width: int) -> int:
-    length = value.bit_length()
-    if length > width or value < 0:
-        raise CodecError(f"{value} has more than {width} bits" if value >= 0 else f"{value} is negative")
-    return (length + 7) >> 3 or 1
+def _match(field_id: int, kind: int, *members: Piece) -> Piece:
+    return member(_MATCH, constant(number_field(1, field_id)), member(kind, *members))
 
 
-def _match_head(field_id: int, kind: int, body: int) -> bytes:
-    """Return what stands before the members of a match whose members take `body` octets."""
-    inner = _tag(1, _VARINT) + varint(field_id) + _head(kind, body)
-    return _head(_MATCH, len(inner) + body) + inner
+def _exact(field_id: int, value: Piece) -> Piece:
+    return _match(field_id, _EXACT, member(1, value))
 
 
-@dataclass(frozen=True, slots=True)
-class _Octets:
-    """A value that is one string of octets: an exact match or a parameter."""
-
-    heads: tuple[bytes, ...]
-    """What stands before the octets, by their count."""
-    width: int
-
-
-def _exact(field_id: int, width: int) -> _Octets:
-    heads = [b""]
-    for count in range(1, (width + 7) // 8 + 1):
-        member = _head(1, count)
-        heads.append(_match_head(field_id, _EXACT, len(member) + count) + member)
-    return _Octets(tuple(heads), width)
-
-
-def _param(param_id: int, width: int) -> _Octets:
-    heads = [b""]
-    for count in range(1, (width + 7) // 8 + 1):
-        inner = _tag(2, _VARINT) + varint(param_id) + _head(3, count)
-        heads.append(_head(4, len(inner) + count) + inner)
-    return _Octets(tuple(heads), width)
-
-
-def _put_octets(spec: _Octets) -> _Put:
-    def put(value: int) -> bytes:
-        count = _octet_count(value, spec.width)
-        return spec.heads[count] + value.to_bytes(count)
-
-    return put
-
-
-def _join(parts: list[bytes], specs: tuple[_Octets, ...], values: tuple[Any, ...]) -> None:
-    """Append values to what is encoded so far. This is where most of the time goes, so it calls nothing of ours."""
-    for spec, value in zip(specs, values, strict=True):
-        length = value.bit_length()
-        if length > spec.width or value < 0:
-            raise CodecError(f"{value} does not fit into {spec.width} bits")
-        count = (length + 7) >> 3 or 1
-        parts.append(spec.heads[count])
-        parts.append(value.to_bytes(count))
+def _put_exact(field_id: int, width: int) -> _Put:
+    template = Template((width,), lambda values: _exact(field_id, values[0]))
+    return lambda value: template.encode((value,))
 
 
 def _put_pair(field_id: int, width: int, kind: int) -> _Put:
     """Return the encoder of a ternary or range match: two strings of octets."""
-    heads: dict[tuple[int, int], tuple[bytes, bytes]] = {}
-
-    def put(pair: tuple[int, int]) -> bytes:
-        first, second = pair
-        counts = (_octet_count(first, width), _octet_count(second, width))
-        head = heads.get(counts)
-        if head is None:
-            one = _head(1, counts[0])
-            other = _head(2, counts[1])
-            size = len(one) + counts[0] + len(other) + counts[1]
-            head = heads[counts] = (_match_head(field_id, kind, size) + one, other)
-        return head[0] + first.to_bytes(counts[0]) + head[1] + second.to_bytes(counts[1])
-
-    return put
+    return Template(
+        (width, width), lambda values: _match(field_id, kind, member(1, values[0]), member(2, values[1]))
+    ).encode
 
 
 def _put_lpm(field_id: int, width: int) -> _Put:
-    heads: dict[tuple[int, int], tuple[bytes, bytes]] = {}
+    def of_length(length: int) -> Template:
+        return Template(
+            (width,), lambda values: _match(field_id, _LPM, member(1, values[0]), constant(number_field(2, length)))
+        )
+
+    templates = {length: of_length(length) for length in range(1, width + 1)}
 
     def put(match: tuple[int, int]) -> bytes:
         value, length = match
-        if not 0 < length <= width:
+        if length not in templates:
             raise CodecError(f"a prefix length of {length}, in a field of {width} bits")
-        count = _octet_count(value, width)
-        head = heads.get((count, length))
-        if head is None:
-            one = _head(1, count)
-            tail = _tag(2, _VARINT) + varint(length)
-            head = heads[count, length] = (_match_head(field_id, _LPM, len(one) + count + len(tail)) + one, tail)
-        return head[0] + value.to_bytes(count) + head[1]
+        return templates[length].encode((value,))
 
     return put
 
@@ -198,7 +87,7 @@ def _put_lpm(field_id: int, width: int) -> _Put:
 def _field_encoder(field: Message) -> _Put:
     number, width = int(field.id), int(field.bitwidth)
     if field.match_type == p4i.MatchField.EXACT:
-        return _put_octets(_exact(number, width))
+        return _put_exact(number, width)
     if field.match_type == p4i.MatchField.LPM:
         return _put_lpm(number, width)
     if field.match_type == p4i.MatchField.TERNARY:
@@ -210,37 +99,80 @@ def _field_encoder(field: Message) -> _Put:
 
 @dataclass(frozen=True, slots=True)
 class _Action:
-    head: bytes
-    params: tuple[_Octets, ...]
+    id: int
+    params: tuple[int, ...]
+    """Their ids."""
+    widths: tuple[int, ...]
+
+    def piece(self, values: Sequence[Piece]) -> Piece:
+        """Return it in an entry or in a member of a set."""
+        params = (
+            member(4, constant(number_field(2, number)), member(3, value))
+            for number, value in zip(self.params, values, strict=True)
+        )
+        return member(_DIRECT, constant(number_field(1, self.id)), *params)
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
     head: bytes
     fields: tuple[_Put, ...]
-    exact: tuple[_Octets, ...]
-    """The same where all of them are exact; otherwise empty."""
     required: frozenset[int]
     """Positions of fields that every entry has: the exact ones."""
     translate: _Translate | None
     """Gives a key as the program has it; None: it has it as the planner does."""
-    actions: dict[str, _Action]
+    key: Template | None
+    """Head and key in one, where all fields are exact."""
+    whole: dict[str, Template]
+    """Head, key and action in one, by the name of the action, where all fields are exact and an entry has one action."""
+    actions: dict[str, tuple[int, Template]]
+    """By name: how many parameters each has, and how it stands in an entry; in tables with sets as a member of a set."""
     selected: bool
     """Whether an entry's actions stand in a set, one of which is taken by a hash."""
 
 
 def _table(table: Message, actions: dict[int, tuple[str, _Action]], translate: _Translate | None) -> _Table:
-    fields = table.match_fields
+    fields, selected = table.match_fields, table.implementation_id != 0
     required = frozenset(position for position, field in enumerate(fields) if field.match_type == p4i.MatchField.EXACT)
+    head = number_field(1, table.preamble.id)
+    offered = dict(actions[ref.id] for ref in table.action_refs)
+    key, whole = None, {}
+    if len(required) == len(fields):
+        ids, widths = tuple(field.id for field in fields), tuple(field.bitwidth for field in fields)
+        key = Template(widths, lambda values: _joined(constant(head), *map(_exact, ids, values)))
+        if not selected:
+            whole = {name: _whole(head, ids, widths, action) for name, action in offered.items()}
+    stands = _as_member if selected else _alone
     return _Table(
-        _tag(1, _VARINT) + varint(table.preamble.id),
+        head,
         tuple(map(_field_encoder, fields)),
-        tuple(_exact(field.id, field.bitwidth) for field in fields) if len(required) == len(fields) else (),
         required,
         translate,
-        dict(actions[ref.id] for ref in table.action_refs),
-        table.implementation_id != 0,
+        key,
+        whole,
+        {name: (len(action.params), stands(action)) for name, action in offered.items()},
+        selected,
     )
+
+
+def _joined(*pieces: Piece) -> Piece:
+    return Piece(b"".join(piece.text for piece in pieces), sum(piece.size for piece in pieces))
+
+
+def _alone(action: _Action) -> Template:
+    return Template(action.widths, lambda values: member(_ACTION, action.piece(values)))
+
+
+def _as_member(action: _Action) -> Template:
+    return Template(action.widths, lambda values: member(1, action.piece(values), _WEIGHT))
+
+
+def _whole(head: bytes, ids: tuple[int, ...], widths: tuple[int, ...], action: _Action) -> Template:
+    def make(values: Sequence[Piece]) -> Piece:
+        params = member(_ACTION, action.piece(values[len(ids) :]))
+        return _joined(constant(head), *map(_exact, ids, values[: len(ids)]), params)
+
+    return Template((*widths, *action.widths), make)
 
 
 class Encoder:
@@ -259,8 +191,9 @@ class Encoder:
             action.preamble.id: (
                 action_name(action),
                 _Action(
-                    _tag(1, _VARINT) + varint(action.preamble.id),
-                    tuple(_param(param.id, param.bitwidth) for param in action.params),
+                    action.preamble.id,
+                    tuple(param.id for param in action.params),
+                    tuple(param.bitwidth for param in action.params),
                 ),
             )
             for action in info.actions
@@ -277,20 +210,23 @@ class Encoder:
         Raises:
             CodecError: it does not fit the program.
         """
-        if entry.table == p.MULTICAST_GROUPS:
+        name, match, action, params, priority, rate = entry
+        if name == p.MULTICAST_GROUPS:
             return _group(entry, self._copy_port)
         try:
-            table = self._tables[entry.table]
-            parts = [table.head]
-            self._add_key(parts, table, entry.match)
-            self._add_action(parts, table, entry)
-            if entry.priority:
-                parts.append(_PRIORITY + varint(entry.priority))
-            if entry.rate is not None:
-                parts.append(framed(_METER, _meter(entry.rate.per_second, entry.rate.burst)))
-            return b"".join(parts)
+            table = self._tables[name]
+            whole = table.whole.get(action)
+            if whole is not None and len(match) == len(table.fields):
+                body = whole.encode(match + params)
+            else:
+                body = _key(table, match) + _action(table, entry)
+            if priority:
+                body += number_field(_PRIORITY, priority)
+            if rate is not None:
+                body += framed(tag(_METER), _meter(rate.per_second, rate.burst))
         except (KeyError, ValueError, OverflowError, TypeError, AttributeError) as error:
             raise CodecError(f"{entry} does not fit the program: {error}") from error
+        return body
 
     def update(self, update: Update) -> bytes:
         """Return an update as a field of a serialised `p4.v1.WriteRequest`. A deletion has the key alone.
@@ -324,58 +260,40 @@ class Encoder:
         """
         name, match, priority = key
         try:
-            table = self._tables[name]
-            parts = [table.head]
-            self._add_key(parts, table, match)
+            body = _key(self._tables[name], match)
         except (KeyError, ValueError, OverflowError, TypeError, AttributeError) as error:
             raise CodecError(f"{name} {match} does not fit the program: {error}") from error
-        if priority:
-            parts.append(_PRIORITY + varint(priority))
-        return b"".join(parts)
-
-    @staticmethod
-    def _add_key(parts: list[bytes], table: _Table, match: tuple[Match, ...]) -> None:
-        if table.exact:
-            _join(parts, table.exact, match)
-            return
-        if table.translate is not None:
-            match = table.translate(match)
-        for position, (put, value) in enumerate(zip(table.fields, match, strict=True)):
-            if value is not None:
-                parts.append(put(value))
-            elif position in table.required:
-                raise CodecError("an exact field has no value")
-
-    @staticmethod
-    def _add_action(parts: list[bytes], table: _Table, entry: Entry) -> None:
-        action = table.actions.get(entry.action)
-        if action is None:
-            raise CodecError(f"table {entry.table} has no action {entry.action!r}")
-        if table.selected:
-            parts.append(_action_set(action, entry.params))
-            return
-        inner = [action.head]
-        _join(inner, action.params, entry.params)
-        content = b"".join(inner)
-        size = len(content)
-        if size < len(_ACTION_FRAMES):
-            parts.append(_ACTION_FRAMES[size])
-            parts.append(content)
-        else:
-            parts.append(framed(_ACTION_TAG, framed(_DIRECT, content)))
+        return body + number_field(_PRIORITY, priority) if priority else body
 
 
-def _action_set(action: _Action, params: tuple[int, ...]) -> bytes:
-    """Return a set of actions, each of the same weight."""
-    count = len(action.params) or 1
-    members: list[bytes] = []
-    for start in range(0, len(params), count):
-        inner = [action.head]
-        _join(inner, action.params, params[start : start + count])
-        members.append(framed(_DIRECT, framed(_DIRECT, b"".join(inner)) + _WEIGHT))
-    if not members:
+def _key(table: _Table, match: tuple[Match, ...]) -> bytes:
+    """Return the number of the table, and the key."""
+    if table.key is not None:
+        return table.key.encode(match)
+    if table.translate is not None:
+        match = table.translate(match)
+    parts = [table.head]
+    for position, (put, value) in enumerate(zip(table.fields, match, strict=True)):
+        if value is not None:
+            parts.append(put(value))
+        elif position in table.required:
+            raise CodecError("an exact field has no value")
+    return b"".join(parts)
+
+
+def _action(table: _Table, entry: Entry) -> bytes:
+    """Return an entry's action, or its set of actions, each of the same weight."""
+    if entry.action not in table.actions:
+        raise CodecError(f"table {entry.table} has no action {entry.action!r}")
+    count, template = table.actions[entry.action]
+    params = entry.params
+    if not table.selected:
+        return template.encode(params)
+    if not params:
         raise CodecError("a set of actions is empty")
-    return framed(_ACTION_TAG, framed(_SET, b"".join(members)))
+    step = count or 1
+    members = [template.encode(params[start : start + step]) for start in range(0, len(params), step)]
+    return framed(tag(_ACTION), framed(tag(_SET), b"".join(members)))
 
 
 def _group(entry: Entry, copy_port: int) -> bytes:
@@ -394,16 +312,6 @@ def _group(entry: Entry, copy_port: int) -> bytes:
     except (TypeError, ValueError) as error:
         raise CodecError(f"{entry} is no multicast group: {error}") from error
     return content
-
-
-_ACTION_TAG: Final = _tag(_ACTION, LENGTH_DELIMITED)
-_DIRECT: Final = _tag(1, LENGTH_DELIMITED)
-_SET: Final = _tag(4, LENGTH_DELIMITED)
-_WEIGHT: Final = _tag(2, _VARINT) + varint(1)
-_ACTION_FRAMES: Final = tuple(
-    _ACTION_TAG + varint(1 + len(varint(size)) + size) + _DIRECT + varint(size) for size in range(256)
-)
-"""What stands before an action, by its size."""
 
 
 def _meter(per_second: int, burst: int) -> bytes:

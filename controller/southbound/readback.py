@@ -17,15 +17,16 @@ from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entries, Entry, EntryKey
 from controller.dataplane.plans import Stages, diff
 from controller.southbound.codec import Codec
-from controller.southbound.encoding import LENGTH_DELIMITED, REPLICATION_ENTRY, TABLE_ENTRY, CodecError, varint_at
+from controller.southbound.encoding import REPLICATION_ENTRY, TABLE_ENTRY
 from controller.southbound.errors import DistrustError
 from controller.southbound.options import Foreign
+from controller.southbound.wire import CodecError, tag, varint_at
 
 ADOPTABLE: Final = frozenset({p.MY_STATION, p.HOME_AGENTS, p.SIGNALLING, p.ROUTES, p.NEXT_HOPS})
 """Tables in which foreign entries may stay. In the others an entry means that somebody is registered, and that is ours to say:
 what is left behind there would send packets to an address that nobody has."""
 
-_ENTITIES: Final = 1 << 3 | LENGTH_DELIMITED
+_ENTITIES: Final = tag(1)[0]
 _ENTRANCES: Final = (p.HOME_ADDRESSES, p.MOBILE_NETWORKS)
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Final
 
-from controller.dataplane.entries import Entries, Entry, EntryKey
-from controller.dataplane.plans import Stages, diff
+from controller.dataplane.entries import Entries, Entry, EntryKey, Update
+from controller.dataplane.plans import diff, fill
 from controller.dataplane.wanted import Wanted
 from controller.southbound.artefacts import Artefacts
 from controller.southbound.calls import Calls
@@ -96,7 +97,7 @@ class Reconciler:
             if pushed and not await calls.read_entries():
                 # Tables are empty after a push (P4Runtime section 7.2): nothing is there to be compared.
                 drift = Drift(missing=tuple(wanted.values()))
-                stages = diff({}, wanted)
+                stages: Sequence[Sequence[Update]] = fill(wanted)
             else:
                 drift = (await calls.compare(wanted)).drift(self._options.foreign)
                 stages = repairs(drift, [wanted])
@@ -166,7 +167,7 @@ class Reconciler:
             _LOG.warning(text, self._options.name, len(drift.adopted), first.table, first.match)
         self.last = drift
 
-    async def _write(self, calls: Calls, stages: Stages) -> None:
+    async def _write(self, calls: Calls, stages: Sequence[Sequence[Update]]) -> None:
         """Write every stage, also after a refusal: the more of the entries are right the better."""
         self._began, self._total = calls.sent, sum(map(len, stages))
         if stages:

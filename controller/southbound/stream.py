@@ -12,16 +12,16 @@ from finsy.proto import U128, p4r
 
 from controller.dataplane.entries import EntryKey
 from controller.southbound.codec import Codec, Message, octets
-from controller.southbound.encoding import LENGTH_DELIMITED, framed
 from controller.southbound.errors import ConnectionLostError, code_name
 from controller.southbound.queues import CountingQueue
+from controller.southbound.wire import framed, tag
 
 _LOG = logging.getLogger(__name__)
 
 _OK: Final = 0
-_PACKET: Final = bytes((2 << 3 | LENGTH_DELIMITED,))
+_PACKET: Final = tag(2)
 """The tag of a packet in a `StreamMessageRequest`."""
-_PAYLOAD: Final = bytes((1 << 3 | LENGTH_DELIMITED,))
+_PAYLOAD: Final = tag(1)
 _NOT_FOUND: Final = int(grpc.StatusCode.NOT_FOUND.value[0])
 
 

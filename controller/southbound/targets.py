@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from controller.dataplane import pipeline as p
-from controller.southbound.encoding import framed, varint
+from controller.southbound.wire import framed, tag
 
 BMV2: Final = "bmv2-json"
 """The format of the program that comes with this package."""
@@ -81,7 +81,7 @@ def _stratum(name: str, files: Mapping[str, bytes]) -> bytes:
     """Return Stratum's BfPipelineConfig for a program with one profile on every pipe (stratum/hal/lib/barefoot/bf.proto)."""
 
     def member(number: int, content: bytes) -> bytes:
-        return framed(varint(number << 3 | 2), content)
+        return framed(tag(number), content)
 
     profile = member(1, _PROFILE) + member(2, files[CONTEXT]) + member(3, files[BINARY])
     return member(1, name.encode()) + member(2, files[BF_RUNTIME]) + member(3, profile)

@@ -8,6 +8,7 @@ from controller.dataplane.entries import Entry, EntryKey, Lpm
 from controller.dataplane.ids import Ids
 from controller.dataplane.pipeline import TABLES
 from controller.dataplane.planner import NO_FACTS, NodeFacts, binding_counters, node_entries
+from controller.dataplane.plans import diff, fill
 from controller.mobility.address import Prefix, parse_address
 from controller.mobility.flows import FlowPolicy, Steer, TrafficSelector
 from controller.mobility.model import Binding, NodeRecord
@@ -53,6 +54,14 @@ def test_a_node_with_three_bindings() -> None:
         Entry(p.HOME_ADDRESSES, (number(HOME),), p.MOBILE_NODE, (1,)),
     }
     assert all(key == entry.key for key, entry in entries.items())
+
+
+def test_an_empty_switch_is_filled_in_the_order_of_a_difference_from_nothing() -> None:
+    entries = entries_of(record(binding(1, 0), binding(2, 1)), steer(2))
+    stages = fill(entries)
+    assert tuple(map(tuple, stages)) == diff({}, entries)
+    assert [stage[-1] for stage in stages] == [stage[-1] for stage in diff({}, entries)]
+    assert sum(map(len, stages)) == len(entries)
 
 
 def test_no_binding_no_entries() -> None:

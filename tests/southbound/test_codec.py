@@ -70,6 +70,15 @@ def test_the_encoding_is_that_of_protocol_buffers(entry: Entry) -> None:
     assert p4r.TableEntry.FromString(CODEC.entry(entry)).SerializeToString(deterministic=True) == CODEC.entry(entry)
 
 
+@pytest.mark.parametrize("size", range(1, 17))
+def test_every_length_is_encoded_as_protocol_buffers_do(size: int) -> None:
+    # All octets are those of a percent sign, which means something to what puts values into a text.
+    percents = int.from_bytes(b"%" * size)
+    entry = Entry(p.TUNNELS, (percents & 0xFFFFFF, percents & 0xFFFF), p.ENCAP_IPV6, (37, percents, 37))
+    assert p4r.TableEntry.FromString(CODEC.entry(entry)).SerializeToString(deterministic=True) == CODEC.entry(entry)
+    assert CODEC.decode(message_of(entry)) == entry
+
+
 @pytest.mark.parametrize(
     ("value", "expected"), [(0, b"\0"), (1, b"\1"), (255, b"\xff"), (256, b"\1\0"), (2**128 - 1, b"\xff" * 16)]
 )
@@ -113,6 +122,8 @@ def test_padded_octets_and_explicit_wildcards_decode_to_the_one_form() -> None:
         Entry(p.DEFAULT_BINDING, (1, 2), p.STEER, (1,)),
         Entry(p.DEFAULT_BINDING, (1,), p.STEER, ()),
         Entry(p.DEFAULT_BINDING, (1,), p.STEER, (1, 2)),
+        Entry(p.DEFAULT_BINDING, (1, 2), p.STEER, ()),
+        Entry(p.DEFAULT_BINDING, (), p.STEER, (1, 2)),
         Entry(p.DEFAULT_BINDING, (2**24,), p.STEER, (1,)),
         Entry(p.DEFAULT_BINDING, (-1,), p.STEER, (1,)),
         Entry(p.DEFAULT_BINDING, (1,), p.STEER, (2**16,)),
@@ -121,6 +132,7 @@ def test_padded_octets_and_explicit_wildcards_decode_to_the_one_form() -> None:
         Entry(p.ROUTES, (5,), p.NEXT_HOP, (1,)),
         Entry(p.NEXT_HOPS, (5,), p.FORWARD, ()),
         Entry(p.NEXT_HOPS, (5,), p.FORWARD, (1, 2, 3)),
+        Entry(p.NEXT_HOPS, (5,), p.FORWARD, (1 << 9, 2, 3, 4)),
         Entry(p.NEXT_HOPS, (5,), p.FORWARD, (1, 2, 3, 4, 5)),
     ],
 )

@@ -7,7 +7,7 @@ from controller.dataplane.entries import Entry, Op, Ternary, Update
 from controller.dataplane.pipeline import DropReason
 from controller.fabric.loader import load_topology, sample_topologies
 from controller.fabric.statics import switch_entries
-from controller.southbound.encoding import CodecError
+from controller.southbound.codec import CodecError
 from controller.southbound.errors import NotReadyError, WriteFailedError
 from controller.southbound.states import SessionState
 from southbound_world import World, eventually, reached
