@@ -4,12 +4,11 @@ The bare client sends serialised messages that it has in memory, and takes what 
 """
 
 import asyncio
-import gc
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -24,9 +23,9 @@ from bench.target import kinds, running
 from controller.dataplane.entries import Entry, EntryKey
 from controller.dataplane.planner import node_entries
 from controller.dataplane.plans import diff
+from controller.garbage import search_in_steps
 from controller.mobility.address import Address, parse_address
 from controller.mobility.model import Binding, NodeRecord
-from controller.service.process import GARBAGE_THRESHOLDS
 from controller.southbound.artefacts import Artefacts, load
 from controller.southbound.codec import Codec
 from controller.southbound.options import CHANNEL_OPTIONS, MemoryElectionIds, SessionOptions, Timeouts
@@ -161,31 +160,17 @@ async def _restore(address: str, kind: str, artefacts: Artefacts, entries: Entri
     return took
 
 
-@contextmanager
-def _as_in_the_controller() -> Iterator[None]:
-    """Search for garbage as seldom as the controller's process does, and not among what there is now; for both sides."""
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
-
-
 Measure = Callable[[str], Awaitable[float]]
 
 
 async def _turns(kind: str, subject: Measure, peer: Measure, rounds: int) -> tuple[float, float]:
-    """Measure both on switches of their own, in turns; return the medians."""
+    """Measure both on switches of their own, in turns; return the medians. Garbage is searched for as in the controller's process."""
     ours: list[float] = []
     theirs: list[float] = []
     for number in range(rounds):
         turns = ((subject, ours), (peer, theirs))
         for measure, found in turns if number % 2 else turns[::-1]:
-            async with running(kind) as address:
+            async with search_in_steps(), running(kind) as address:
                 found.append(await measure(address))
     return median(ours), median(theirs)
 
@@ -208,8 +193,7 @@ def restore(settings: Settings) -> Results:
         async def ours(address: str, kind: str = kind) -> float:
             return await _restore(address, kind, artefacts, entries)
 
-        with _as_in_the_controller():
-            took, floor = asyncio.run(_turns(kind, ours, bare.fill, rounds))
+        took, floor = asyncio.run(_turns(kind, ours, bare.fill, rounds))
         count = len(entries)
         note = f"{kind} switch, {count} entries, pipeline and comparison included: {took:.1f} s from start to in sync"
         results[_named("restore.rate", kind)] = Result(
@@ -226,14 +210,13 @@ def audit(settings: Settings) -> Results:
     bare = Bare(artefacts)
     bare.prepare(entries)
     rounds = min(settings.rounds, 5)
-    with _as_in_the_controller():
-        return {_named("audit.rate", kind): asyncio.run(_audit(kind, bare, entries, rounds)) for kind in kinds()}
+    return {_named("audit.rate", kind): asyncio.run(_audit(kind, bare, entries, rounds)) for kind in kinds()}
 
 
 async def _audit(kind: str, bare: Bare, entries: Entries, rounds: int) -> Result:
     ours: list[float] = []
     theirs: list[float] = []
-    async with running(kind) as address:
+    async with search_in_steps(), running(kind) as address:
         await bare.fill(address)
         session = _session(address, kind, bare.artefacts, entries)
         session.start()
