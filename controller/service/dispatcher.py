@@ -56,7 +56,7 @@ class Dispatcher:
         self._event_log: Final = EventLog()
         self._arrived: Final[dict[int, float]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._arming: asyncio.Handle | None = None
+        self._afterwards: asyncio.Handle | None = None
         self._on_commit: Callable[[Transaction], None] = lambda _transaction: None
         self._on_revoked: Callable[[Revoked], None] = lambda _event: None
 
@@ -66,8 +66,9 @@ class Dispatcher:
         self._on_revoked = on_revoked
 
     def close(self) -> None:
-        """Let the engine's timer go."""
-        for handle in (self._arming, self._timer):
+        """Tell of what has happened until now, and let the engine's timer go."""
+        self._report()
+        for handle in (self._afterwards, self._timer):
             if handle is not None:
                 handle.cancel()
 
@@ -88,13 +89,22 @@ class Dispatcher:
             self._anchors.send(packet)
         for link_packet in self._engine.link_outbox():
             self._home_links.send(link_packet)
+        if self._afterwards is None:
+            # Acknowledgements do not wait for the log; and a batch, which pumps once for each of its changes, looks at the clock once.
+            self._afterwards = self._loop.call_soon(self._tidy_up)
+
+    def _tidy_up(self) -> None:
+        """Tell of what has happened, and look when the engine wants to be called next."""
+        self._afterwards = None
+        self._report()
+        self._arm_timer()
+
+    def _report(self) -> None:
         for event in self._engine.events():
             self._event_log.write(event, self._loop.time())
             publish(self._feed, event)
             if isinstance(event, Revoked):
                 self._on_revoked(event)
-        if self._arming is None:  # a batch pumps once for each of its changes
-            self._arming = self._loop.call_soon(self._arm_timer)
 
     def _done(self, transaction: Transaction) -> None:
         began = self._loop.time()
@@ -117,7 +127,6 @@ class Dispatcher:
         LOG.warning("tunnels of %s keep their MTU: %s", format_address(home_address), reason)
 
     def _arm_timer(self) -> None:
-        self._arming = None
         due = self._engine.next_timer()
         if self._timer is not None:
             if due is not None and not self._timer.cancelled() and self._timer.when() == due:
