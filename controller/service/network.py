@@ -26,9 +26,10 @@ from controller.service.programs import Programs
 from controller.service.rerouting import Rerouter, Static
 from controller.service.sessions import session_options
 from controller.service.transit import Transit, TransitError, check_installed
+from controller.southbound.connection import PacketHandler
 from controller.southbound.journal import Journal
 from controller.southbound.options import ElectionIds
-from controller.southbound.session import PacketHandler, StateListener, SwitchSession
+from controller.southbound.session import StateListener, SwitchSession
 from controller.southbound.states import SessionState
 from controller.southbound.stream import PacketIn
 

@@ -307,19 +307,24 @@ class Calls:
             counters[key] = self._plausible(key[0], entity.table_entry.counter_data)
         return counters
 
-    async def read_drops(self, counter_id: int) -> dict[int, tuple[int, int]]:
-        """Return packets and bytes of every cell of a counter by index.
+    async def read_drops(self) -> dict[p.DropReason, tuple[int, int]]:
+        """Return packets and bytes dropped for each reason, in ingress and egress together.
 
         Raises:
             ConnectionLostError: the switch did not answer.
             SouthboundError: it refused.
         """
         request = self._read_request()
-        request.entities.add().counter_entry.counter_id = counter_id
-        return {
-            entity.counter_entry.index.index: self._plausible("drops", entity.counter_entry.data)
-            async for entity in self._read(request, "reading the drops")
-        }
+        for counter_id in self._codec.drop_counters:
+            request.entities.add().counter_entry.counter_id = counter_id
+        drops = dict.fromkeys(p.DropReason, (0, 0))
+        async for entity in self._read(request, "reading the drops"):
+            cell = entity.counter_entry.index.index
+            packets, octets = self._plausible("drops", entity.counter_entry.data)
+            if cell in drops:
+                before = drops[p.DropReason(cell)]
+                drops[p.DropReason(cell)] = before[0] + packets, before[1] + octets
+        return drops
 
     def _plausible(self, what: str, data: Message) -> tuple[int, int]:
         packets, octets = int(data.packet_count), int(data.byte_count)

@@ -75,6 +75,9 @@ class Codec:
                 table.preamble.id, table.preamble.alias, fields, sparse, offered, table.implementation_id != 0
             )
         self._by_id = {table.id: table for table in self._tables.values()}
+        drops = (p.DROPS_COUNTER, p.EGRESS_DROPS_COUNTER)
+        self.drop_counters: Final = tuple(c.preamble.id for c in info.counters if c.preamble.alias in drops)
+        """The ids of the counters that have a cell for each reason to drop."""
         self._copy_port = copy_port
         self._encoder = Encoder(info, copy_port)
         self._flows = FlowFields(info)

@@ -8,39 +8,31 @@ reconciliation, which reads what is desired anew until nothing differs.
 import asyncio
 import contextlib
 import logging
-import secrets
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Sequence
 
 import grpc
 import grpc.aio
 
-from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey, Update
 from controller.dataplane.pipeline import DropReason
 from controller.dataplane.wanted import Wanted
 from controller.southbound.artefacts import ArtefactError, Artefacts
+from controller.southbound.backoff import Backoff
 from controller.southbound.calls import Calls
 from controller.southbound.codec import Codec, CodecError
+from controller.southbound.connection import Connection, Handlers, NoticeHandler, PacketHandler
 from controller.southbound.errors import ConnectionLostError, DistrustError, NotReadyError, SouthboundError
+from controller.southbound.faults import Faults
 from controller.southbound.options import ElectionIds, SessionOptions, open_channel
-from controller.southbound.ports import PortsListener, watch_ports
+from controller.southbound.ports import PortsListener
 from controller.southbound.readback import Drift
 from controller.southbound.reconciler import Reconciler
 from controller.southbound.states import SessionEvent, SessionState, after
-from controller.southbound.stream import Arbitration, Digest, Idle, PacketIn, Stream, StreamCodec
+from controller.southbound.stream import Arbitration, Stream, StreamCodec
 
 _LOG = logging.getLogger(__name__)
 
 StateListener = Callable[["SwitchSession", SessionState], None]
-PacketHandler = Callable[[PacketIn], Awaitable[None] | None]
-NoticeHandler = Callable[[Digest | Idle], None]
-
-_T = TypeVar("_T")
-
-KEPT_SUSPICIONS: Final = 16
-"""How many of the last things that a switch cannot have meant are remembered."""
 
 
 class SwitchSession:
@@ -82,21 +74,13 @@ class SwitchSession:
             raise ValueError(f"{options.name} is of kind {options.target.name}, which knows no roles: ask for none")
         self.options = options
         self.state = SessionState.STOPPED
-        self.last_error: str | None = None
-        """Why the session last failed; None if it never did."""
-        self.suspicions: deque[str] = deque(maxlen=KEPT_SUSPICIONS)
-        """What the switch said lately that cannot be true."""
         self._dropped_before = 0
         self._election_ids = election_ids
         self._on_state = on_state
-        self._on_packet = on_packet
-        self._on_notice = on_notice
-        self._on_ports = on_ports
+        self._handlers = Handlers(on_packet, on_notice, on_ports)
         copy_port = options.target.copy_port if options.copy_port is None else options.copy_port
         self._codec = Codec(artefacts.info, copy_port)
         self._stream_codec = StreamCodec(artefacts.info, self._codec)
-        drops = (p.DROPS_COUNTER, p.EGRESS_DROPS_COUNTER)
-        self._drops = tuple(c.preamble.id for c in artefacts.info.counters if c.preamble.alias in drops)
         several = (*artefacts.info.tables, *artefacts.info.action_profiles)
         self._sizes = {one.preamble.alias: int(one.size) for one in several}
         self._seen = 0
@@ -107,12 +91,23 @@ class SwitchSession:
         self._writing = asyncio.Lock()
         self._joining = False
         self._reconciler = Reconciler(options, artefacts, wanted)
+        self._faults = Faults(options.name, self._reconciler.distrust)
         self._task: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
         """The switch's name."""
         return self.options.name
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the session last failed; None if it never did."""
+        return self._faults.last_error
+
+    @property
+    def suspicions(self) -> Sequence[str]:
+        """What the switch said lately that cannot be true."""
+        return self._faults.suspicions
 
     @property
     def takes_writes(self) -> bool:
@@ -176,7 +171,7 @@ class SwitchSession:
 
     async def run(self) -> None:
         """Hold the session until cancelled."""
-        failures = 0
+        backoff = Backoff(self.options.pause, self.options.longest_pause)
         self._happen(SessionEvent.START)
         try:
             while True:
@@ -184,58 +179,31 @@ class SwitchSession:
                     async with open_channel(self.options) as channel:
                         await self._connected(channel)
                 except (SouthboundError, CodecError, TimeoutError, OSError) as error:
-                    # Once it was up, the next failure is a new story: begin with short pauses again.
-                    failures = 1 if self.state in {SessionState.READY, SessionState.STANDBY} else failures + 1
-                    self._note(error)
+                    if self.state in {SessionState.READY, SessionState.STANDBY}:
+                        backoff.reset()
+                    self._faults.note(error)
                 except Exception as error:  # noqa: BLE001  a fault of ours must not end the session either
-                    failures += 1
                     _LOG.exception("%s: the session failed", self.name)
-                    self._note(error)
+                    self._faults.note(error)
                 # A failure that comes together with a cancellation hides it.
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise asyncio.CancelledError
                 self._happen(SessionEvent.FAILED)
-                await asyncio.sleep(self._pause(failures))
+                await asyncio.sleep(backoff.pause())
         finally:
             self._happen(SessionEvent.STOP)
 
     async def _connected(self, channel: grpc.aio.Channel) -> None:
         """Do everything that one connection is for, until it fails."""
-        options = self.options
-        calls = Calls(
-            self.name,
-            channel,
-            options.device_id,
-            self._codec,
-            options.target,
-            role=options.role,
-            timeouts=options.timeouts,
-            journal=options.journal,
+        connection = Connection(
+            self.options, channel, self._codec, self._stream_codec, self._handlers, self._arbitrated
         )
-        stream = Stream(calls.stream(), options.device_id, options.role, options.packet_backlog, self._arbitrated)
-        self._calls, self._stream = calls, stream
-        work = [
-            ("stream", stream.run()),
-            ("packets", self._packets(stream)),
-            ("notices", self._notices(stream)),
-            ("session", self._hold(calls, stream)),
-            ("audits", self._audits()),
-        ]
-        if options.target.gnmi and self._on_ports is not None:
-            work.append(("ports", watch_ports(self.name, channel, self._on_ports)))
-        # Not a TaskGroup: in Python 3.11 it swallows a cancellation that comes together with a failure.
-        tasks = [asyncio.create_task(one, name=f"switch {self.name} {what}") for what, one in work]
+        calls, stream = self._calls, self._stream = connection.calls, connection.stream
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await connection.run({"session": self._hold(calls, stream), "audits": self._audits()})
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self._dropped_before += stream.dropped
             self._calls = self._stream = None
-        # What one task noticed is told; the others were cancelled for it.
-        for task in done:
-            task.result()
 
     def _arbitrated(self, news: Arbitration) -> None:
         """Stop writing the moment that the switch says that somebody else may."""
@@ -268,7 +236,7 @@ class SwitchSession:
                 try:
                     await self._sync(calls)
                 except NotReadyError as error:
-                    self._note(error)
+                    self._faults.note(error)
                     answer_due = True  # Who has become primary is on its way.
             elif news.vacant or may_outbid:
                 may_outbid = False
@@ -308,32 +276,6 @@ class SwitchSession:
             if self.state is SessionState.READY:
                 with contextlib.suppress(NotReadyError):
                     await self.audit()
-
-    async def _packets(self, stream: Stream) -> None:
-        while True:
-            packet = await stream.packets.get()
-            if self._on_packet is None:
-                continue
-            try:
-                outcome = self._on_packet(self._stream_codec.packet_in(packet))
-                if outcome is not None:
-                    await outcome
-            except Exception:  # noqa: BLE001  whatever one packet does to its handler, the next one is handled
-                _LOG.exception("%s: a packet could not be handled", self.name)
-
-    async def _notices(self, stream: Stream) -> None:
-        while True:
-            message = await stream.notices.get()
-            try:
-                notice = self._stream_codec.notice(message)
-            except CodecError as error:
-                raise DistrustError(f"{self.name} sends what is not of its program: {error}") from error
-            if isinstance(notice, Digest):
-                stream.acknowledge(notice)
-            if self._on_notice is None:
-                _LOG.info("%s: %s, which nobody waits for", self.name, notice)
-            else:
-                self._on_notice(notice)
 
     # What the service does with it.
 
@@ -375,7 +317,7 @@ class SwitchSession:
         try:
             return await self._audit(repair=repair)
         except DistrustError as error:
-            self._suspect(error)
+            self._faults.suspect(error)
             if self._stream is not None:
                 self._stream.fail(error)
             raise
@@ -399,7 +341,7 @@ class SwitchSession:
             NotReadyError: it is not connected, or its pipeline may not be ours.
             ConnectionLostError: it did not answer.
         """
-        return await self._asked(self._reachable().read_entries())
+        return await self._faults.asked(self._reachable().read_entries())
 
     async def read_counters(self, table: str) -> dict[EntryKey, tuple[int, int]]:
         """Return packets and bytes that each entry of a table has counted.
@@ -410,26 +352,15 @@ class SwitchSession:
             ConnectionLostError: it did not answer.
             DistrustError: what it says cannot be true.
         """
-        return await self._asked(self._reachable().read_counters(table))
+        return await self._faults.asked(self._reachable().read_counters(table))
 
     async def read_counters_of(self, keys: Iterable[EntryKey]) -> dict[EntryKey, tuple[int, int]]:
         """Return packets and bytes that some entries have counted; raises as `read_counters` does."""
-        return await self._asked(self._reachable().read_counters_of(keys))
+        return await self._faults.asked(self._reachable().read_counters_of(keys))
 
     async def read_drops(self) -> dict[DropReason, tuple[int, int]]:
         """Return packets and bytes dropped for each reason; raises as `read_counters` does."""
-        calls = self._reachable()
-        counters = [await self._asked(calls.read_drops(one)) for one in self._drops]
-        cells = {reason: [counter.get(reason, (0, 0)) for counter in counters] for reason in DropReason}
-        return {reason: (sum(n for n, _ in both), sum(n for _, n in both)) for reason, both in cells.items()}
-
-    async def _asked(self, answer: Awaitable[_T]) -> _T:
-        """Wait for an answer, and remember one that cannot be true."""
-        try:
-            return await answer
-        except DistrustError as error:
-            self._suspect(error)
-            raise
+        return await self._faults.asked(self._reachable().read_drops())
 
     def packet_out(self, frame: bytes, *, routed: bool = True, egress_port: int = 0) -> bool:
         """Send an Ethernet frame.
@@ -453,25 +384,6 @@ class SwitchSession:
         if self._calls is None or self.state not in {SessionState.READY, SessionState.STANDBY}:
             raise NotReadyError(f"{self.name} is {self.state}")
         return self._calls
-
-    def _pause(self, failures: int) -> float:
-        """Return how long to wait: doubling, and jittered so that many sessions do not come back at once."""
-        longest = min(self.options.pause * 2 ** min(failures - 1, 16), self.options.longest_pause)
-        return secrets.SystemRandom().uniform(longest / 2, longest)
-
-    def _note(self, error: Exception) -> None:
-        if isinstance(error, DistrustError):
-            self._suspect(error)
-        text = str(error) or type(error).__name__
-        if text != self.last_error:
-            _LOG.warning("%s: %s", self.name, text)
-        self.last_error = text
-
-    def _suspect(self, error: DistrustError) -> None:
-        if not self.suspicions or self.suspicions[-1] != str(error):
-            _LOG.error("%s cannot be trusted: %s", self.name, error)
-            self.suspicions.append(str(error))
-        self._reconciler.distrust()
 
     def _happen(self, event: SessionEvent) -> None:
         state = after(self.state, event)

@@ -173,9 +173,8 @@ async def test_repairs_wait_for_a_write_that_is_under_way(world: World, fake: Fa
 
 
 async def test_digests_and_idle_entries_are_told_and_acknowledged(world: World, fake: FakeP4Runtime) -> None:
-    async with world.running(fake.address) as session:
-        seen: list[Any] = []
-        session._on_notice = seen.append
+    seen: list[Any] = []
+    async with world.running(fake.address, on_notice=seen.append) as session:
         fake.say(p4r.StreamMessageResponse(digest=p4r.DigestList(digest_id=7, list_id=3, data=[p4d.P4Data(bool=True)])))
         entry = p4r.TableEntry.FromString(session._codec.entry(steer(4)))
         fake.say(p4r.StreamMessageResponse(idle_timeout_notification=p4r.IdleTimeoutNotification(table_entry=[entry])))

@@ -163,7 +163,7 @@ async def test_a_call_on_a_connection_that_was_closed_meanwhile_is_lost() -> Non
     async with open_channel(options) as channel:
         calls = Calls("s1", channel, 1, Codec(load().info), options.target)
         calls.may_write(1)
-    for call in (calls.compare({}), calls.write(inserts(tunnel(1))), calls.read_drops(1), calls.pipeline()):
+    for call in (calls.compare({}), calls.write(inserts(tunnel(1))), calls.read_drops(), calls.pipeline()):
         with pytest.raises(ConnectionLostError, match=r"s1: .* failed"):
             await call
 

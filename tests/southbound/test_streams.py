@@ -79,8 +79,8 @@ async def test_an_entry_that_was_idle_is_told(world: World, soft_switch: tuple[S
     world.artefacts = _with_timeouts(world.artefacts)
     world.want(STEER)
     notices: list[Digest | Idle] = []
-    async with world.running(address) as session, grpc.aio.insecure_channel(address) as channel:
-        session._on_notice = notices.append
+    running = world.running(address, on_notice=notices.append)
+    async with running as session, grpc.aio.insecure_channel(address) as channel:
         update = p4r.Update(type=p4r.Update.MODIFY)
         update.entity.table_entry.MergeFromString(session._codec.entry(STEER))
         update.entity.table_entry.idle_timeout_ns = 50_000_000

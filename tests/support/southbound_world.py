@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from controller.dataplane.entries import Entry, EntryKey
 from controller.dataplane.plans import Stages
 from controller.southbound.artefacts import Artefacts
+from controller.southbound.connection import NoticeHandler, PacketHandler
 from controller.southbound.options import MemoryElectionIds, SessionOptions
 from controller.southbound.ports import PortsListener
-from controller.southbound.session import PacketHandler, SwitchSession
+from controller.southbound.session import SwitchSession
 from controller.southbound.states import SessionState
 from controller.southbound.stream import PacketIn
 
@@ -79,6 +80,7 @@ class World:
         address: str,
         *,
         on_packet: PacketHandler | None = None,
+        on_notice: NoticeHandler | None = None,
         on_ports: PortsListener | None = None,
         **options: object,
     ) -> SwitchSession:
@@ -90,6 +92,7 @@ class World:
             self.election_ids,
             on_state=lambda _, state: self.states.append(state),
             on_packet=on_packet or self.packets.append,
+            on_notice=on_notice,
             on_ports=on_ports,
         )
 
@@ -100,10 +103,11 @@ class World:
         *,
         until: SessionState | None = SessionState.READY,
         on_packet: PacketHandler | None = None,
+        on_notice: NoticeHandler | None = None,
         on_ports: PortsListener | None = None,
         **options: object,
     ) -> AsyncIterator[SwitchSession]:
-        session = self.session(address, on_packet=on_packet, on_ports=on_ports, **options)
+        session = self.session(address, on_packet=on_packet, on_notice=on_notice, on_ports=on_ports, **options)
         session.start()
         try:
             if until is not None:
