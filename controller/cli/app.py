@@ -20,6 +20,7 @@ from controller.cli import (
     system,
     token,
     top,
+    topology,
 )
 from controller.cli.extensions import ExtensibleGroup
 
@@ -59,7 +60,7 @@ app.add_typer(bindings.app, name="bindings")
 app.add_typer(policies.app, name="policies")
 app.add_typer(preferences.app, name="preferences")
 app.add_typer(switches.app, name="switches")
-app.add_typer(system.network_app, name="network")
+app.add_typer(topology.app, name="topology")
 app.command()(events.events)
 app.command()(top.top)
 app.command()(system.health)

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from controller.cli.groups import DefaultGroup
 from controller.cli.options import (
     DEFAULT_URL,
+    CheckOption,
     HomeAddress,
     JsonOption,
     OneHomeAddress,
@@ -17,6 +18,7 @@ from controller.cli.options import (
     connect,
 )
 from controller.cli.output import WRONG_INPUT, fail, make_table, present, show_json
+from controller.cli.updates import show_updates
 
 app = typer.Typer(cls=DefaultGroup, help="List, provision and remove mobile nodes; show the flows that they signalled.")
 
@@ -59,7 +61,7 @@ def provision(  # noqa: PLR0913  one parameter for each option of the command
     home_ipv4: Annotated[str | None, typer.Option(help="An IPv4 home address too; it is not signalled.")] = None,
     mobile_router: Annotated[bool, typer.Option("--mobile-router", help="It may register as a mobile router.")] = False,
     single: Annotated[bool, typer.Option("--single", help="One care-of address only (no RFC 5648).")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Change nothing, only check.")] = False,
+    check: CheckOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Let a node register, or by other rules; bindings that it may not keep are revoked."""
@@ -78,26 +80,39 @@ def provision(  # noqa: PLR0913  one parameter for each option of the command
         found = client.put("v1", "nodes", home_address, "provision", body=body, query=query)
     if as_json:
         show_json(found)
-        return
-    typer.echo(f"{home_address}: {'it could be provisioned so' if check else 'provisioned'}")
+    elif check:
+        show_updates(found)
+    else:
+        typer.echo(f"{home_address}: provisioned")
 
 
 @app.command("show")
-def show_provision(home_address: HomeAddress, url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False) -> None:
+def show_provision(
+    home_address: HomeAddress, url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False, watch: WatchOption = False
+) -> None:
     """Show what a node may do."""
     with connect(url) as client:
-        present(lambda: client.get("v1", "nodes", home_address, "provision"), _rules, as_json=as_json)
+        present(lambda: client.get("v1", "nodes", home_address, "provision"), _rules, as_json=as_json, watch=watch)
 
 
 @app.command("remove")
-def remove(home_address: HomeAddress, url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False) -> None:
+def remove(
+    home_address: HomeAddress,
+    url: UrlOption = DEFAULT_URL,
+    *,
+    check: CheckOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Let a node register no more; its bindings are revoked."""
     with connect(url) as client:
-        client.delete("v1", "nodes", home_address, "provision")
+        query = {"validate": "only" if check else None}
+        found = client.delete("v1", "nodes", home_address, "provision", query=query)
     if as_json:
-        show_json({"home_address": home_address, "removed": True})
-        return
-    typer.echo(f"{home_address}: removed")
+        show_json(found or {"home_address": home_address, "removed": True})
+    elif check:
+        show_updates(found)
+    else:
+        typer.echo(f"{home_address}: removed")
 
 
 @app.command("flows")

@@ -3,8 +3,7 @@
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group, RenderableType
-from rich.text import Text
+from rich.console import RenderableType
 
 from controller.cli.groups import DefaultGroup
 from controller.cli.options import (
@@ -17,7 +16,8 @@ from controller.cli.options import (
     WatchOption,
     connect,
 )
-from controller.cli.output import WRONG_INPUT, fail, make_table, present, show, show_json
+from controller.cli.output import WRONG_INPUT, fail, make_table, present, show_json
+from controller.cli.updates import show_updates
 
 app = typer.Typer(
     cls=DefaultGroup, help="List, set and delete policies: which of a mobile node's traffic goes to which BID."
@@ -54,9 +54,12 @@ def set_policy(  # noqa: PLR0913, PLR0917  one parameter for each option of the 
         int | None, typer.Option(help="Binding identifier that takes these packets.", min=1, max=65535)
     ] = None,
     balance: Annotated[
-        str | None, typer.Option(help="Instead: each connection to one of these, as in 1:3,2:1 (BID:weight).")
+        list[str] | None,
+        typer.Option(help="Instead: each connection to one of these, as in 1:3,2:1 (BID:weight). May be repeated."),
     ] = None,
-    replicate: Annotated[str | None, typer.Option(help="Instead: a copy to each of these BIDs, as in 1,2.")] = None,
+    replicate: Annotated[
+        list[str] | None, typer.Option(help="Instead: a copy to each of these BIDs, as in 1,2. May be repeated.")
+    ] = None,
     source: Annotated[str | None, typer.Option(help="Prefix of the correspondent.")] = None,
     destination: Annotated[str | None, typer.Option(help="Prefix on the node's side.")] = None,
     protocol: Annotated[str | None, typer.Option(help="tcp, udp, esp, icmpv6, or a number.")] = None,
@@ -66,7 +69,11 @@ def set_policy(  # noqa: PLR0913, PLR0917  one parameter for each option of the 
     flow_label: Annotated[int | None, typer.Option(min=0, max=0xFFFFF)] = None,
     spi: Annotated[int | None, typer.Option(help="Of ESP or AH.", min=0, max=0xFFFFFFFF)] = None,
     hours: Annotated[str | None, typer.Option(help="Only within these hours (UTC), as in 08:00-18:00.")] = None,
-    days: Annotated[str | None, typer.Option(help="Only on these days, as in mon,tue,fri.")] = None,
+    days: Annotated[
+        list[str] | None, typer.Option(help="Only on these days, as in mon,tue,fri. May be repeated.")
+    ] = None,
+    not_before: Annotated[str | None, typer.Option(help="Only from then on, as in 2026-11-24T08:00:00Z.")] = None,
+    not_after: Annotated[str | None, typer.Option(help="Only until then, as in 2026-11-24T18:00:00Z.")] = None,
     url: UrlOption = DEFAULT_URL,
     *,
     drop: Annotated[bool, typer.Option("--drop", help="Instead: drop these packets.")] = False,
@@ -91,7 +98,7 @@ def set_policy(  # noqa: PLR0913, PLR0917  one parameter for each option of the 
     body = {"priority": priority, **_treatment(bid, balance, replicate, drop=drop), "selector": given}
     if fallback:
         body["fallback"] = True
-    if (schedule := _schedule(hours, days)) is not None:
+    if schedule := _schedule(hours, days, not_before, not_after):
         body["schedule"] = schedule
     with connect(url) as client:
         query = {"validate": "only" if check else None}
@@ -106,40 +113,55 @@ def set_policy(  # noqa: PLR0913, PLR0917  one parameter for each option of the 
 
 @app.command("delete")
 def delete_policy(
-    home_address: HomeAddress, name: PolicyName, url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False
+    home_address: HomeAddress,
+    name: PolicyName,
+    url: UrlOption = DEFAULT_URL,
+    *,
+    check: CheckOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Remove a policy: its flows take the next policy that fits, else the preferred binding."""
     with connect(url) as client:
-        client.delete("v1", "nodes", home_address, "policies", name)
+        query = {"validate": "only" if check else None}
+        found = client.delete("v1", "nodes", home_address, "policies", name, query=query)
     if as_json:
-        show_json({"home_address": home_address, "name": name, "deleted": True})
-        return
-    typer.echo(f"{name}: deleted")
+        show_json(found or {"home_address": home_address, "name": name, "deleted": True})
+    elif check:
+        show_updates(found)
+    else:
+        typer.echo(f"{name}: deleted")
 
 
-def _treatment(bid: int | None, balance: str | None, replicate: str | None, *, drop: bool) -> dict[str, Any]:
-    if sum((bid is not None, balance is not None, replicate is not None, drop)) != 1:
+def _treatment(
+    bid: int | None, balance: list[str] | None, replicate: list[str] | None, *, drop: bool
+) -> dict[str, Any]:
+    if sum((bid is not None, bool(balance), bool(replicate), drop)) != 1:
         fail("say where the packets go: one of --bid, --balance, --replicate, --drop", WRONG_INPUT)
     try:
-        if balance is not None:
-            pairs = [part.partition(":") for part in balance.split(",")]
+        if balance:
+            pairs = [part.partition(":") for part in _parts(balance)]
             return {"action": "balance", "shares": [{"bid": int(b), "weight": int(w or 1)} for b, _, w in pairs]}
-        if replicate is not None:
-            return {"action": "replicate", "bids": [int(part) for part in replicate.split(",")]}
+        if replicate:
+            return {"action": "replicate", "bids": [int(part) for part in _parts(replicate)]}
     except ValueError:
-        fail(f"{balance or replicate!r} does not name BIDs: write 1:3,2:1 or 1,2", WRONG_INPUT)
+        fail(f"{','.join(balance or replicate or [])!r} does not name BIDs: write 1:3,2:1 or 1,2", WRONG_INPUT)
     return {"action": "drop"} if drop else {"bid": bid}
 
 
-def _schedule(hours: str | None, days: str | None) -> dict[str, Any] | None:
-    if hours is None and days is None:
-        return None
-    schedule: dict[str, Any] = {}
+def _parts(texts: list[str]) -> list[str]:
+    """Return what options that may be repeated name together, each with commas or not."""
+    return ",".join(texts).split(",")
+
+
+def _schedule(
+    hours: str | None, days: list[str] | None, not_before: str | None, not_after: str | None
+) -> dict[str, Any]:
+    schedule: dict[str, Any] = {"not_before": not_before, "not_after": not_after}
     if hours is not None:
         schedule["begins"], _, schedule["ends"] = hours.partition("-")
-    if days is not None:
-        schedule["days"] = days.lower().split(",")
-    return schedule
+    if days:
+        schedule["days"] = [day.lower() for day in _parts(days)]
+    return {key: value for key, value in schedule.items() if value is not None}
 
 
 def _table(found: dict[str, Any]) -> RenderableType:
@@ -165,22 +187,3 @@ def _where(item: dict[str, Any]) -> str:
         case "replicate":
             return "copied to BIDs " + ", ".join(map(str, item["bids"]))
     return "nowhere"
-
-
-def show_updates(found: dict[str, Any]) -> None:
-    """Print what a request would write to the tables."""
-    rows = [
-        (
-            one["op"],
-            one["table"],
-            " ".join(f"{key}={value}" for key, value in one["match"].items()),
-            one["action"],
-            " ".join(f"{key}={value}" for key, value in one["params"].items()) or None,
-            one["priority"] or None,
-        )
-        for one in found["updates"]
-    ]
-    table = make_table(
-        ("update", "table", "match", "action", "parameters", "priority"), rows, "nothing would be written"
-    )
-    show(Group(Text("It can be carried out."), table))

@@ -9,7 +9,7 @@ from rich.text import Text
 from controller.cli.groups import DefaultGroup
 from controller.cli.options import DEFAULT_URL, CheckOption, HomeAddress, JsonOption, UrlOption, WatchOption, connect
 from controller.cli.output import present, show, show_json
-from controller.cli.policies import show_updates
+from controller.cli.updates import show_updates
 
 app = typer.Typer(
     cls=DefaultGroup, help="Say in which order a node's paths are preferred, in place of its own order (BID-PRI)."
@@ -47,14 +47,23 @@ def set_preference(
 
 
 @app.command("remove")
-def remove_preference(home_address: HomeAddress, url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False) -> None:
+def remove_preference(
+    home_address: HomeAddress,
+    url: UrlOption = DEFAULT_URL,
+    *,
+    check: CheckOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Let the node's own order count again."""
     with connect(url) as client:
-        client.delete("v1", "nodes", home_address, "path-preference")
+        query = {"validate": "only" if check else None}
+        found = client.delete("v1", "nodes", home_address, "path-preference", query=query)
     if as_json:
-        show_json({"home_address": home_address, "removed": True})
-        return
-    typer.echo(f"{home_address}: its own order counts")
+        show_json(found or {"home_address": home_address, "removed": True})
+    elif check:
+        show_updates(found)
+    else:
+        typer.echo(f"{home_address}: its own order counts")
 
 
 def _line(found: dict[str, Any]) -> RenderableType:

@@ -1,4 +1,4 @@
-"""Commands for the controller as a whole: health, draining, reloading, the audit log, the live topology."""
+"""Commands for the controller as a whole: health, draining, reloading, the audit log."""
 
 from typing import Annotated, Any
 
@@ -11,7 +11,6 @@ from controller.cli.options import DEFAULT_URL, JsonOption, UrlOption, WatchOpti
 from controller.cli.output import make_table, present, show_json
 
 drain_app = typer.Typer(cls=DefaultGroup, help="Send all nodes to other home agents (RFC 5142).")
-network_app = typer.Typer(cls=DefaultGroup, help="The network as the controller sees it now.")
 
 
 def health(url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False, watch: WatchOption = False) -> None:
@@ -111,46 +110,3 @@ def _drain(found: dict[str, Any]) -> RenderableType:
     where = ", ".join(found["home_agents"]) or "whatever home agent they find"
     left = "" if found["seconds_left"] is None else f", {found['seconds_left']:.0f} s left"
     return Text(f"nodes are sent to {where}; {found['remaining']} still have bindings{left}")
-
-
-# The network
-
-
-@network_app.command("show")
-def show_network(url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False, watch: WatchOption = False) -> None:
-    """Show the network as the controller sees it now: switches, links, the path of each binding."""
-    with connect(url) as client:
-        present(lambda: client.get("v1", "topology"), _topology, as_json=as_json, watch=watch)
-
-
-def _topology(found: dict[str, Any]) -> RenderableType:
-    nodes = [
-        (
-            node["name"],
-            node["kind"],
-            node["role"],
-            node["state"],
-            ", ".join(node["prefixes"] or node["addresses"]) or None,
-        )
-        for node in found["nodes"]
-    ]
-    links = [
-        (
-            link["a"],
-            link["b"],
-            "up" if link["up"] else "down",
-            link["cost"],
-            f"{link['delay_ms']:g} ms",
-            None if link["rate_mbps"] is None else f"{link['rate_mbps']:g} Mbit/s",
-        )
-        for link in found["links"]
-    ]
-    paths = [(path["home_address"], path["bid"], " > ".join(path["nodes"]) or "unknown") for path in found["paths"]]
-    return Group(
-        Text(found["name"], style="bold"),
-        make_table(("node", "kind", "role", "state", "where"), nodes, "no nodes"),
-        Text(),
-        make_table(("end", "end", "state", "cost", "delay", "rate"), links, "no links"),
-        Text(),
-        make_table(("home address", "BID", "path"), paths, "no paths"),
-    )

@@ -3,13 +3,14 @@
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from rich.console import RenderableType
 
 from controller.cli.control import load_or_fail
-from controller.cli.options import JsonOption
-from controller.cli.output import fail, show_json, show_table
+from controller.cli.options import JsonOption, WatchOption
+from controller.cli.output import fail, make_table, present, show_json
 
 if TYPE_CHECKING:
     from controller.northbound.tokens import TokenFile
@@ -54,23 +55,28 @@ def create_token(
 
 
 @app.command("list")
-def list_tokens(config: ConfigOption, *, as_json: JsonOption = False) -> None:
+def list_tokens(config: ConfigOption, *, as_json: JsonOption = False, watch: WatchOption = False) -> None:
     """Show whose tokens there are, not the tokens."""
     from controller.northbound.tokens import TokenError  # noqa: PLC0415  as above
 
-    try:
-        tokens = _file(config).all()
-    except TokenError as error:
-        fail(str(error))
-    if as_json:
+    file = _file(config)
+
+    def ask() -> dict[str, Any]:
         items = [
             {"name": one.name, "role": one.role, "created": _when(one.created), "expires": _when(one.expires)}
-            for one in tokens
+            for one in file.all()
         ]
-        show_json({"items": items, "total": len(items)})
-        return
-    rows = [(one.name, one.role, _when(one.created), _when(one.expires) or "never") for one in tokens]
-    show_table(("name", "role", "created", "expires"), rows, "no tokens")
+        return {"items": items, "total": len(items)}
+
+    try:
+        present(ask, _table, as_json=as_json, watch=watch)
+    except TokenError as error:
+        fail(str(error))
+
+
+def _table(found: dict[str, Any]) -> RenderableType:
+    rows = [(one["name"], one["role"], one["created"], one["expires"] or "never") for one in found["items"]]
+    return make_table(("name", "role", "created", "expires"), rows, "no tokens")
 
 
 @app.command("revoke")

@@ -1,4 +1,4 @@
-"""`mcoa topology`: check a topology file, list what it describes, draw it."""
+"""`mcoa topology check|show|draw`: topology files, beside the live network that the controller's own command shows."""
 
 import json
 from collections.abc import Iterable, Sequence

@@ -167,6 +167,20 @@ def test_a_broken_extension_leaves_the_others_alone(mcoa: Callable[..., Any], ex
         assert re.fullmatch(rf"mcoa: {name}: mcoa_extension_{name}:command cannot be loaded: .*\n", result.stderr)
 
 
+def test_an_extension_adds_to_the_group_of_its_name(mcoa: Callable[..., Any], extend: Callable[..., None]) -> None:
+    two = "\n@command.command()\ndef live() -> None:\n    print('shadows')\n"
+    extend(topology=APPLICATION + two, nodes=APPLICATION)
+    assert mcoa("topology", "one").stdout == "counted 1\n"
+    listed = mcoa("topology", "--help").stdout
+    assert "Count things." in listed
+    assert "as the controller sees it" in listed
+    assert "shadows" not in mcoa("topology", "live", "--url", "http://127.0.0.1:1").stdout
+    assert mcoa("nodes", "one", "--url", "http://127.0.0.1:1").exit_code == 3, "not every group is open"
+    extend(topology="import mcoa_no_such_module")
+    assert "mcoa_extension_topology:command" in mcoa("topology", "--help").stdout
+    assert mcoa("topology", "--url", "http://127.0.0.1:1").exit_code == 3
+
+
 def test_an_extension_is_loaded_when_it_is_run_only(mcoa: Callable[..., Any], extend: Callable[..., None]) -> None:
     extend(noisy="raise RuntimeError('loaded')", run="raise RuntimeError('shadows a command')")
     result = mcoa("check-config", "none.toml")

@@ -44,7 +44,7 @@ def test_a_node_is_provisioned_shown_and_removed(
     security.write_text(json.dumps({"kind": "auth", "spi": 300, "key": "ab" * 20}))
     more = ("--home-ipv4", "192.0.2.7", "--security", str(security), "--url", url)
     arguments = ("nodes", "provision", NEW, "--prefix", "2001:db8:f01::/56", *more)
-    assert ok(mcoa(*arguments, "--check")) == f"{NEW}: it could be provisioned so\n"
+    assert "insert  home_addresses" in ok(mcoa(*arguments, "--check"))
     assert NEW not in ok(mcoa("nodes", "--url", url))
     assert ok(mcoa(*arguments)) == f"{NEW}: provisioned\n"
     shown = ok(mcoa("nodes", "show", NEW, "--url", url))
@@ -80,7 +80,9 @@ def test_bindings_are_revoked(mcoa: Callable[..., Any], url: str) -> None:
     ("arguments", "words"),
     [
         (["--balance", "1:3,2:1"], "all packets to one of BIDs 1:3, 2:1, active"),
+        (["--balance", "1:3", "--balance", "2:1"], "all packets to one of BIDs 1:3, 2:1, active"),
         (["--replicate", "1,2"], "all packets copied to BIDs 1, 2, active"),
+        (["--replicate", "1", "--replicate", "2,3"], "all packets copied to BIDs 1, 2, 3, active"),
         (["--drop"], "all packets nowhere, active"),
         (["--bid", "2", "--fallback"], "what nothing else takes to BID 2, active"),
     ],
@@ -90,12 +92,14 @@ def test_every_treatment(mcoa: Callable[..., Any], url: str, arguments: list[str
 
 
 def test_a_policy_needs_one_treatment(mcoa: Callable[..., Any], url: str) -> None:
-    for wrong in ([], ["--bid", "1", "--drop"], ["--balance", "1:x"], ["--replicate", "a"]):
+    twice = ["--balance", "1:1", "--balance", "1:2"]
+    for wrong in ([], ["--bid", "1", "--drop"], ["--balance", "1:x"], ["--replicate", "a"], ["--balance", ""], twice):
         assert mcoa("policies", "set", NODE, "x", "--priority", "1", *wrong, "--url", url).exit_code == 2
 
 
 def test_a_policy_is_checked_without_change(mcoa: Callable[..., Any], url: str, control: FakeControl) -> None:
-    hours = ("--hours", "08:00-18:00", "--days", "mon,tue")
+    dates = ("--not-before", "2026-11-24T08:00:00Z", "--not-after", "2026-12-01T00:00:00+01:00")
+    hours = ("--hours", "08:00-18:00", "--days", "mon", "--days", "tue", *dates)
     set_it = ("policies", "set", NODE, "x", "--priority", "1", "--replicate", "1,2", *hours, "--url", url)
     assert "flow_bindings" in ok(mcoa(*set_it, "--check"))
     assert not control.kept
@@ -104,6 +108,9 @@ def test_a_policy_is_checked_without_change(mcoa: Callable[..., Any], url: str, 
     schedule = control.schedules[ADDRESS, "x"]
     assert schedule is not None
     assert (schedule.begins, schedule.ends, schedule.days) == (480, 1080, (0, 1))
+    assert (schedule.not_before, schedule.not_after) == (1795507200.0, 1796079600.0)
+    assert "delete  flow_bindings" in ok(mcoa("policies", "delete", NODE, "x", "--url", url, "--check"))
+    assert (ADDRESS, "x") in control.kept
 
 
 def test_draining(mcoa: Callable[..., Any], url: str) -> None:
@@ -128,9 +135,11 @@ def test_the_audit_log_and_the_topology(mcoa: Callable[..., Any], url: str) -> N
     lines = ok(mcoa("audit-log", "--url", url)).splitlines()
     assert lines[1].split()[:2] == ["2", "2001-09-09T01:46:40"]
     assert lines[1].endswith("bid: 1 -> 2")
-    shown = ok(mcoa("network", "--url", url))
+    shown = ok(mcoa("topology", "--url", url))
     assert "s1 > wifi" in shown
-    assert json.loads(ok(mcoa("network", "--url", url, "--json")))["name"] == "three-access"
+    assert ok(mcoa("topology", "live", "--url", url)) == shown
+    assert json.loads(ok(mcoa("topology", "--url", url, "--json")))["name"] == "three-access"
+    assert mcoa("network", "--url", url).exit_code == 2, "it has one name"
     reloaded = ok(mcoa("reload", "--url", url))
     assert reloaded.splitlines()[1] == "northbound.listen: takes effect at the next start"
 
