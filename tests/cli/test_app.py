@@ -116,6 +116,7 @@ def extend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Non
     def extend(**sources: str) -> None:
         entries = []
         for name, source in sources.items():
+            monkeypatch.delitem(sys.modules, f"mcoa_extension_{name}", raising=False)  # that of another test
             (tmp_path / f"mcoa_extension_{name}.py").write_text(source)
             entries.append(EntryPoint(name, f"mcoa_extension_{name}:command", extensions.GROUP))
         monkeypatch.setattr(extensions, "entry_points", lambda group: entries if group == extensions.GROUP else [])
@@ -176,6 +177,11 @@ def test_an_extension_adds_to_the_group_of_its_name(mcoa: Callable[..., Any], ex
     assert "as the controller sees it" in listed
     assert "shadows" not in mcoa("topology", "live", "--url", "http://127.0.0.1:1").stdout
     assert mcoa("nodes", "one", "--url", "http://127.0.0.1:1").exit_code == 3, "not every group is open"
+
+
+def test_a_broken_extension_leaves_the_group_of_its_name_alone(
+    mcoa: Callable[..., Any], extend: Callable[..., None]
+) -> None:
     extend(topology="import mcoa_no_such_module")
     assert "mcoa_extension_topology:command" in mcoa("topology", "--help").stdout
     assert mcoa("topology", "--url", "http://127.0.0.1:1").exit_code == 3
