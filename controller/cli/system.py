@@ -47,7 +47,7 @@ def audit_log(
     as_json: JsonOption = False,
     watch: WatchOption = False,
 ) -> None:
-    """Show who changed what by REST, newest first; needs the role admin."""
+    """Show who changed what, newest first; needs the role admin."""
     with connect(url) as client:
         present(lambda: client.get("v1", "audit-log", query={"limit": limit}), _changes, as_json=as_json, watch=watch)
 

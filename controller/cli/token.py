@@ -81,7 +81,7 @@ def _table(found: dict[str, Any]) -> RenderableType:
 
 @app.command("revoke")
 def revoke_token(name: TokenName, config: ConfigOption, *, as_json: JsonOption = False) -> None:
-    """Make a token good for nothing; a running controller knows within a second."""
+    """Make a token good for nothing; a running controller knows within a second, and writes it to the audit log."""
     from controller.northbound.tokens import TokenError  # noqa: PLC0415  as above
 
     try:

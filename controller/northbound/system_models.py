@@ -212,11 +212,13 @@ class ReloadedResource(Resource):
 
 
 class ChangeResource(Resource):
-    """A change that somebody made by REST."""
+    """A change that somebody made by REST, on the dashboard, by SIGHUP or in the token file."""
 
     number: int
     time: Timestamp
-    actor: str = Field(description="Name of the token.")
+    actor: str = Field(
+        description='Name of the token; "SIGHUP"; of changes of tokens whose the token file is, as in "root (token file)".'
+    )
     role: str
     action: str = Field(examples=["put"])
     resource: str = Field(examples=["/v1/nodes/2001:db8:0:1::100/policies/video"])

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import os
+import pwd
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -155,6 +156,17 @@ class TokenFile:
             except TokenError as error:
                 self.error = str(error)
         return self._tokens
+
+    def owner(self) -> str:
+        """Return the name of the user whose the file is: who wrote it last, as it is a new one each time."""
+        try:
+            user = self.path.stat().st_uid
+        except OSError:
+            return "unknown"
+        try:
+            return pwd.getpwuid(user).pw_name
+        except KeyError:
+            return str(user)
 
     def _read(self) -> list[Token]:
         try:

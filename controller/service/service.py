@@ -38,12 +38,14 @@ from controller.service.durable import DurableStore
 from controller.service.errors import ServiceError
 from controller.service.facts import node_facts
 from controller.service.home_links import network_layer
+from controller.service.keeper import Keeper
 from controller.service.network import Network
 from controller.service.programs import Programs
 from controller.service.reload import Reloader
 from controller.service.restoring import restore
 from controller.service.revoker import Revoker
 from controller.service.stages import Stopwatch, TimedWriter
+from controller.service.token_watch import TokenWatch
 from controller.southbound.artefacts import Artefacts
 from controller.southbound.journal import Journal
 from controller.southbound.session import SwitchSession
@@ -108,13 +110,17 @@ class Service:
         self._revoker = Revoker(self._engine, self._dispatcher.pump)
         self._reloader = Reloader(settings, self._engine, engine_config, self._dispatcher.pump)
         self._control = self._make_control()
-        self.northbound: Final = self._make_northbound(settings)
+        tokens = TokenFile(settings.tokens)
+        self.northbound: Final = self._make_northbound(settings, tokens)
+        keep = Keeper(self._store.in_thread)
+        self._token_watch = TokenWatch(tokens, self._control.record_change, store, keep)
         self._dispatcher.tell(self._control.committed, self._revoker.heard)
         self._reloading: set[asyncio.Task[None]] = set()
         self._decoded = 0.0
         self._control.provision_stored(state)
         self._suspects = restore(state, self._engine, self._desired, programs, self._store)
         self._control.restore(state)
+        self._token_watch.restore(state.documents)
 
     # Beginning
 
@@ -166,10 +172,10 @@ class Service:
             ),
         )
 
-    def _make_northbound(self, settings: Settings) -> NorthboundServer:
+    def _make_northbound(self, settings: Settings, tokens: TokenFile) -> NorthboundServer:
         listen, dashboard = settings.northbound.listen, settings.northbound.dashboard
         try:
-            app = create_app(self._control, _access(settings), dashboard=dashboard)
+            app = create_app(self._control, _access(settings, tokens), dashboard=dashboard)
         except ModuleNotFoundError as error:
             raise ServiceError(
                 f"northbound.dashboard: {error.name} is not installed: pip install 'mcoa[dashboard]', or set it to false"
@@ -194,6 +200,7 @@ class Service:
         self._dispatcher.pump()
         beside = [asyncio.create_task(work, name=name) for name, work in self._network.helpful()]
         beside.append(asyncio.create_task(self._review_suspects(), name="review"))
+        beside.append(asyncio.create_task(self._token_watch.run(), name="tokens"))
         stopping = asyncio.create_task(stop.wait(), name="stop")
         # None of them ends by itself: one that does has failed, and a controller without it would lie about its work.
         await asyncio.wait([stopping, committing, *vital], return_when=asyncio.FIRST_COMPLETED)
@@ -258,8 +265,8 @@ def _engine_config(
     return engine_config
 
 
-def _access(settings: Settings) -> Access:
+def _access(settings: Settings, tokens: TokenFile) -> Access:
     section = settings.northbound
     anonymous = None if section.anonymous == "none" else Role(section.anonymous)
     limit = RateLimit(section.requests_per_second, section.requests_burst)
-    return Access(TokenFile(settings.tokens), anonymous=anonymous, limit=limit)
+    return Access(tokens, anonymous=anonymous, limit=limit)

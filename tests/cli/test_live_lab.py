@@ -227,8 +227,15 @@ def right(lab: Lab, command: Words, schema: Schema) -> None:
 def test_what_json_prints_is_what_its_schema_says(lab: Lab) -> None:
     for command, schema in [*WITHOUT_CONTROLLER, *PRINTED]:
         right(lab, command, schema)
+    changes = [("delete", "tokens/alice"), ("put", "tokens/alice")]
+    lab.until(lambda: token_changes(lab)[:2] == changes)
     done = lab.mcoa("bindings", "revoke", NODE, "--bid", "3", "--json")
     assert (done.returncode, done.stdout) == (5, ""), "a failure prints no JSON, and has an exit status"
+
+
+def token_changes(lab: Lab) -> list[tuple[str, str]]:
+    items = lab.json("audit-log")["items"]
+    return [(item["action"], item["resource"]) for item in items if item["resource"].startswith("tokens/")]
 
 
 def test_a_switch_is_drained_and_put_back(dual: Lab) -> None:
