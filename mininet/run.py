@@ -68,10 +68,8 @@ def check(options):
     missing = sorted({package for tool, package in packages.items() if shutil.which(tool) is None})
     if missing:
         raise Unusable(f"missing: apt-get install {' '.join(missing)}")
-    if options.switch == "bmv2" and shutil.which("simple_switch_grpc") is None:
-        raise Unusable("simple_switch_grpc is not on PATH: install BMv2 (p4lang's packages), or use --switch embedded")
-    if not pathlib.Path("/dev/net/tun").exists():
-        raise Unusable("/dev/net/tun is missing: load the tun module (modprobe tun)")
+    if not 1 <= options.rest_port <= 65535:
+        raise Unusable(f"port {options.rest_port} is out of range: give --rest-port from 1 to 65535")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -92,23 +90,14 @@ def scenario_file(options):
     return str(path.resolve())
 
 
-def export(python, topology):
-    """Return the plan of a topology, as mcoa makes it."""
-    done = subprocess.run([python, "-m", "testbed.netns.export", str(topology)], capture_output=True, text=True, cwd=ROOT)
+def export(python, options, scenario):
+    """Return the plan of the topology, as mcoa makes it once it has seen that the machine has all that is needed."""
+    words = [python, "-m", "testbed.scenarios.export", str(options.topology.resolve()), "--switch", options.switch]
+    words += [] if scenario is None else ["--scenario", scenario]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         raise Unusable(done.stderr.strip() or "the topology cannot be read")
     return json.loads(done.stdout)
-
-
-def check_scenario(python, path, switch):
-    """See whether a scenario can be used, and whether the machine has what it runs."""
-    code = "import sys,pathlib\nfrom testbed.scenarios.model import load_scenario, ScenarioError\n" \
-           "from testbed.scenarios.cli import check_machine, UnusableError\n" \
-           "try: check_machine(load_scenario(pathlib.Path(sys.argv[1])), sys.argv[2])\n" \
-           "except (ScenarioError, UnusableError) as error: sys.exit(str(error))"
-    done = subprocess.run([python, "-c", code, path, switch], capture_output=True, text=True, cwd=ROOT)
-    if done.returncode:
-        raise Unusable(done.stderr.strip())
 
 
 def clear(out):
@@ -246,9 +235,7 @@ def run(options):
     check(options)
     python = interpreter()
     scenario = scenario_file(options)
-    document = export(python, options.topology)
-    if scenario is not None:
-        check_scenario(python, scenario, options.switch)
+    document = export(python, options, scenario)
     check_stale(document["plan"])
     options.out = options.out.resolve()
     clear(options.out)

@@ -17,6 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from controller.fabric.loader import load_topology, sample_topologies
+from controller.fabric.topology import Topology
 from testbed.scenarios.cli import UnusableError, check_machine, clear, run_private
 from testbed.scenarios.model import Scenario
 
@@ -26,6 +28,7 @@ BLIND: Final = 0.1
 """Seconds that a radio takes to attach to the next access network and to have an address there, in both modes."""
 OVERLAP: Final = 1.0
 """Seconds that both paths are there with several care-of addresses: how far cells overlap. A busy machine is late with packets."""
+_TOPOLOGY: Final = "vehicle.yaml"
 _PARTS: Final = ("rsu1", "rsu2", "rsu3")
 
 
@@ -64,7 +67,7 @@ def scenario(mode: str, rate: int) -> Scenario:
         {
             "name": f"{mode}-{rate}",
             "description": f"{mode} care-of address, {rate} packets a second, {HANDOVERS} handovers",
-            "topology": "vehicle.yaml",
+            "topology": _TOPOLOGY,
             "agents": {"car": {"multiple_care_of": not single}},
             "streams": {"down": {"source": "cn", "destination": "car", "rate": rate}},
             "steps": [*silent, {"wait": 0.5}, {"drive": drive}],
@@ -183,9 +186,10 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=100)
     options = parser.parse_args()
     try:
-        check_machine(None, "embedded")
+        network = load_topology(sample_topologies() / _TOPOLOGY)
+        check_machine(None, "embedded", network)
         if options.one is not None:
-            return _one(options.one, options.rate, options.out)
+            return _one(options.one, options.rate, options.out, network)
         options.out.mkdir(parents=True, exist_ok=True)
         rows = run_all(options.out)
     except (UnusableError, OSError) as error:
@@ -198,12 +202,9 @@ def main() -> int:
     return 0
 
 
-def _one(mode: str, rate: int, out: Path) -> int:
-    from controller.fabric.loader import load_topology, sample_topologies  # noqa: PLC0415  pydantic and networkx take a while
-
-    what = scenario(mode, rate)
+def _one(mode: str, rate: int, out: Path, network: Topology) -> int:
     clear(out)
-    document = run_private(what, load_topology(sample_topologies() / what.topology), "embedded", out)
+    document = run_private(scenario(mode, rate), network, "embedded", out)
     if document["verdict"] != "passed":
         sys.stderr.write(f"{document['error'] or document['checks']}\n")
         return 1

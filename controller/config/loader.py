@@ -96,7 +96,7 @@ class Settings:
             clock_offset: Unix time, in seconds, when the engine's clock was 0.
             restarts: How often the home agent was started.
         """
-        # Several anchors on one home link speak with one address: that of the first.
+        # Of several anchors on one home link the home agent knows the first; each speaks with its own (`neighbours.spoken_by`).
         ports = [home for switch in self.switches for home in home_ports(self.topology, switch.name)]
         macs = {home.home_agent: home.mac.to_bytes(6) for home in reversed(ports)}
         return HomeAgentConfig(

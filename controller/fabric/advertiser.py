@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
+from controller.fabric.fields import Mac
 from controller.fabric.neighbours import answer_solicitation, link_local
 from controller.fabric.statics import HomePort
 from controller.mobility.address import UNSPECIFIED, Address, Prefix
@@ -30,7 +31,6 @@ FIRST_INTERVAL: Final = 1.0
 LIFETIME: Final = 1800
 """Seconds: of the router, and of the home agent."""
 PREFIX_LIFETIME: Final = 86_400
-PREFERENCE: Final = 0
 
 _HEAD: Final = Struct("!BBHII")
 _HOME_AGENT_FLAG: Final = 0x20
@@ -49,24 +49,48 @@ class LinkFrame:
     frame: bytes
 
 
-def advertisement(home: HomePort, prefix: Prefix, destination: Address = ALL_NODES) -> bytes:
-    """Return the IPv6 packet of a Router Advertisement on a home link."""
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A home network as it is advertised."""
+
+    prefix: Prefix
+    preference: int = 0
+    """Of its home agent, -32768 to 32767 (RFC 6275 section 7.4)."""
+
+
+def advertisement(mac: Mac, networks: Mapping[Address, Served], destination: Address = ALL_NODES) -> bytes:
+    """Return the IPv6 packet of a Router Advertisement on a home link.
+
+    Args:
+        mac: of the port there.
+        networks: those of the link, by home agent address.
+        destination: all nodes, or who has asked.
+    """
+    preference = max(one.preference for one in networks.values())
     # RFC 6275 section 7.4: reserved with R on top (RFC 3963 section 4.2), preference, lifetime.
-    information = b"\x08\x01\x80\x00" + PREFERENCE.to_bytes(2, signed=True) + LIFETIME.to_bytes(2)
+    information = b"\x08\x01\x80\x00" + preference.to_bytes(2, signed=True) + LIFETIME.to_bytes(2)
     interval = b"\x07\x01\x00\x00" + int(INTERVAL[1] * 1000).to_bytes(4)
-    options = b"\x01\x01" + home.mac.to_bytes(6)
-    options += PrefixInformation(prefix, PREFIX_LIFETIME, PREFIX_LIFETIME, home.home_agent).option()
+    options = b"\x01\x01" + mac.to_bytes(6)
+    for home_agent, one in networks.items():
+        options += PrefixInformation(one.prefix, PREFIX_LIFETIME, PREFIX_LIFETIME, home_agent).option()
     body = _HEAD.pack(_CURRENT_HOP_LIMIT, _HOME_AGENT_FLAG, LIFETIME, 0, 0) + options + interval + information
-    source = link_local(home.mac)
-    return icmp_packet(source, destination, IcmpType.ROUTER_ADVERTISEMENT, body, hop_limit=LINK_HOP_LIMIT)
+    return icmp_packet(link_local(mac), destination, IcmpType.ROUTER_ADVERTISEMENT, body, hop_limit=LINK_HOP_LIMIT)
+
+
+@dataclass(slots=True)
+class _Port:
+    """A port on a home link."""
+
+    mac: Mac
+    networks: dict[Address, Served]
 
 
 class Advertiser:
     """Speaks on home links.
 
     Args:
-        ports: of each switch, by name, those on a real home link.
-        prefixes: the home network of each home agent address.
+        ports: of each switch, by name, those on a home link.
+        networks: those with a real home link, by home agent address.
         now: seconds of the clock.
         dice: for the intervals.
     """
@@ -74,12 +98,16 @@ class Advertiser:
     def __init__(
         self,
         ports: Mapping[str, Iterable[HomePort]],
-        prefixes: Mapping[Address, Prefix],
+        networks: Mapping[Address, Served],
         now: float,
         dice: random.Random | None = None,
     ) -> None:
-        self._ports: Final = {(name, home.port): home for name, homes in ports.items() for home in homes}
-        self._prefixes: Final = prefixes
+        self._ports: Final[dict[tuple[str, int], _Port]] = {}
+        for name, homes in ports.items():
+            for home in homes:
+                if home.home_agent in networks:
+                    port = self._ports.setdefault((name, home.port), _Port(home.mac, {}))
+                    port.networks[home.home_agent] = networks[home.home_agent]
         self._dice: Final = dice or random.Random()  # noqa: S311  only to keep routers out of step
         self._due: float | None = now + FIRST_INTERVAL if self._ports else None
         self._outbox: list[LinkFrame] = []
@@ -90,14 +118,14 @@ class Advertiser:
         if home is None or len(frame) < _HEADERS + 8 or frame[12:14] != _ETHERTYPE or frame[20] != Protocol.ICMPV6:
             return False
         if frame[_HEADERS] == IcmpType.ROUTER_SOLICITATION:
-            self._solicited(switch, home, frame)
+            self._solicited(switch, port, frame)
             return True
         reply = answer_solicitation(frame, home.mac, {link_local(home.mac)})
         if reply is not None:
             self._outbox.append(LinkFrame(switch, port, reply))
         return reply is not None
 
-    def _solicited(self, switch: str, home: HomePort, frame: bytes) -> None:
+    def _solicited(self, switch: str, port: int, frame: bytes) -> None:
         source, destination = Address(frame[22:38]), Address(frame[38:54])
         message = frame[_HEADERS : _HEADERS + int.from_bytes(frame[18:20])]
         options = read_options(message, 8)
@@ -112,13 +140,14 @@ class Advertiser:
         link_layer = next((data[:6] for kind, data in options if kind == 1), None)
         if source == UNSPECIFIED:
             if link_layer is None:
-                self._send(switch, home, ALL_NODES, _ALL_NODES_MAC)
+                self._send(switch, port, ALL_NODES, _ALL_NODES_MAC)
         else:
-            self._send(switch, home, source, link_layer or frame[6:12])
+            self._send(switch, port, source, link_layer or frame[6:12])
 
-    def _send(self, switch: str, home: HomePort, destination: Address, mac: bytes) -> None:
-        packet = advertisement(home, self._prefixes[home.home_agent], destination)
-        self._outbox.append(LinkFrame(switch, home.port, mac + home.mac.to_bytes(6) + _ETHERTYPE + packet))
+    def _send(self, switch: str, port: int, destination: Address, mac: bytes) -> None:
+        home = self._ports[switch, port]
+        packet = advertisement(home.mac, home.networks, destination)
+        self._outbox.append(LinkFrame(switch, port, mac + home.mac.to_bytes(6) + _ETHERTYPE + packet))
 
     def next_timer(self) -> float | None:
         """Return when the next advertisement to all is due."""
@@ -129,8 +158,8 @@ class Advertiser:
         if self._due is None or now < self._due:
             return
         self._due = now + self._dice.uniform(*INTERVAL)
-        for (switch, _), home in self._ports.items():
-            self._send(switch, home, ALL_NODES, _ALL_NODES_MAC)
+        for switch, port in self._ports:
+            self._send(switch, port, ALL_NODES, _ALL_NODES_MAC)
 
     def outbox(self) -> list[LinkFrame]:
         """Return the frames to send, once."""

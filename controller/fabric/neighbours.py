@@ -20,6 +20,7 @@ from controller.mobility.wire.icmp import (
 
 _ETHERTYPE: Final = b"\x86\xdd"
 _ALL_NODES_MAC: Final = b"\x33\x33\x00\x00\x00\x01"
+_IPV6_HEADER: Final = 40
 _HEADERS: Final = 54
 
 
@@ -44,6 +45,19 @@ def solicitation_frame(mac: Mac, target: Address, alone: Mac | None = None) -> b
     packet = icmp_packet(link_local(mac), destination, IcmpType.NEIGHBOR_SOLICITATION, body, hop_limit=LINK_HOP_LIMIT)
     station = b"\x33\x33" + group[12:] if alone is None else alone.to_bytes(6)
     return station + octets + _ETHERTYPE + packet
+
+
+def spoken_by(packet: bytes, mac: Mac) -> bytes:
+    """Return a packet as a port says it: in a Neighbor Advertisement, the target is at the port's own address.
+
+    Args:
+        packet: from the home agent, which knows one Ethernet address for each of its links.
+        mac: of the port.
+    """
+    if packet[6] != Protocol.ICMPV6 or packet[_IPV6_HEADER] != IcmpType.NEIGHBOR_ADVERTISEMENT:
+        return packet
+    source, destination, target = (Address(packet[start : start + 16]) for start in (8, 24, _IPV6_HEADER + 8))
+    return advertisement_packet(source, destination, target, mac.to_bytes(6), packet[_IPV6_HEADER + 4])
 
 
 def answer_solicitation(frame: bytes, mac: Mac, own: Collection[Address]) -> bytes | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from controller.fabric.advertiser import LinkFrame
+from controller.fabric.neighbours import spoken_by
 from controller.fabric.statics import HomePort, home_ports
 from controller.fabric.topology import Topology
 from controller.mobility.parts import LinkInfo, LinkPacket
@@ -27,6 +28,7 @@ class HomeLinks:
     def __init__(self, topology: Topology, switches: Iterable[str], anchors: Anchors) -> None:
         self._ports: Final = {name: home_ports(topology, name) for name in switches}
         self._anchors: Final = anchors
+        self._macs: Final = frozenset(home.mac.to_bytes(6) for homes in self._ports.values() for home in homes)
 
     @property
     def ports(self) -> Mapping[str, tuple[HomePort, ...]]:
@@ -45,6 +47,10 @@ class HomeLinks:
         on_link = any(home.port == packet.ingress_port for home in self._ports[switch])
         return LinkInfo(packet.frame[6:12]) if on_link else None
 
+    def is_own(self, link: LinkInfo) -> bool:
+        """Tell whether a frame is from an anchor: of several on one home link, each hears what the others say for the home agent."""
+        return link.source_mac in self._macs
+
     def send(self, packet: LinkPacket) -> bool:
         """Send a packet on a home link, by one anchor that is on it; return False if none is in service."""
         for session in self._anchors.in_service():
@@ -62,4 +68,4 @@ def network_layer(frame: bytes) -> bytes:
 def _frame(packet: LinkPacket, home: HomePort) -> bytes:
     # RFC 2464 section 7: a multicast group's frames go to 33-33 and the group's last four octets.
     destination = packet.destination_mac or _MULTICAST + packet.packet[36:40]
-    return destination + home.mac.to_bytes(6) + _ETHERTYPE + packet.packet
+    return destination + home.mac.to_bytes(6) + _ETHERTYPE + spoken_by(packet.packet, home.mac)

@@ -11,7 +11,7 @@ from controller.dataplane.desired import DesiredState
 from controller.dataplane.entries import Rate
 from controller.dataplane.pipeline import PuntReason
 from controller.dataplane.wanted import WantedOf
-from controller.fabric.advertiser import Advertiser
+from controller.fabric.advertiser import Advertiser, Served
 from controller.fabric.discovery import NeighbourDiscovery, with_macs
 from controller.fabric.paths import NO_OUTAGE, NoPathError, Outage
 from controller.fabric.statics import home_doors, switch_entries
@@ -123,11 +123,8 @@ class Network:
     def _make_advertiser(self) -> Advertiser:
         """Return what speaks as a router on the home links; on a virtual one there is nobody to hear it."""
         networks = self._settings.home_agent.networks
-        real = {network.home_agent: network.prefix for network in networks if network.link == "real"}
-        ports = {
-            name: [home for home in homes if home.home_agent in real] for name, homes in self.home_links.ports.items()
-        }
-        return Advertiser(ports, real, self._loop.time())
+        real = {one.home_agent: Served(one.prefix, one.preference) for one in networks if one.link == "real"}
+        return Advertiser(self.home_links.ports, real, self._loop.time())
 
     def _set_statics(self) -> None:
         file = self._settings.topology_file
@@ -175,6 +172,8 @@ class Network:
         self.punts[switch][_REASONS.get(packet.reason, _OTHER)] += 1
         if packet.reason == PuntReason.LINK_DISCOVERY:
             self.links.receive(switch, packet)
+            return True
+        if link is not None and self.home_links.is_own(link):
             return True
         if link is not None and self._advertiser.receive(switch, packet.ingress_port, packet.frame):
             self.home_links.send_frames(self._advertiser.outbox())

@@ -39,7 +39,7 @@ def scenario(
     """
     try:
         what, network = read(name, topology)
-        check_machine(what, switch)
+        check_machine(what, switch, network)
         clear(out)
     except UnusableError as error:
         _fail(str(error))
@@ -77,6 +77,7 @@ def read(name: str, topology: Path | None) -> "tuple[Scenario, Topology]":
     """
     from controller.fabric.loader import TopologyError, load_topology, sample_topologies  # noqa: PLC0415  as above
     from testbed.netns.plan import PlanError, make_plan  # noqa: PLC0415
+    from testbed.scenarios.fit import check_fits  # noqa: PLC0415
     from testbed.scenarios.model import ScenarioError, load_scenario  # noqa: PLC0415
 
     path = Path(name)
@@ -89,25 +90,27 @@ def read(name: str, topology: Path | None) -> "tuple[Scenario, Topology]":
         what = load_scenario(path)
         network = load_topology(topology or sample_topologies() / what.topology)
         make_plan(network)
+        check_fits(path, what, network)
     except (ScenarioError, TopologyError, PlanError) as error:
         raise UnusableError(str(error)) from error
     return what, network
 
 
-def check_machine(what: "Scenario | None", switch: str) -> None:
+def check_machine(what: "Scenario | None", switch: str, network: "Topology") -> None:
     """See whether this machine has what a run takes.
 
     Raises:
         UnusableError: it has not; says what and how to get it.
     """
-    from testbed.netns.switches import SWITCHES  # noqa: PLC0415  as above
+    from controller.service.transit import TransitError, check_installed  # noqa: PLC0415  as above
+    from testbed.netns.kernel import kernel_fault  # noqa: PLC0415
+    from testbed.netns.ovs import missing_tools  # noqa: PLC0415
+    from testbed.netns.switches import SWITCHES  # noqa: PLC0415
 
     if switch not in SWITCHES:
         raise UnusableError(f"{switch!r} is no kind of switch: {' or '.join(SWITCHES)}")
     if os.geteuid() != 0:
         raise UnusableError("needs root, for network namespaces and raw sockets: sudo it")
-    if not Path("/dev/net/tun").exists():
-        raise UnusableError("/dev/net/tun is missing: load the tun module (modprobe tun)")
     tools = dict(TOOLS)
     if switch == "bmv2" and shutil.which("simple_switch_grpc") is None:
         raise UnusableError(
@@ -120,10 +123,19 @@ def check_machine(what: "Scenario | None", switch: str) -> None:
         tools |= {"iperf3": "iperf3"} if "iperf3" in kinds else {}
         tools |= {"traceroute": "traceroute"} if "trace" in kinds else {}
     missing = {tool: package for tool, package in tools.items() if shutil.which(tool) is None}
+    if network.openflow:
+        missing |= dict.fromkeys(missing_tools(), "openvswitch-switch")
     if missing:
         raise UnusableError(
             f"{', '.join(missing)} is missing: apt-get install {' '.join(sorted(set(missing.values())))}"
         )
+    try:
+        if network.openflow:
+            check_installed()
+    except TransitError as error:
+        raise UnusableError(str(error)) from error
+    if (fault := kernel_fault()) is not None:
+        raise UnusableError(fault)
 
 
 def clear(out: Path) -> None:

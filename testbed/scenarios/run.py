@@ -84,6 +84,7 @@ class Runner:
     async def run(self) -> Outcome:
         """Do it all; what fails on the way is in the outcome."""
         outcome = self._outcome
+        outcome.began = time.monotonic()
         octets = self._signalling()
         try:
             async with AsyncExitStack() as stack:

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.fabric.advertiser import INTERVAL, Advertiser
+from controller.fabric.advertiser import INTERVAL, Advertiser, Served
 from controller.fabric.fields import parse_mac
 from controller.fabric.neighbours import link_local
 from controller.fabric.statics import HomePort
@@ -20,7 +20,7 @@ ROUTER = format_address(link_local(MAC))
 
 
 def advertiser() -> Advertiser:
-    return Advertiser({"s1": [HomePort(1, MAC, AGENT)], "s2": []}, {AGENT: PREFIX}, 0.0, random.Random(1))
+    return Advertiser({"s1": [HomePort(1, MAC, AGENT)], "s2": []}, {AGENT: Served(PREFIX)}, 0.0, random.Random(1))
 
 
 def ether(frame: bytes) -> Any:
@@ -71,6 +71,26 @@ def test_who_asks_is_answered_alone_and_who_has_no_address_with_all() -> None:
     assert one.receive("s1", 1, solicitation("::"))
     (sent,) = one.outbox()
     assert ether(sent.frame).dst == "33:33:00:00:00:01"
+
+
+def test_several_home_networks_of_one_link_are_in_one_advertisement() -> None:
+    from scapy.layers.inet6 import ICMPv6NDOptHAInfo, ICMPv6NDOptPrefixInfo
+
+    other, networks = parse_address("2001:db8:0:2::1"), {AGENT: Served(PREFIX, -3)}
+    networks[other] = Served(Prefix.parse("2001:db8:0:2::/64"), 7)
+    virtual = parse_address("2001:db8:0:3::1")
+    homes = [HomePort(1, MAC, AGENT), HomePort(1, MAC, other), HomePort(2, MAC, virtual)]
+    one = Advertiser({"s1": homes}, networks, 0.0, random.Random(1))
+    one.handle_timer(1.0)
+    (sent,) = one.outbox()
+    frame = ether(sent.frame)
+    count = range(1, 3)
+    assert [frame.getlayer(ICMPv6NDOptPrefixInfo, number).prefix for number in count] == [
+        "2001:db8:0:1::1",
+        "2001:db8:0:2::1",
+    ]
+    # One option speaks for the router: the highest preference of what it serves.
+    assert (frame[ICMPv6NDOptHAInfo].pref, frame[ICMPv6NDOptHAInfo].lifetime) == (7, 1800)
 
 
 def test_what_was_forwarded_or_comes_elsewhere_is_not_answered() -> None:

@@ -6,82 +6,27 @@ Everything is in network namespaces of this run. Prints as JSON what the kernels
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from controller.fabric.loader import load_topology, sample_topologies
-from controller.fabric.neighbours import link_local
-from controller.fabric.topology import Endpoint, Topology
-from controller.mobility.address import format_address
+from netns_site import NODE, Site, mac_of, router_of
 from testbed.netns.plan import BRIDGE, make_plan
 from testbed.netns.processes import enter_private_network
 from testbed.netns.world import World, WorldOptions, namespaces
 from testbed.settings import ControllerSettings
 
-NODE = "2001:db8:0:1::100"
 ARCHIVE = "2001:db8:e::10"
 CN = "2001:db8:c::10"
-WITHIN = 40.0
 
 
-def mac_of(topology: Topology, node: str, interface: str) -> str:
-    return topology.interface(Endpoint(node=node, interface=interface)).mac.to_bytes(6).hex(":")
-
-
-def router_of(topology: Topology, node: str, interface: str) -> str:
-    return format_address(link_local(topology.interface(Endpoint(node=node, interface=interface)).mac))
-
-
-class Campus:
+class Campus(Site):
     """What is done, step by step."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
+        super().__init__(world)
         self.anchor = router_of(world.topology, "s1", "1")
         self.gateway = router_of(world.topology, "gateway", "eth0")
-
-    async def at(self, node: str, *command: str) -> str:
-        return (await self.world.run(node, *command)).stdout
-
-    async def until(self, look: Callable[[], Awaitable[Any]], wanted: Callable[[Any], bool]) -> Any:
-        """Look until it is as wanted; return the last look."""
-        found = None
-        try:
-            async with asyncio.timeout(WITHIN):
-                while True:
-                    found = await look()
-                    if wanted(found):
-                        return found
-                    await asyncio.sleep(0.2)
-        except TimeoutError:
-            raise SystemExit(f"not within {WITHIN:g} s; last: {found}") from None
-
-    async def ping(self, source: str, address: str) -> int:
-        """Return how many of three echo requests are answered, once one was."""
-        once = ("ping", "-6", "-n", "-c", "1", "-W", "2", address)
-        await self.until(lambda: self.at(source, *once), lambda said: " 1 received" in said)
-        output = await self.at(source, "ping", "-6", "-n", "-c", "3", "-i", "0.3", "-W", "3", address)
-        return int(output.split(" received")[0].rsplit(" ", 1)[1])
-
-    async def default_routers(self, node: str, interface: str) -> list[str]:
-        """Return the default routers of which a kernel has heard by Router Advertisements."""
-        shown = json.loads(
-            await self.at(node, "ip", "-6", "-json", "route", "show", "default", "dev", interface) or "[]"
-        )
-        heard = [one for one in shown if one.get("protocol") == "ra"]
-        hops = [hop["gateway"] for one in heard for hop in one.get("nexthops", [one])]
-        return sorted(set(hops))
-
-    async def listen(self, node: str, interface: str) -> list[str]:
-        """Have a kernel take Router Advertisements, also when it forwards; return the routers once it knows two."""
-        await self.at(node, "sh", "-c", f"echo 2 > /proc/sys/net/ipv6/conf/{interface}/accept_ra")
-        look = lambda: self.default_routers(node, interface)  # noqa: E731
-        return list(await self.until(look, lambda routers: len(routers) >= 2))
-
-    async def neighbour_of_gateway(self) -> str | None:
-        shown = json.loads(await self.at("gateway", "ip", "-6", "-json", "neigh", "show", NODE, "dev", "eth0") or "[]")
-        return shown[0].get("lladdr") if shown else None
 
     async def both_ways(self) -> dict[str, Any]:
         """Return what is answered between the node and who is behind either router, and where the gateway sends the node's packets."""
@@ -91,7 +36,7 @@ class Campus:
             await self.ping("cn", NODE),
             await self.ping("home", NODE),
         ]
-        return {"answers": answers, "by": await self.neighbour_of_gateway()}
+        return {"answers": answers, "by": await self.neighbour("gateway", "eth0")}
 
     async def run(self) -> dict[str, Any]:
         found: dict[str, Any] = {"routers": sorted([self.anchor, self.gateway])}

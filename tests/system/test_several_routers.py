@@ -1,4 +1,4 @@
-"""A home link with several routers: the home agent's anchor, and an ordinary router that knows nothing of mobility."""
+"""A home link with several routers: an ordinary one beside the home agent's anchor, and two anchors of one home agent."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-_DRIVER = Path(__file__).with_name("drive_campus.py")
-_ROOT = Path(__file__).parents[2]
+_HERE = Path(__file__).parent
+_ROOT = _HERE.parents[1]
 _MISSING = [tool for tool in ("ip", "ethtool", "nsenter", "unshare", "ping") if shutil.which(tool) is None]
 
 pytestmark = [
@@ -30,14 +30,20 @@ _BMV2 = pytest.param(
 )
 
 
-@pytest.mark.parametrize("switch", ["embedded", _BMV2])
-def test_a_node_is_found_away_and_at_home_from_behind_both_routers(tmp_path: Path, switch: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-    command = [sys.executable, str(_DRIVER), str(tmp_path), switch]
+def drive(folder: Path, script: str, *arguments: str) -> dict[str, Any]:
+    """Run a script of this folder in a process of its own; return what it has found."""
+    environment = {**os.environ, "PYTHONPATH": f"{_ROOT}{os.pathsep}{_ROOT / 'tests' / 'support'}"}
+    command = [sys.executable, str(_HERE / script), str(folder), *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=290, env=environment)
-    logs = "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-2000:]}" for log in tmp_path.glob("*.log"))
+    logs = "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-2000:]}" for log in folder.glob("*.log"))
     assert done.returncode == 0, f"{done.stderr}\n{logs}"
     found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("switch", ["embedded", _BMV2])
+def test_a_node_is_found_away_and_at_home_from_behind_both_routers(tmp_path: Path, switch: str) -> None:
+    found = drive(tmp_path, "drive_campus.py", switch)
     macs = found["macs"]
     # The kernel of a host on the link has both in its list of default routers, by their Router Advertisements.
     assert found["heard"] == found["routers"]
@@ -51,3 +57,16 @@ def test_a_node_is_found_away_and_at_home_from_behind_both_routers(tmp_path: Pat
     assert (found["by anchor"], found["by gateway"]) == ([3, 3], [3, 3])
     assert found["away again"] == {"answers": [3] * 4, "by": macs["anchor"]}
     assert found["bindings"] == {"1": "2001:db8:b3::100", "2": "2001:db8:b2::100"}
+
+
+def test_two_anchors_on_one_home_link_and_the_first_is_killed(tmp_path: Path) -> None:
+    found = drive(tmp_path, "drive_two_anchors.py")
+    assert found["heard"] == found["routers"]
+    # Each hears what the other says for the home agent, and takes it for nobody else's: the node's address is not in use.
+    assert "status 134" not in found["log"]
+    assert found["both"] == [3, 3]
+    assert found["by"] in found["macs"].values()
+    # Packets for the node go on by the other, from afar and from the link.
+    assert (found["one"], found["by the other"]) == ([3, 3], found["macs"]["s2"])
+    # So does what the home agent says for a node that registers anew.
+    assert (found["said"], found["anew"]) == (found["macs"]["s2"], [3, 3])

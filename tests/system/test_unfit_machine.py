@@ -53,14 +53,19 @@ def path_with(folder: Path, *without: str) -> str:
     return str(bin_folder)
 
 
+def attempt(folder: Path, path: str, *command: str, user: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command on a machine with that PATH."""
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    words = [*command, "--out", str(folder / "out")]
+    return subprocess.run(
+        words, check=False, capture_output=True, text=True, timeout=50, env=environment, cwd=ROOT, user=user, group=user
+    )
+
+
 def refusal(folder: Path, path: str, *command: str, user: int | None = None) -> str:
     """Return the one line with which a command refuses."""
     out = folder / "out"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
-    words = [*command, "--out", str(out)]
-    done = subprocess.run(
-        words, check=False, capture_output=True, text=True, timeout=50, env=environment, cwd=ROOT, user=user, group=user
-    )
+    done = attempt(folder, path, *command, user=user)
     assert done.returncode == 2, done.stdout + done.stderr
     lines: list[str] = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
@@ -125,6 +130,56 @@ def test_without_mininet_the_package_is_named(tmp_path: Path) -> None:
     line = refusal(tmp_path, path_with(tmp_path), sys.executable, *mininet()[1:])
     assert "Mininet is missing" in line
     assert "apt-get install mininet" in line
+
+
+@root_only
+def test_a_scenario_for_another_topology_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    other = str(ROOT / "topologies" / "vehicle.yaml")
+    path = path_with(tmp_path)
+    for command in (scenario("--topology", other), mininet("--topology", other) if has_mininet() else ()):
+        if command:
+            done = attempt(tmp_path, path, *command)
+            lines = done.stderr.strip().splitlines()
+            assert done.returncode == 2, done.stderr
+            assert all("scenarios/path-loss.yaml:" in line for line in lines), done.stderr
+            assert "'mn' is no node with an address in the topology 'vehicle'" in lines[0]
+
+
+@root_only
+def test_openflow_switches_need_open_vswitch(tmp_path: Path) -> None:
+    # It is looked for beside PATH too: what is there is covered, for this process alone.
+    there = Path("/usr/sbin/ovs-vswitchd")
+    cover = f"mount --bind /dev/null {there} && " if there.exists() else ""
+    covered = (
+        str(shutil.which("unshare")),
+        "--mount",
+        "/bin/sh",
+        "-c",
+        f'PATH=/bin:/usr/bin; {cover}PATH={{}}; exec "$@"',
+    )
+    path = path_with(tmp_path)
+    words = (*(word.format(path) for word in covered), "sh", *scenario(name="openflow-failover"))
+    line = refusal(tmp_path, path, *words)
+    assert "apt-get install openvswitch-switch" in line
+
+
+@root_only
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv, to take a capability away")
+def test_without_the_capability_for_namespaces_it_says_so(tmp_path: Path) -> None:
+    path = path_with(tmp_path)
+    less = (str(shutil.which("setpriv")), "--bounding-set", "-sys_admin")
+    line = refusal(tmp_path, path, *less, *scenario())
+    assert "network namespaces cannot be made" in line
+    assert "CAP_SYS_ADMIN" in line
+    if has_mininet():
+        assert "CAP_SYS_ADMIN" in refusal(tmp_path, path, *less, *mininet())
+
+
+@root_only
+@needs_mininet
+def test_a_port_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    line = refusal(tmp_path, path_with(tmp_path), *mininet("--rest-port", "99999"))
+    assert "port 99999 is out of range: give --rest-port from 1 to 65535" in line
 
 
 @root_only
