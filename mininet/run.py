@@ -19,6 +19,8 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+PATIENCE = 20
+"""Seconds for which names of interfaces and the port may be taken: what a killed run has left goes by itself."""
 PACKAGES = {"ip": "iproute2", "tc": "iproute2", "ethtool": "ethtool", "nsenter": "util-linux", "mnexec": "mininet"}
 
 
@@ -70,12 +72,6 @@ def check(options):
         raise Unusable(f"missing: apt-get install {' '.join(missing)}")
     if not 1 <= options.rest_port <= 65535:
         raise Unusable(f"port {options.rest_port} is out of range: give --rest-port from 1 to 65535")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", options.rest_port))
-        except OSError as error:
-            raise Unusable(f"port {options.rest_port} of 127.0.0.1: {error.strerror}: choose another with --rest-port") from None
 
 
 def scenario_file(options):
@@ -119,14 +115,31 @@ def core_interfaces(plan):
     ]
 
 
-def check_stale(plan):
+def in_the_way(plan, port):
+    """Return what keeps a run from beginning, in one line; None: nothing."""
     there = {name for _, name in socket.if_nameindex()}
     taken = [name for name in core_interfaces(plan) if name in there]
     if taken:
-        raise Unusable(
+        return (
             f"interfaces of these names exist already ({', '.join(taken[:4])}): another run is under way, or one has crashed;"
-            f" remove them with: {' && '.join(f'ip link del {name}' for name in taken[:4])}"
+            f" remove them with: for i in {' '.join(taken)}; do ip link del $i; done"
         )
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return f"port {port} of 127.0.0.1: {error.strerror}: choose another with --rest-port"
+    return None
+
+
+def check_way(plan, port):
+    """Wait until nothing is in the way, for as long as that may be by itself."""
+    deadline = time.monotonic() + PATIENCE
+    while fault := in_the_way(plan, port):
+        if time.monotonic() > deadline:
+            raise Unusable(fault)
+        time.sleep(0.2)
 
 
 def build(options, python, document):
@@ -236,7 +249,7 @@ def run(options):
     python = interpreter()
     scenario = scenario_file(options)
     document = export(python, options, scenario)
-    check_stale(document["plan"])
+    check_way(document["plan"], options.rest_port)
     options.out = options.out.resolve()
     clear(options.out)
     from mininet.log import setLogLevel

@@ -3,6 +3,7 @@
 They use iproute2 and ethtool, run with the namespace entered, and stop at the first command that fails.
 """
 
+import socket
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -50,6 +51,20 @@ def core_script(plan: NetPlan) -> str:
     lines.append("END")
     lines += [f"ethtool -K {name} tx off >/dev/null" for name in names]
     return "\n".join(lines)
+
+
+def core_ports(plan: NetPlan) -> dict[str, int]:
+    """Return the interfaces of a plan that are in this process's network, the core, with their numbers."""
+    names = [interface for device in plan.devices for _, interface, _ in device.ports]
+    there = {name: index for index, name in socket.if_nameindex()}
+    return {name: there[name] for name in [*names, *(port.interface for port in plan.air_ports)] if name in there}
+
+
+def removal_script(ports: Mapping[str, int]) -> str:
+    """Return the script that takes interfaces away, as far as those of that number are still there."""
+    now = dict(socket.if_nameindex())
+    left = [name for name, index in ports.items() if now.get(index) == name]
+    return "\n".join(f"ip link del {name} 2>/dev/null || true" for name in left)
 
 
 def host_script(host: Host) -> str:

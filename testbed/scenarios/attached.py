@@ -1,7 +1,8 @@
 """A world around namespaces and switches that somebody else has made and holds, as Mininet does.
 
 ``python -m testbed.scenarios.attached FILE`` reads which they are, starts controller, air and agents, runs a scenario if there is
-one, and stays until its standard input ends or it gets SIGTERM. It talks with its parent by lines:
+one, and stays until its standard input ends or it gets SIGTERM. When its parent was killed it takes away what that would have, as far
+as it is in the core's network. It talks with its parent by lines:
 
 | line | direction | meaning |
 |---|---|---|
@@ -14,15 +15,17 @@ one, and stays until its standard input ends or it gets SIGTERM. It talks with i
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 from controller.fabric.loader import load_topology
-from testbed.netns.processes import Process, ProcessError, die_with_parent
+from testbed.netns.processes import Process, ProcessError, die_with_parent, run_script
+from testbed.netns.scripts import core_ports, removal_script
 from testbed.netns.world import World
-from testbed.scenarios.model import load_scenario
+from testbed.scenarios.model import Scenario, load_scenario
 from testbed.scenarios.play import perform, world_options
 
 
@@ -79,6 +82,7 @@ async def _run(document: dict[str, Any]) -> int:
         name: (one["server"], ForeignProcess(name, Path(one["log"]))) for name, one in document["switches"].items()
     }
     world = World(topology, document["pids"], folder, options, servers)
+    parent, ports = os.getppid(), core_ports(world.plan)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -86,21 +90,32 @@ async def _run(document: dict[str, Any]) -> int:
     try:
         async with world:
             _say("ready")
-            if scenario is not None:
-                playing = asyncio.ensure_future(perform(world, scenario, document["switch"]))
-                stopping = asyncio.ensure_future(stop.wait())
-                await asyncio.wait([playing, stopping], return_when=asyncio.FIRST_COMPLETED)
-                if not playing.done():
-                    playing.cancel()
-                    await asyncio.gather(playing, return_exceptions=True)
-                    return 1
-                stopping.cancel()
-                _say(f"report {json.dumps(playing.result())}")
-            if document["stay"]:
-                await stop.wait()
+            try:
+                return await _stay(world, scenario, document, stop)
+            finally:
+                if os.getppid() != parent:
+                    # A namespace goes with its last socket, which may be minutes later: its end of a cable would be here until
+                    # then. It is done before the controller ends: the next run waits for its port.
+                    await asyncio.to_thread(run_script, None, removal_script(ports), "the core")
     except (ProcessError, OSError, TimeoutError) as error:
         _say("error " + " ".join(str(error).split()))
         return 1
+
+
+async def _stay(world: World, scenario: Scenario | None, document: dict[str, Any], stop: asyncio.Event) -> int:
+    """Run the scenario, and stay if that is wanted; return the exit status."""
+    if scenario is not None:
+        playing = asyncio.ensure_future(perform(world, scenario, document["switch"]))
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([playing, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not playing.done():
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
+            return 1
+        stopping.cancel()
+        _say(f"report {json.dumps(playing.result())}")
+    if document["stay"]:
+        await stop.wait()
     return 0
 
 

@@ -84,6 +84,21 @@ def test_nothing_is_left_behind_after_an_interruption_or_a_crash(tmp_path: Path,
         time.sleep(0.2)
 
 
+def test_after_a_run_was_killed_under_traffic_the_next_one_works(tmp_path: Path) -> None:
+    words = f"{PYTHON} {RUN} --topology topologies/three-access.yaml --scenario handover --out {tmp_path / 'out'}"
+    script = f"""
+        {words} >{tmp_path / "first"} 2>&1 & first=$!
+        while ! grep -q ready {tmp_path / "first"}; do kill -0 $first || exit 3; sleep 0.1; done
+        sleep 1; kill -9 $first; wait $first
+        {words}; code=$?
+        ip -o link | wc -l
+        exit $code
+    """
+    done = inside(script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == _links_of_nothing(), "interfaces are left"
+
+
 def _links_of_nothing() -> str:
     """Return how many interfaces a new network namespace has on this machine."""
     return inside("ip -o link | wc -l").stdout.strip()
@@ -115,7 +130,7 @@ def _processes(folder: Path) -> list[str]:
         (
             ("--scenario", "drive-through"),
             "ip link add s1-1 type veth peer name x1",
-            "ip link del s1-1",
+            "remove them with: for i in s1-1; do ip link del $i; done",
         ),
     ],
 )
