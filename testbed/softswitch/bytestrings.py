@@ -13,14 +13,14 @@ def decode(data: bytes, width: int, what: str) -> int:
     """
     if not data:
         raise invalid(f"{what}: the value is an empty byte string")
-    value = _shared(int.from_bytes(data))
+    value = shared(int.from_bytes(data))
     if value >> width:
         raise invalid(f"{what}: {value:#x} does not fit into {width} bits")
     return value
 
 
 @lru_cache(maxsize=1 << 14)
-def _shared(value: int) -> int:
+def shared(value: int) -> int:
     """The first of equal numbers, as far as it remembers: the argument of one table is the key of the next, and one object is fetched but once."""
     return value
 

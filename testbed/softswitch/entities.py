@@ -7,11 +7,12 @@ from finsy.proto import p4r
 from testbed.softswitch import errors
 from testbed.softswitch.ageing import Ageing
 from testbed.softswitch.errors import EntityError, invalid, not_found, unimplemented
+from testbed.softswitch.layouts import Chosen, Layouts
 from testbed.softswitch.members import ProfileEntries
 from testbed.softswitch.meters import Meter, MeterConfig
 from testbed.softswitch.profiles import Member, Target
 from testbed.softswitch.schema import Schema, TableSchema
-from testbed.softswitch.tables import Args, Entry, Match
+from testbed.softswitch.tables import Entry, Match
 from testbed.softswitch.values import (
     DELETE,
     INSERT,
@@ -40,6 +41,11 @@ class TableEntries:
         self._profiles = profiles
         self._ageing = ageing
         self._clock = clock
+        self._layouts = {
+            table.id: Layouts(table.fields, table.actions)
+            for table in schema.tables.values()
+            if table.profile is None and not table.constant and all(field.kind == "exact" for field in table.fields)
+        }
 
     # -- write ---------------------------------------------------------------------------------------------------------
 
@@ -50,6 +56,12 @@ class TableEntries:
             EntityError: the update is not valid or cannot be done; nothing is changed.
         """
         table = self._table(message)
+        layouts = self._layouts.get(table.id)
+        usual = layouts.decode(message) if layouts else None
+        if usual is not None:
+            match, chosen = usual
+            self._write_entry(kind, message, table, match, 0, chosen)
+            return
         if message.is_const:
             raise invalid(f"table {table.name}: only the program makes entries constant")
         if kind != DELETE:  # which looks at the key and at nothing else
@@ -60,11 +72,25 @@ class TableEntries:
         if not table.fields:
             raise invalid(f"table {table.name}: it has no key, so no entries but the default entry")
         match, priority = self._identity(message, table)
-        entry = table.table.entries.get((match, priority))
+        self._write_entry(kind, message, table, match, priority)
+        if layouts and (kind != DELETE or not message.HasField("action")):
+            layouts.learn(message)
+
+    def _write_entry(
+        self,
+        kind: int,
+        message: p4r.TableEntry,
+        table: TableSchema,
+        match: Match,
+        priority: int,
+        chosen: Chosen | None = None,
+    ) -> None:
+        """Carry out an update whose key is right; `chosen`: its action, if that was looked at already."""
+        entry = table.table.entries.get(table.table.identity(match, priority))
         if table.constant and (kind != MODIFY or message.HasField("action")):
             raise EntityError(errors.PERMISSION_DENIED, f"table {table.name}: its entries are constant")
         if kind == INSERT:
-            self._insert(message, table, entry, match, priority)
+            self._insert(message, table, entry, match, priority, chosen)
         elif entry is None:
             raise not_found(f"table {table.name}: no such entry")
         elif kind == DELETE:
@@ -74,11 +100,17 @@ class TableEntries:
         else:
             config = _meter_config(message)
             if message.HasField("action"):
-                self._replace(message, table, entry)
+                self._replace(message, table, entry, chosen)
             self._attach(message, table, entry, config)
 
     def _insert(
-        self, message: p4r.TableEntry, table: TableSchema, entry: Entry | None, match: Match, priority: int
+        self,
+        message: p4r.TableEntry,
+        table: TableSchema,
+        entry: Entry | None,
+        match: Match,
+        priority: int,
+        chosen: Chosen | None,
     ) -> None:
         if entry is not None:
             raise EntityError(errors.ALREADY_EXISTS, f"table {table.name}: the entry is there already")
@@ -86,7 +118,7 @@ class TableEntries:
             raise invalid(f"table {table.name}: an entry needs an action")
         config = _meter_config(message)
         if table.profile is None:
-            action, args = _action(message, table)
+            action, args = chosen or _action(message, table)
             _check_room(table)
             entry = Entry(action, args, match, priority)
         else:
@@ -98,9 +130,9 @@ class TableEntries:
         self._attach(message, table, entry, config)
         table.table.insert(entry)
 
-    def _replace(self, message: p4r.TableEntry, table: TableSchema, entry: Entry) -> None:
+    def _replace(self, message: p4r.TableEntry, table: TableSchema, entry: Entry, chosen: Chosen | None) -> None:
         if table.profile is None:
-            table.table.replace(entry, *_action(message, table))
+            table.table.replace(entry, *(chosen or _action(message, table)))
         else:
             before = entry.target
             target = self._profiles.take(message.action, table.profile, instead=before)
@@ -177,7 +209,7 @@ class TableEntries:
         table = self._table(message)
         if message.is_default_action:
             raise unimplemented(f"table {table.name}: the default entry has no {what}, as on BMv2")
-        entry = table.table.entries.get(self._identity(message, table))
+        entry = table.table.entries.get(table.table.identity(*self._identity(message, table)))
         if entry is None:
             raise not_found(f"table {table.name}: no such entry")
         return table, entry
@@ -271,7 +303,7 @@ class TableEntries:
                         yield table, entry
 
     def _find(self, message: p4r.TableEntry, table: TableSchema) -> Entry | None:
-        return table.table.entries.get(self._identity(message, table))
+        return table.table.entries.get(table.table.identity(*self._identity(message, table)))
 
     def _fill(self, message: p4r.TableEntry, table: TableSchema, entry: Entry, *, with_action: bool = True) -> None:
         message.table_id = table.id
@@ -325,7 +357,7 @@ def _refuse_extras(message: p4r.TableEntry, table: TableSchema) -> None:
         raise invalid(f"table {table.name}: an idle timeout cannot be negative")
 
 
-def _action(message: p4r.TableEntry, table: TableSchema, *, default: bool = False) -> tuple[int, Args]:
+def _action(message: p4r.TableEntry, table: TableSchema, *, default: bool = False) -> Chosen:
     """Number and arguments of an entry's action."""
     if message.action.WhichOneof("type") != "action":
         raise invalid(f"table {table.name}: it takes actions directly, not by {message.action.WhichOneof('type')}")

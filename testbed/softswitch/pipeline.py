@@ -21,6 +21,8 @@ from testbed.softswitch.packet_io import PacketIo
 from testbed.softswitch.values import DELETE, INSERT, MODIFY
 from testbed.softswitch.valuesets import ValueSetEntries
 
+_KINDS = frozenset({INSERT, MODIFY, DELETE})
+
 
 class ForwardingPipeline:
     """Compiles a program together with its P4Info.
@@ -105,14 +107,15 @@ class ForwardingPipeline:
             EntityError: it is not valid or cannot be done; nothing is changed.
         """
         kind, entity = update.type, update.entity
-        if kind not in {INSERT, MODIFY, DELETE}:
+        if kind not in _KINDS:
             raise invalid("an update must be INSERT, MODIFY or DELETE")
         which = entity.WhichOneof("entity")
         if which is None:
             raise invalid("the update names no entity")
-        if which not in self._writers:
+        writer = self._writers.get(which)
+        if writer is None:
             raise unimplemented(f"writing a {which}")
-        self._writers[which](kind, getattr(entity, which))
+        writer(kind, getattr(entity, which))
 
     def changed_defaults(self) -> Iterator[p4r.Entity]:
         """The default entries that are not the program's."""

@@ -11,6 +11,7 @@ Full tables do not fit into a processor's caches. So what a packet visits is kep
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from functools import lru_cache
+from operator import mul
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Part(NamedTuple):
 Match: TypeAlias = tuple[Part, ...]
 Row: TypeAlias = "tuple[int | Entry | Target, ...]"
 LookupKey: TypeAlias = int | tuple[int, ...]
-Identity: TypeAlias = tuple[Match, int]
+Identity: TypeAlias = LookupKey | tuple[Match, int]
+"""What tells the entries of a table apart."""
 
 
 class _Tally:
@@ -141,9 +143,13 @@ class Table(ABC):
         """Whether the entries are the program's own and cannot be changed."""
         self.entries: dict[Identity, Entry] = {}
 
+    @abstractmethod
+    def identity(self, match: Match, priority: int) -> Identity:
+        """By what `entries` has an entry."""
+
     def insert(self, entry: Entry) -> None:
         """Add an entry whose identity is new."""
-        self.entries[entry.match, entry.priority] = entry
+        self.entries[self.identity(entry.match, entry.priority)] = entry
         self._added(entry)
 
     def replace(self, entry: Entry, action: int, args: Args, target: "Target | None" = None) -> None:
@@ -153,7 +159,7 @@ class Table(ABC):
 
     def remove(self, entry: Entry) -> None:
         """Take an entry out."""
-        del self.entries[entry.match, entry.priority]
+        del self.entries[self.identity(entry.match, entry.priority)]
         self._removed(entry)
 
     def set_default(self, entry: Entry) -> None:
@@ -199,18 +205,22 @@ class ExactTable(Table):
         self.get = self._rows.get
 
     def _added(self, entry: Entry) -> None:
-        self._rows[self._key(entry.match)] = entry.row(accounts=self.accounts)
+        self._rows[self.identity(entry.match)] = entry.row(accounts=self.accounts)
 
     _changed = _added
 
     def _removed(self, entry: Entry) -> None:
-        del self._rows[self._key(entry.match)]
+        del self._rows[self.identity(entry.match)]
 
-    def _key(self, match: Match) -> LookupKey:
-        values = tuple(part.value for part in match)
+    def identity(self, match: Match, priority: int = 0) -> LookupKey:  # noqa: ARG002 - exact entries have no priority
+        """The key that packets are looked up with."""
+        if len(match) == 1:
+            return match[0].value
+        values = [part.value for part in match]
         if self._factors:
-            return sum(value * factor for value, factor in zip(values, self._factors, strict=True))
-        return values[0] if len(values) == 1 else values
+            number: int = sum(map(mul, values, self._factors))
+            return number
+        return tuple(values)
 
 
 class _Group:
@@ -238,6 +248,10 @@ class MaskedTable(Table):
         self._order: list[_Group] = []
         self._cache: dict[LookupKey, Row] = {}
         self.get = self._cache.get
+
+    def identity(self, match: Match, priority: int) -> Identity:
+        """Match and priority."""
+        return match, priority
 
     def find(self, key: LookupKey) -> Row:
         """The row of the entry that wins for a key, or the default entry's; remembered for the next time."""
