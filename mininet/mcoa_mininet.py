@@ -146,8 +146,10 @@ class Bmv2Switch(P4Switch):
         return [*words, "--", "--grpc-server-addr", self.server, "--cpu-port", str(CPU_PORT)]
 
 
-class Air(Switch):
-    """Holds the interfaces of links with delay, rate or loss, and of mobile nodes; a process of mcoa joins them."""
+class Held(Switch):
+    """Holds interfaces that a process of mcoa serves: those of the air (links with delay, rate or loss, and of mobile nodes), which
+    it joins, or of an OpenFlow switch, whose bridge it makes.
+    """
 
     def __init__(self, name, **params):
         params.setdefault("dpid", "%016x" % 0xA1)

@@ -112,7 +112,7 @@ def core_interfaces(plan):
     """Return the names that the run takes in the root namespace."""
     return [name for device in plan["devices"] for _, name, _ in device["ports"]] + [
         port["interface"] for port in plan["air_ports"]
-    ]
+    ] + [device["name"] for device in plan["devices"] if device["kind"] == "openflow"]
 
 
 def in_the_way(plan, port):
@@ -144,7 +144,7 @@ def check_way(plan, port):
 
 def build(options, python, document):
     """Return a Mininet with everything of the plan, started."""
-    from mcoa_mininet import SWITCHES, Air, NodeHost
+    from mcoa_mininet import SWITCHES, Held, NodeHost
     from mininet.net import Mininet
 
     plan = document["plan"]
@@ -155,12 +155,16 @@ def build(options, python, document):
         owners = {}
         extra = {"python": python} if options.switch == "embedded" else {}
         for device in plan["devices"]:
-            switch = net.addSwitch(device["name"], device_id=device["device_id"], folder=str(options.out), **extra)
+            if device["kind"] == "openflow":
+                switch = net.addSwitch(device["name"], cls=Held)
+            else:
+                switch = net.addSwitch(device["name"], device_id=device["device_id"], folder=str(options.out), **extra)
             for number, interface, _ in device["ports"]:
                 owners[interface] = switch
-                switch.number_port(interface, number)
+                if device["kind"] != "openflow":
+                    switch.number_port(interface, number)
         if plan["air_ports"]:
-            air = net.addSwitch("air", cls=Air)
+            air = net.addSwitch("air", cls=Held)
             owners.update((port["interface"], air) for port in plan["air_ports"])
         for cable in plan["cables"]:
             (a_node, a), (b_node, b) = cable["a"], cable["b"]
@@ -187,7 +191,7 @@ class World:
 
         self.net = net
         self.out = options.out
-        switches = {one["name"] for one in document["plan"]["devices"]}
+        switches = {one["name"] for one in document["plan"]["devices"] if one["kind"] != "openflow"}
         file = options.out / "world.json"
         file.write_text(json.dumps({
             "folder": str(options.out),
@@ -261,7 +265,10 @@ def run(options):
     try:
         world = World(options, python, net, document, scenario)
         world.listen("ready")
-        print(f"ready after {time.monotonic() - began:.1f} s: {len(net.hosts)} nodes, {len(document['plan']['devices'])} switches ({options.switch})")
+        kinds = [device["kind"] for device in document["plan"]["devices"]]
+        switches = f"{kinds.count('switch')} switches ({options.switch})"
+        switches += f", {kinds.count('openflow')} OpenFlow bridges" if "openflow" in kinds else ""
+        print(f"ready after {time.monotonic() - began:.1f} s: {len(net.hosts)} nodes, {switches}")
         status = 0
         if scenario is not None:
             report = json.loads(world.listen("report"))

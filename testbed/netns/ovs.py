@@ -3,6 +3,7 @@
 The machine's own Open vSwitch, if one runs, is left alone: nothing is shared with it but the programs.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -13,10 +14,11 @@ from typing import Final
 from testbed.netns.parts import Device
 from testbed.netns.processes import Process, ProcessError
 
-TOOLS: Final = ("ovsdb-tool", "ovsdb-server", "ovs-vsctl", "ovs-vswitchd")
+TOOLS: Final = ("ovsdb-tool", "ovsdb-server", "ovs-vsctl", "ovs-vswitchd", "ovs-appctl")
 _SBIN: Final = "/usr/sbin"
 _SCHEMA: Final = "/usr/share/openvswitch/vswitch.ovsschema"
 _PATIENCE: Final = "20"
+_CONTROL: Final = "vswitchd.ctl"
 _MAX_SOCKET: Final = 100
 
 
@@ -57,7 +59,7 @@ class OpenVSwitch:
             [str(folder / "conf.db"), f"--remote=punix:{self._socket}", f"--unixctl={folder / 'db.ctl'}"],
         )
         self.switch: Final = self._process(
-            "ovs-vswitchd", [f"unix:{self._socket}", "--disable-system", f"--unixctl={folder / 'vswitchd.ctl'}"]
+            "ovs-vswitchd", [f"unix:{self._socket}", "--disable-system", f"--unixctl={folder / _CONTROL}"]
         )
 
     def _process(self, tool: str, arguments: Sequence[str]) -> Process:
@@ -75,7 +77,7 @@ class OpenVSwitch:
         await self.database.wait_until(self._socket.exists, "made no socket")
         self._run("ovs-vsctl", f"--db=unix:{self._socket}", "--no-wait", "init")
         self.switch.start()
-        await self.switch.wait_until((self._folder / "vswitchd.ctl").exists, "made no socket")
+        await self.switch.wait_until((self._folder / _CONTROL).exists, "made no socket")
 
     def add(self, device: Device, controller: str) -> None:
         """Make a bridge of an OpenFlow switch of the plan, driven from `controller`, host:port.
@@ -95,7 +97,13 @@ class OpenVSwitch:
         self._run("ovs-vsctl", f"--db=unix:{self._socket}", f"--timeout={_PATIENCE}", *words)
 
     def stop(self) -> None:
-        """End both, by their process ids."""
+        """End both, by their process ids; the interfaces of the bridges go first: those of the user-space datapath outlive it."""
+        if self.switch.alive:
+            with contextlib.suppress(ProcessError):  # it does not listen yet, or no more
+                self._run(
+                    "ovs-appctl", f"--timeout={_PATIENCE}", "-t", str(self._folder / _CONTROL), "exit", "--cleanup"
+                )
+            self.switch.wait(float(_PATIENCE))
         self.switch.stop()
         self.database.stop()
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.netns.ovs import missing_tools
+
 ROOT = Path(__file__).parents[2]
 RUN = ROOT / "mininet" / "run.py"
 PYTHON = "/usr/bin/python3"
@@ -46,6 +48,18 @@ def test_a_vehicle_drives_through_and_nothing_is_left_behind(tmp_path: Path) -> 
     assert done.stdout.splitlines()[-1] == _links_of_nothing(), "interfaces are left"
     for name in ("report.json", "timeline.png", "s1-port1.pcap", "controller.log", "s1.log", "car.log"):
         assert (tmp_path / "out" / name).stat().st_size > 0, name
+    assert not _processes(tmp_path)
+
+
+@pytest.mark.skipif(bool(missing_tools()), reason="needs Open vSwitch")
+def test_openflow_switches_are_bridges_and_go_with_the_run(tmp_path: Path) -> None:
+    words = ("--topology", "topologies/openflow-transit.yaml", "--scenario", "openflow-failover")
+    done = run(tmp_path, *words, after="ip -o link | wc -l")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == _links_of_nothing(), "interfaces are left"
+    # No P4 switch reads the ports of a bridge too.
+    assert {path.name for path in (tmp_path / "out").glob("[ao]?.log")} == {"a1.log", "a2.log"}
+    assert (tmp_path / "out" / "ovs" / "conf.db").exists()
     assert not _processes(tmp_path)
 
 
