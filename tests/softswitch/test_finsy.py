@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import finsy as fy
 import pytest
@@ -66,3 +67,27 @@ async def test_finsy_sets_the_pipeline_writes_reads_counts_and_exchanges_packets
         assert cells[3] == 9
         await switch.delete_all()
         assert [item async for item in switch.read(fy.P4TableEntry("exact_table"))] == []
+
+
+async def test_finsy_stands_by_and_takes_over_when_the_primary_leaves(device: SoftSwitch) -> None:
+    address = await device.start("127.0.0.1:0")
+    shipped = {"p4info": PROGRAMS / "tables.p4info.txtpb", "p4blob": PROGRAMS / "tables.json"}
+
+    def entry() -> fy.P4TableEntry:
+        match, action = fy.P4TableMatch(address=0x0A000001, tag=1), fy.P4TableAction("counted_result", result=7)
+        return fy.P4TableEntry("exact_table", match=match, action=action)
+
+    first = fy.Switch("first", address, fy.SwitchOptions(**shipped, initial_election_id=5))
+    second = fy.Switch("second", address, fy.SwitchOptions(**shipped, initial_election_id=4))
+    async with asyncio.timeout(20), AsyncExitStack() as until_the_end:
+        async with first:
+            await first.write([+entry()])
+            await until_the_end.enter_async_context(second)
+            assert (first.is_primary, second.is_primary) == (True, False)
+            assert [item async for item in second.read(fy.P4TableEntry("exact_table"))] == [entry()]
+            with pytest.raises(fy.P4ClientError, match="PERMISSION_DENIED"):
+                await second.write([-entry()])
+        while not second.is_primary:  # noqa: ASYNC110 - finsy tells it in no other way
+            await asyncio.sleep(0.005)
+        await second.write([-entry()])
+        assert [item async for item in second.read(fy.P4TableEntry("exact_table"))] == []
