@@ -113,11 +113,15 @@ class Reconciler:
             if not changing:
                 return None
         for _ in range(_ROUNDS):
-            now = self._wanted.entries()
-            if now == wanted:
-                break
-            await self._write(calls, diff(wanted, now))
-            wanted = now
+            with self._wanted.watch() as changing:
+                now = await self._gathered()
+                stages = diff(wanted, now)
+                await self._write(calls, stages)
+                wanted = now
+                if not changing:
+                    return None
+                if not stages:
+                    break
         return wanted
 
     async def catch_up(self, calls: Calls, held: Entries) -> None:
