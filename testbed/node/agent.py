@@ -23,6 +23,7 @@ from controller.mobility.wire.codes import Protocol
 from controller.mobility.wire.errors import WireError
 from controller.mobility.wire.icmp import ALL_NODES, OVERRIDE, ROUTER, advertisement_packet
 from testbed.node.config import NodeFile
+from testbed.node.local import LocalAddresses
 from testbed.node.netlink import InterfaceState, Netlink, best_address
 from testbed.node.report import EventLog, node_status
 from testbed.node.sockets import Arrivals, Departures, Tunnel
@@ -30,8 +31,6 @@ from testbed.node.uplink import Uplinks
 
 LOG: Final = logging.getLogger(__name__)
 
-LINGER: Final = 2.0
-"""Seconds for which packets to an address that is gone are still taken: what is under way arrives."""
 FAREWELL: Final = 3.0
 """Seconds that the deregistration at the end may take."""
 _EVERYTHING: Final = Prefix(Address(bytes(16)), 0)
@@ -60,8 +59,7 @@ class NodeAgent:
         self._name_of: Final = {interface.bid: interface.name for interface in config.interface}
         self._states: dict[str, InterfaceState] = {}
         self._care_of: Final[dict[int, Address]] = {}
-        self._own: dict[Address, int] = {}
-        self._usable: set[Address] = set()
+        self._local: Final = LocalAddresses()
         self._bindings: dict[int, Binding] = {}
         self._home: str | None = None
         self._settled_at_home = False
@@ -182,7 +180,7 @@ class NodeAgent:
 
     def _attach(self, before: Mapping[str, InterfaceState], home: str | None) -> None:
         now, news = self._loop.time(), False
-        held, self._own = self._own, {}
+        own: dict[Address, int] = {}
         for name, interface in self._by_name.items():
             state = self._states.get(name)
             bid, usable = interface.bid, state.addresses if state is not None and state.up else ()
@@ -192,7 +190,7 @@ class NodeAgent:
                     self.engine.attach_home(bid, state.mac, interface.priority)
                     self._care_of[bid], news = self._config.node.home_address, True
                 continue
-            self._own.update(dict.fromkeys(usable, bid))
+            own.update(dict.fromkeys(usable, bid))
             known = before[name].addresses if name in before and before[name].up else ()
             care_of = best_address(usable, known, self._care_of.get(bid))
             if care_of is None:
@@ -203,22 +201,9 @@ class NodeAgent:
                 LOG.info("%s has %s: BID %d", name, format_address(care_of), bid)
                 self._care_of[bid], news = care_of, True
                 self.engine.attach(bid, care_of, interface.priority)
-        self._hold(held)
+        self._local.set(own, now)
         if news:
             self.engine.register(now)
-
-    def _hold(self, held: Mapping[Address, int]) -> None:
-        """Go on to take packets for addresses that are gone, for a while."""
-        usable = {address for state in self._states.values() for address in state.addresses}
-        for address, bid in held.items():
-            if address not in self._own and address != self._config.node.home_address:
-                self._own[address] = bid
-                self._loop.call_later(LINGER, self._let_go, address)
-        self._usable = usable
-
-    def _let_go(self, address: Address) -> None:
-        if address not in self._usable:
-            self._own.pop(address, None)
 
     # Home
 
@@ -228,8 +213,9 @@ class NodeAgent:
         LOG.info("%s is on the home link: all bindings are given up", name)
         self._home, self._settled_at_home = name, False
         self._care_of.clear()
-        self._own = {self._config.node.home_address: self._by_name[name].bid}
-        self.engine.return_home(self._loop.time())
+        now = self._loop.time()
+        self._local.set({self._config.node.home_address: self._by_name[name].bid}, now)
+        self.engine.return_home(now)
 
     async def _settle_at_home(self) -> None:
         """Once no binding is left, use the home address on the home link (RFC 6275 section 11.5.5)."""
@@ -259,6 +245,7 @@ class NodeAgent:
         if state is not None:
             await self._netlink.remove_address(state.index, node.home_address, 128)
             self._care_of.pop(self._by_name[self._home or ""].bid, None)
+        self._local.forget(node.home_address)
         self._home = None
         await self._netlink.add_address(self._tunnel_index, node.home_address, 128)
         if node.default_route:
@@ -293,13 +280,13 @@ class NodeAgent:
 
     def _bid_of(self, binding: Binding) -> int | None:
         # One without BID (RFC 6275) is that of the interface whose address it has.
-        return self._own.get(binding.care_of) if binding.bid == NO_BID else binding.bid
+        return self._local.bid_of(binding.care_of, self._loop.time()) if binding.bid == NO_BID else binding.bid
 
     def _send_signalling(self, packets: list[bytes]) -> None:
         """Send packets, and keep those that the kernel does not take until it has a route."""
         self._unsent = []
         for packet in packets:
-            bid = self._own.get(Address(packet[8:24]))
+            bid = self._local.bid_of(Address(packet[8:24]), self._loop.time())
             name = self._name_of.get(bid) if bid is not None else self._home
             if name is not None and self._departures.send(packet, name, Address(packet[24:40])):
                 self.counters["binding_updates"] += 1
@@ -335,7 +322,7 @@ class NodeAgent:
 
     def _arrived(self, packet: bytes, interface: str) -> None:
         """Take a packet that came by some interface of this machine."""
-        bid = self._own.get(Address(packet[24:40]))
+        bid = self._local.bid_of(Address(packet[24:40]), self._loop.time())
         if bid is None or self._name_of[bid] != interface:
             return  # for somebody else on this machine
         if packet[6] == Protocol.IPV6 and packet[46] != Protocol.MOBILITY:
