@@ -3,9 +3,11 @@
 `make p4` runs this. It needs p4c on PATH (p4lang's packages or container images); everything else of the project works from
 the committed artefacts in `build/`.
 
-With a folder as argument it compiles for Tofino 2 instead, into that folder, with p4c's Tofino back end.
+With a folder as argument it compiles for Tofino 2 instead, into that folder, with p4c's Tofino back end; with `--chip tofino` for
+Tofino.
 """
 
+import argparse
 import hashlib
 import json
 import shutil
@@ -24,6 +26,7 @@ COMPILER = "p4c-bm2-ss"
 TOFINO_PROGRAM = Path("tna/home_agent.p4")
 TOFINO_COMPILER = "p4c"
 TOFINO_BACK_END = "p4c-barefoot"
+ARCHITECTURES = {"tofino": "tna", "tofino2": "t2na"}
 
 
 class CompileError(Exception):
@@ -63,8 +66,12 @@ def compile_into(folder: Path) -> None:
     tidy(folder / JSON_NAME)
 
 
-def compile_tofino2_into(folder: Path) -> None:
-    """Compile the program for Tofino 2; `folder` gets what `mcoa p4 pack` and `[[switch]] program` take. Minutes.
+def compile_chip_into(folder: Path, chip: str) -> None:
+    """Compile the program for a switch chip; `folder` gets what `mcoa p4 pack` and `[[switch]] program` take. Minutes.
+
+    Args:
+        folder: where to write, made if it is not there.
+        chip: `tofino` or `tofino2`.
 
     Raises:
         CompileError: no such compiler on PATH, or it refused the program.
@@ -72,12 +79,12 @@ def compile_tofino2_into(folder: Path) -> None:
     missing = [name for name in (TOFINO_COMPILER, TOFINO_BACK_END) if shutil.which(name) is None]
     if missing:
         raise CompileError(f"{', '.join(missing)} is not on PATH: build p4c with its Tofino back end (ENABLE_TOFINO)")
-    command = [TOFINO_COMPILER, "--target", "tofino2", "--arch", "t2na"]
+    command = [TOFINO_COMPILER, "--target", chip, "--arch", ARCHITECTURES[chip]]
     # The assembler refuses what the compiler puts into containers for payload ("clots"); they are not needed.
     command += ["-Xp4c=--no-clot", "--p4runtime-force-std-externs", "--p4runtime-files", str(folder / P4INFO_NAME)]
     command += ["--verbose", "2", "-o", str(folder), TOFINO_PROGRAM.as_posix()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
-    if done.returncode != 0 or not (folder / "pipe" / "tofino2.bin").is_file():
+    if done.returncode != 0 or not (folder / "pipe" / f"{chip}.bin").is_file():
         raise CompileError(f"{TOFINO_BACK_END} refused {TOFINO_PROGRAM}:\n{done.stdout}\n{done.stderr}")
 
 
@@ -99,10 +106,14 @@ def without_source_info(value: object) -> object:
 
 
 def main() -> int:
-    """Compile into build/ and write the manifest, or for Tofino 2 into a folder; return the exit status."""
-    if len(sys.argv) > 1:
+    """Compile into build/ and write the manifest, or for a chip into a folder; return the exit status."""
+    options = argparse.ArgumentParser(description="Compile the P4 program.")
+    options.add_argument("folder", nargs="?", type=Path, help="compile for a switch chip, into this folder")
+    options.add_argument("--chip", choices=ARCHITECTURES, default="tofino2", help="which one (default: %(default)s)")
+    given = options.parse_args()
+    if given.folder is not None:
         try:
-            compile_tofino2_into(Path(sys.argv[1]).resolve())
+            compile_chip_into(given.folder.resolve(), given.chip)
         except CompileError as error:
             print(f"p4src/compile.py: {error}", file=sys.stderr)  # noqa: T201 - a script's only way to say it
             return 2

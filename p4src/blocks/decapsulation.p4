@@ -5,7 +5,7 @@
 #ifndef BLOCKS_DECAPSULATION_P4
 #define BLOCKS_DECAPSULATION_P4
 
-control Senders(inout headers_t hdr, inout metadata_t meta) {
+control Terminations(inout headers_t hdr, inout metadata_t meta) {
     DIRECT_COUNTER(termination_counter)
 
     @id(0x01000010) action terminate(path_id_t path_id) {
@@ -27,6 +27,12 @@ control Senders(inout headers_t hdr, inout metadata_t meta) {
         TABLE_COUNTER(termination_counter)
     }
 
+    apply {
+        tunnel_termination.apply();
+    }
+}
+
+control Senders(inout headers_t hdr, inout metadata_t meta) {
     @id(0x01000012) action sender(node_id_t node_id) { meta.source_node = node_id; }
 
     @id(0x02000011)
@@ -46,7 +52,6 @@ control Senders(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        tunnel_termination.apply();
         if (!home_sources.apply().hit) {
             network_sources.apply();
         }

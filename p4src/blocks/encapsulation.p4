@@ -24,9 +24,6 @@ control Rates(inout headers_t hdr, inout metadata_t meta) {
 
     apply {
         tunnel_rates.apply();
-        if (meta.tunnel_colour == METER_RED) {
-            DROP(TUNNEL_RATE);
-        }
     }
 }
 
@@ -41,7 +38,7 @@ control Encapsulation(inout headers_t hdr, inout metadata_t meta) {
         meta.encapsulated = true;
         meta.tunnel_mtu = mtu;
         meta.tunnel_room = mtu |-| meta.last;
-        meta.outer_last = meta.last |+| IPV6_HEADER_OCTETS;
+        meta.last = meta.last |+| HEADER_OCTETS;
         meta.destination = destination;
     }
 
@@ -73,6 +70,12 @@ control Encapsulation(inout headers_t hdr, inout metadata_t meta) {
         TABLE_COUNTER(tunnel_counter)
     }
 
+    apply {
+        tunnels.apply();
+    }
+}
+
+control TunnelSources(inout headers_t hdr, inout metadata_t meta) {
     @id(0x01000035) action tunnel_source(ipv6_address_t source) { meta.tunnel_source = source; }
 
     @id(0x01000036) action refuse_source_address() { DROP(NO_TUNNEL); }
@@ -87,10 +90,7 @@ control Encapsulation(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        tunnels.apply();
-        if (meta.encapsulated) {
-            tunnel_sources.apply();
-        }
+        tunnel_sources.apply();
     }
 }
 

@@ -17,9 +17,12 @@ control Links(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        DROP(NOT_IP);
         if (hdr.ethernet.ethertype == ETHERTYPE_LLDP) {
-            link_ports.apply();
+            if (!link_ports.apply().hit) {
+                DROP(NOT_IP);
+            }
+        } else {
+            DROP(NOT_IP);
         }
     }
 }

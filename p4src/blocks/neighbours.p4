@@ -6,9 +6,9 @@
 // No neighbour has an address below ::/32: such a source is the unspecified one.
 #define IS_UNSPECIFIED(address)  (address[127:96] == 0)
 
-const bit<3> FLAG_ROUTER    = 4;
-const bit<3> FLAG_SOLICITED = 2;
-const bit<3> FLAG_OVERRIDE  = 1;
+const bit<32> FLAG_ROUTER    = 0x80000000;
+const bit<32> FLAG_SOLICITED = 0x40000000;
+const bit<32> FLAG_OVERRIDE  = 0x20000000;
 
 control Neighbours(inout headers_t hdr, inout metadata_t meta) {
     @id(0x01000005) action interface(home_agent_id_t home_agent_id, mac_address_t mac, ipv6_address_t address) {
@@ -31,7 +31,7 @@ control Neighbours(inout headers_t hdr, inout metadata_t meta) {
     @id(0x01000006) action answer_for_node(home_agent_id_t home_agent_id, bit<1> router) {
         meta.answerable = true;
         meta.home_difference = meta.interface_home ^ home_agent_id;
-        meta.answer_flags[2:2] = router;
+        meta.answer_flags[31:31] = router;
     }
 
     @id(0x01000007) action answer_for_us() {
@@ -50,48 +50,72 @@ control Neighbours(inout headers_t hdr, inout metadata_t meta) {
 
     // What is not as it should be, or asks for more than this, is left to the controller.
     apply {
-        if (hdr.ipv6.hop_limit == LINK_HOP_LIMIT && hdr.neighbour.code == 0) {
+        if (hdr.neighbour.isValid()) {
             interfaces.apply();
+        }
+        if (hdr.neighbour.isValid()) {
             neighbour_proxy.apply();
         }
-        if (meta.answerable && meta.home_difference == 0) {
+        if (hdr.ipv6.hop_limit != LINK_HOP_LIMIT || hdr.neighbour.code != 0 || meta.from_controller) {
+            meta.forwarded_question = true;
+        }
+        // A node that tests whether the target is free has no address yet, and so gives no link-layer address.
+        if (IS_UNSPECIFIED(hdr.ipv6.source) && hdr.neighbour_option.isValid()
+            && hdr.neighbour_option.type == OPTION_SOURCE_LINK_LAYER) {
+            meta.wrong_question = true;
+        }
+        if (meta.answerable && meta.home_difference == 0 && !meta.forwarded_question && !meta.wrong_question) {
             meta.answered = true;
-            // A node that tests whether the target is free has no address yet, and so gives no link-layer address.
-            if (IS_UNSPECIFIED(hdr.ipv6.source) && hdr.neighbour_option.isValid()
-                && hdr.neighbour_option.type == OPTION_SOURCE_LINK_LAYER) {
-                meta.answered = false;
-            }
         }
     }
 }
 
-// The solicitation becomes the answer, and goes back where it came from.
+// The solicitation becomes the answer, and goes back where it came from: all in one action, which a chip does in one step.
+#define ANSWER(station, address, answer_flags) \
+    hdr.ethernet.destination = station; \
+    hdr.ethernet.source = meta.interface_mac; \
+    hdr.ipv6.traffic_class = 0; \
+    hdr.ipv6.flow_label = 0; \
+    hdr.ipv6.payload_length = NEIGHBOUR_OCTETS; \
+    hdr.ipv6.destination = address; \
+    hdr.ipv6.source = meta.interface_address; \
+    hdr.neighbour.type = ICMPV6_NEIGHBOR_ADVERTISEMENT; \
+    hdr.neighbour.flags = answer_flags; \
+    hdr.neighbour_option.setValid(); \
+    hdr.neighbour_option.type = OPTION_TARGET_LINK_LAYER; \
+    hdr.neighbour_option.length = 1; \
+    hdr.neighbour_option.link_layer = meta.interface_mac; \
+    meta.egress_port = meta.ingress_port; \
+    meta.delivered = true;
+
 control Advertisement(inout headers_t hdr, inout metadata_t meta) {
-    apply {
-        if (IS_UNSPECIFIED(hdr.ipv6.source)) {
-            hdr.ethernet.destination = ALL_NODES_MAC;
-            hdr.ipv6.destination = ALL_NODES;
-        } else {
-            hdr.ethernet.destination = hdr.ethernet.source;
-            if (hdr.neighbour_option.isValid() && hdr.neighbour_option.type == OPTION_SOURCE_LINK_LAYER) {
-                hdr.ethernet.destination = hdr.neighbour_option.link_layer;
-            }
-            hdr.ipv6.destination = hdr.ipv6.source;
-            meta.answer_flags = meta.answer_flags | FLAG_SOLICITED;
+    @hidden action answer_all_nodes() { ANSWER(ALL_NODES_MAC, ALL_NODES, meta.answer_flags) }
+
+    @hidden action answer_sender() {
+        ANSWER(hdr.ethernet.source, hdr.ipv6.source, meta.answer_flags | FLAG_SOLICITED)
+    }
+
+    @hidden action answer_given_address() {
+        ANSWER(hdr.neighbour_option.link_layer, hdr.ipv6.source, meta.answer_flags | FLAG_SOLICITED)
+    }
+
+    @hidden
+    table askers {
+        key = {
+            hdr.ipv6.source[127:96]        : ternary;
+            hdr.neighbour_option.isValid() : ternary;
+            hdr.neighbour_option.type      : ternary;
         }
-        hdr.ethernet.source = meta.interface_mac;
-        hdr.ipv6.traffic_class = 0;
-        hdr.ipv6.flow_label = 0;
-        hdr.ipv6.payload_length = NEIGHBOUR_OCTETS;
-        hdr.ipv6.source = meta.interface_address;
-        hdr.neighbour.type = ICMPV6_NEIGHBOR_ADVERTISEMENT;
-        hdr.neighbour.flags = meta.answer_flags ++ 29w0;
-        hdr.neighbour_option.setValid();
-        hdr.neighbour_option.type = OPTION_TARGET_LINK_LAYER;
-        hdr.neighbour_option.length = 1;
-        hdr.neighbour_option.link_layer = meta.interface_mac;
-        meta.egress_port = meta.ingress_port;
-        meta.delivered = true;
+        actions = { answer_all_nodes; answer_sender; answer_given_address; }
+        const entries = {
+            (0, _, _)                           : answer_all_nodes();
+            (_, true, OPTION_SOURCE_LINK_LAYER) : answer_given_address();
+        }
+        const default_action = answer_sender();
+    }
+
+    apply {
+        askers.apply();
     }
 }
 

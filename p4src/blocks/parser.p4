@@ -31,25 +31,26 @@ parser PacketParser(packet_in packet, inout headers_t hdr, inout metadata_t meta
         }
     }
 
-    // A look at the next header comes first: what is noted of a header is noted where it is extracted.
+    // All that is chosen by an IPv6 header is chosen before it is extracted: Tofino's parser sees 32 octets at a time.
     state choose_ipv6 {
-        transition select (packet.lookahead<bit<56>>()[7:0]) {
-            PROTOCOL_IPV6: parse_outer_ipv6;
-            PROTOCOL_IPV4: parse_outer_ipv6;
-            PROTOCOL_DESTINATION_OPTIONS: parse_ipv6_with_options;
-            PROTOCOL_HOP_BY_HOP: parse_extended_ipv6;
-            PROTOCOL_ROUTING: parse_extended_ipv6;
-            PROTOCOL_FRAGMENT: parse_fragmented_ipv6;
-            default: parse_plain_ipv6;
-        }
-    }
-
-    state parse_outer_ipv6 {
-        packet.extract(hdr.ipv6);
-        transition select (hdr.ipv6.version, hdr.ipv6.source[127:120], hdr.ipv6.next_header) {
-            (6, 0xff, _): refuse;
-            (6, _, PROTOCOL_IPV6): parse_inner_ipv6;
-            (6, _, PROTOCOL_IPV4): parse_inner_ipv4;
+        ipv6_start_t seen = packet.lookahead<ipv6_start_t>();
+        transition select (seen.next_header, seen.version, seen.source_start) {
+            (_, 6, 0xff): refuse;
+            (PROTOCOL_IPV6, 6, _): parse_outer_of_ipv6;
+            (PROTOCOL_UDP, 6, _): parse_ipv6_with_ports;
+            (PROTOCOL_TCP, 6, _): parse_ipv6_with_ports;
+            (PROTOCOL_SCTP, 6, _): parse_ipv6_with_ports;
+            (PROTOCOL_UDP_LITE, 6, _): parse_ipv6_with_ports;
+            (PROTOCOL_IPV4, 6, _): parse_outer_of_ipv4;
+            (PROTOCOL_ICMPV6, 6, _): choose_icmp;
+            (PROTOCOL_MOBILITY, 6, _): parse_ipv6_with_mobility;
+            (PROTOCOL_ESP, 6, _): parse_ipv6_with_esp;
+            (PROTOCOL_AH, 6, _): parse_ipv6_with_ah;
+            (PROTOCOL_DESTINATION_OPTIONS, 6, _): parse_ipv6_with_options;
+            (PROTOCOL_ROUTING, 6, _): parse_ipv6_with_routing;
+            (PROTOCOL_HOP_BY_HOP, 6, _): parse_ipv6_with_hop_by_hop;
+            (PROTOCOL_FRAGMENT, 6, _): parse_fragmented_ipv6;
+            (_, 6, _): parse_plain_ipv6;
             default: refuse;
         }
     }
@@ -59,83 +60,147 @@ parser PacketParser(packet_in packet, inout headers_t hdr, inout metadata_t meta
         transition accept;
     }
 
+    state parse_outer_of_ipv6 {
+        packet.extract(hdr.ipv6);
+        transition choose_inner_ipv6;
+    }
+
+    state parse_outer_of_ipv4 {
+        packet.extract(hdr.ipv6);
+        transition parse_inner_ipv4;
+    }
+
     // An encapsulation limit stands between the outer and the inner header (RFC 2473 section 5.1).
     state parse_ipv6_with_options {
         packet.extract(hdr.ipv6);
-        transition select (hdr.ipv6.version, hdr.ipv6.source[127:120], packet.lookahead<bit<16>>()) {
-            (6, 0xff, _): refuse;
-            (6, _, PROTOCOL_IPV6 ++ 8w0): parse_ipv6_behind_option;
-            (6, _, PROTOCOL_IPV4 ++ 8w0): parse_ipv4_behind_option;
-            (6, _, _): parse_options;
-            default: refuse;
+        transition select (packet.lookahead<bit<16>>()) {
+            PROTOCOL_IPV6 ++ 8w0: parse_ipv6_behind_option;
+            PROTOCOL_IPV4 ++ 8w0: parse_ipv4_behind_option;
+            default: parse_options;
         }
     }
 
     state parse_ipv6_behind_option {
         packet.extract(hdr.tunnel_option);
-        transition parse_inner_ipv6;
+        meta.option_octets = TUNNEL_OPTION_OCTETS;
+        transition choose_inner_ipv6;
     }
 
     state parse_ipv4_behind_option {
         packet.extract(hdr.tunnel_option);
+        meta.option_octets = TUNNEL_OPTION_OCTETS;
         transition parse_inner_ipv4;
     }
 
-    state parse_extended_ipv6 {
+    state parse_ipv6_with_routing {
         packet.extract(hdr.ipv6);
-        transition select (hdr.ipv6.version, hdr.ipv6.source[127:120], hdr.ipv6.next_header) {
-            (6, 0xff, _): refuse;
-            (6, _, PROTOCOL_ROUTING): parse_routing;
-            (6, _, _): parse_hop_by_hop;
-            default: refuse;
-        }
+        transition parse_routing;
+    }
+
+    state parse_ipv6_with_hop_by_hop {
+        packet.extract(hdr.ipv6);
+        transition parse_hop_by_hop;
     }
 
     state parse_fragmented_ipv6 {
         packet.extract(hdr.ipv6);
-        transition select (hdr.ipv6.version, hdr.ipv6.source[127:120]) {
-            (6, 0xff): refuse;
-            (6, _): look_at_fragment;
-            default: refuse;
-        }
+        transition look_at_fragment;
     }
 
     state parse_plain_ipv6 {
         packet.extract(hdr.ipv6);
         meta.upper.protocol = hdr.ipv6.next_header;
-        transition select (hdr.ipv6.version, hdr.ipv6.source[127:120], hdr.ipv6.next_header) {
-            (6, 0xff, _): refuse;
-            (6, _, PROTOCOL_TCP): look_at_ports;
-            (6, _, PROTOCOL_UDP): look_at_ports;
-            (6, _, PROTOCOL_SCTP): look_at_ports;
-            (6, _, PROTOCOL_UDP_LITE): look_at_ports;
-            (6, _, PROTOCOL_ICMPV6): parse_icmp;
-            (6, _, PROTOCOL_MOBILITY): look_at_mobility;
-            (6, _, PROTOCOL_ESP): look_at_esp;
-            (6, _, PROTOCOL_AH): look_at_ah;
-            (6, _, _): accept;
-            default: refuse;
+        transition accept;
+    }
+
+    state parse_ipv6_with_ports {
+        packet.extract(hdr.ipv6);
+        meta.upper.protocol = hdr.ipv6.next_header;
+        transition look_at_ports;
+    }
+
+    state parse_ipv6_with_mobility {
+        packet.extract(hdr.ipv6);
+        meta.upper.protocol = PROTOCOL_MOBILITY;
+        transition look_at_mobility;
+    }
+
+    state parse_ipv6_with_esp {
+        packet.extract(hdr.ipv6);
+        meta.upper.protocol = PROTOCOL_ESP;
+        transition look_at_esp;
+    }
+
+    state parse_ipv6_with_ah {
+        packet.extract(hdr.ipv6);
+        meta.upper.protocol = PROTOCOL_AH;
+        transition look_at_ah;
+    }
+
+    // A solicitation with no option or one of eight octets can be answered here.
+    state choose_icmp {
+        transition select (packet.lookahead<ipv6_start_t>().payload_length) {
+            SOLICITATION_OCTETS: parse_ipv6_with_short_icmp;
+            NEIGHBOUR_OCTETS: parse_ipv6_with_long_icmp;
+            default: parse_ipv6_with_icmp;
         }
     }
 
-    state parse_inner_ipv6 {
-        transition select (packet.lookahead<bit<56>>()[7:0]) {
-            PROTOCOL_HOP_BY_HOP: parse_extended_inner_ipv6;
-            PROTOCOL_ROUTING: parse_extended_inner_ipv6;
-            PROTOCOL_DESTINATION_OPTIONS: parse_extended_inner_ipv6;
-            PROTOCOL_FRAGMENT: parse_fragmented_inner_ipv6;
-            default: parse_plain_inner_ipv6;
+    state parse_ipv6_with_short_icmp {
+        packet.extract(hdr.ipv6);
+        meta.upper.protocol = PROTOCOL_ICMPV6;
+        transition select (packet.lookahead<bit<8>>()) {
+            ICMPV6_NEIGHBOR_SOLICITATION: parse_short_solicitation;
+            default: look_at_icmp;
         }
     }
 
-    state parse_extended_inner_ipv6 {
-        packet.extract(hdr.inner_ipv6);
+    state parse_short_solicitation {
+        packet.extract(hdr.neighbour);
+        meta.upper.icmp_type = ICMPV6_NEIGHBOR_SOLICITATION;
+        transition accept;
+    }
+
+    state parse_ipv6_with_long_icmp {
+        packet.extract(hdr.ipv6);
+        meta.upper.protocol = PROTOCOL_ICMPV6;
+        transition select (packet.lookahead<bit<8>>()) {
+            ICMPV6_NEIGHBOR_SOLICITATION: parse_long_solicitation;
+            default: look_at_icmp;
+        }
+    }
+
+    state parse_long_solicitation {
+        packet.extract(hdr.neighbour);
+        packet.extract(hdr.neighbour_option);
+        meta.upper.icmp_type = ICMPV6_NEIGHBOR_SOLICITATION;
+        transition accept;
+    }
+
+    state parse_ipv6_with_icmp {
+        packet.extract(hdr.ipv6);
+        meta.upper.protocol = PROTOCOL_ICMPV6;
+        transition look_at_icmp;
+    }
+
+    state choose_inner_ipv6 {
         meta.is_tunnel = true;
-        transition select (hdr.inner_ipv6.version, hdr.inner_ipv6.source[127:120], hdr.inner_ipv6.next_header) {
-            (6, 0xff, _): refuse_inner;
-            (6, _, PROTOCOL_DESTINATION_OPTIONS): parse_options;
-            (6, _, PROTOCOL_ROUTING): parse_routing;
-            (6, _, _): parse_hop_by_hop;
+        ipv6_start_t seen = packet.lookahead<ipv6_start_t>();
+        transition select (seen.next_header, seen.version, seen.source_start) {
+            (_, 6, 0xff): refuse_inner;
+            (PROTOCOL_UDP, 6, _): parse_inner_ipv6_with_ports;
+            (PROTOCOL_TCP, 6, _): parse_inner_ipv6_with_ports;
+            (PROTOCOL_SCTP, 6, _): parse_inner_ipv6_with_ports;
+            (PROTOCOL_UDP_LITE, 6, _): parse_inner_ipv6_with_ports;
+            (PROTOCOL_ICMPV6, 6, _): parse_inner_ipv6_with_icmp;
+            (PROTOCOL_MOBILITY, 6, _): parse_inner_ipv6_with_mobility;
+            (PROTOCOL_ESP, 6, _): parse_inner_ipv6_with_esp;
+            (PROTOCOL_AH, 6, _): parse_inner_ipv6_with_ah;
+            (PROTOCOL_DESTINATION_OPTIONS, 6, _): parse_inner_ipv6_with_options;
+            (PROTOCOL_ROUTING, 6, _): parse_inner_ipv6_with_routing;
+            (PROTOCOL_HOP_BY_HOP, 6, _): parse_inner_ipv6_with_hop_by_hop;
+            (PROTOCOL_FRAGMENT, 6, _): parse_fragmented_inner_ipv6;
+            (_, 6, _): parse_plain_inner_ipv6;
             default: refuse_inner;
         }
     }
@@ -145,33 +210,60 @@ parser PacketParser(packet_in packet, inout headers_t hdr, inout metadata_t meta
         transition accept;
     }
 
+    state parse_inner_ipv6_with_options {
+        packet.extract(hdr.inner_ipv6);
+        transition parse_options;
+    }
+
+    state parse_inner_ipv6_with_routing {
+        packet.extract(hdr.inner_ipv6);
+        transition parse_routing;
+    }
+
+    state parse_inner_ipv6_with_hop_by_hop {
+        packet.extract(hdr.inner_ipv6);
+        transition parse_hop_by_hop;
+    }
+
     state parse_fragmented_inner_ipv6 {
         packet.extract(hdr.inner_ipv6);
-        meta.is_tunnel = true;
-        transition select (hdr.inner_ipv6.version, hdr.inner_ipv6.source[127:120]) {
-            (6, 0xff): refuse_inner;
-            (6, _): look_at_fragment;
-            default: refuse_inner;
-        }
+        transition look_at_fragment;
     }
 
     state parse_plain_inner_ipv6 {
         packet.extract(hdr.inner_ipv6);
-        meta.is_tunnel = true;
         meta.upper.protocol = hdr.inner_ipv6.next_header;
-        transition select (hdr.inner_ipv6.version, hdr.inner_ipv6.source[127:120], hdr.inner_ipv6.next_header) {
-            (6, 0xff, _): refuse_inner;
-            (6, _, PROTOCOL_TCP): look_at_ports;
-            (6, _, PROTOCOL_UDP): look_at_ports;
-            (6, _, PROTOCOL_SCTP): look_at_ports;
-            (6, _, PROTOCOL_UDP_LITE): look_at_ports;
-            (6, _, PROTOCOL_ICMPV6): look_at_icmp;
-            (6, _, PROTOCOL_MOBILITY): look_at_mobility;
-            (6, _, PROTOCOL_ESP): look_at_esp;
-            (6, _, PROTOCOL_AH): look_at_ah;
-            (6, _, _): accept;
-            default: refuse_inner;
-        }
+        transition accept;
+    }
+
+    state parse_inner_ipv6_with_ports {
+        packet.extract(hdr.inner_ipv6);
+        meta.upper.protocol = hdr.inner_ipv6.next_header;
+        transition look_at_ports;
+    }
+
+    state parse_inner_ipv6_with_icmp {
+        packet.extract(hdr.inner_ipv6);
+        meta.upper.protocol = PROTOCOL_ICMPV6;
+        transition look_at_icmp;
+    }
+
+    state parse_inner_ipv6_with_mobility {
+        packet.extract(hdr.inner_ipv6);
+        meta.upper.protocol = PROTOCOL_MOBILITY;
+        transition look_at_mobility;
+    }
+
+    state parse_inner_ipv6_with_esp {
+        packet.extract(hdr.inner_ipv6);
+        meta.upper.protocol = PROTOCOL_ESP;
+        transition look_at_esp;
+    }
+
+    state parse_inner_ipv6_with_ah {
+        packet.extract(hdr.inner_ipv6);
+        meta.upper.protocol = PROTOCOL_AH;
+        transition look_at_ah;
     }
 
     state parse_inner_ipv4 {
@@ -364,42 +456,6 @@ parser PacketParser(packet_in packet, inout headers_t hdr, inout metadata_t meta
     state look_at_ports {
         meta.upper.source_port = packet.lookahead<bit<16>>();
         meta.upper.destination_port = packet.lookahead<bit<32>>()[15:0];
-        transition accept;
-    }
-
-    // A solicitation with no option or one of eight octets can be answered here.
-    state parse_icmp {
-        transition select (hdr.ipv6.payload_length) {
-            SOLICITATION_OCTETS: choose_short_icmp;
-            NEIGHBOUR_OCTETS: choose_long_icmp;
-            default: look_at_icmp;
-        }
-    }
-
-    state choose_short_icmp {
-        transition select (packet.lookahead<bit<8>>()) {
-            ICMPV6_NEIGHBOR_SOLICITATION: parse_short_solicitation;
-            default: look_at_icmp;
-        }
-    }
-
-    state parse_short_solicitation {
-        packet.extract(hdr.neighbour);
-        meta.upper.icmp_type = hdr.neighbour.type;
-        transition accept;
-    }
-
-    state choose_long_icmp {
-        transition select (packet.lookahead<bit<8>>()) {
-            ICMPV6_NEIGHBOR_SOLICITATION: parse_long_solicitation;
-            default: look_at_icmp;
-        }
-    }
-
-    state parse_long_solicitation {
-        packet.extract(hdr.neighbour);
-        packet.extract(hdr.neighbour_option);
-        meta.upper.icmp_type = hdr.neighbour.type;
         transition accept;
     }
 

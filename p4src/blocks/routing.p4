@@ -23,7 +23,7 @@ control Routing(inout headers_t hdr, inout metadata_t meta) {
         hdr.ethernet.source = source_mac;
         hdr.ethernet.destination = destination_mac;
         meta.next_mtu = mtu;
-        meta.next_room = mtu |-| meta.outer_last;
+        meta.next_room = mtu |-| meta.last;
     }
 
     PATH_SELECTOR(paths)

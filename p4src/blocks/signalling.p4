@@ -2,7 +2,11 @@
 #ifndef BLOCKS_SIGNALLING_P4
 #define BLOCKS_SIGNALLING_P4
 
+#include "description.p4"
+
 control Stations(inout headers_t hdr, inout metadata_t meta) {
+    InnerPacket() inner_packet;
+
     @id(0x01000001) action l3() { }
 
     @id(0x02000001)
@@ -34,7 +38,13 @@ control Stations(inout headers_t hdr, inout metadata_t meta) {
             }
         }
         if (hdr.ipv6.isValid()) {
-            home_agents.apply();
+            if (home_agents.apply().hit) {
+                inner_packet.apply(hdr, meta);
+            } else {
+                DESCRIBE_IPV6(hdr.ipv6)
+            }
+        } else if (meta.is_ipv4 == 1) {
+            DESCRIBE_IPV4
         }
     }
 }
@@ -75,9 +85,6 @@ control Signalling(inout headers_t hdr, inout metadata_t meta) {
 
     apply {
         signalling.apply();
-        if (meta.signalling_colour == METER_RED) {
-            DROP(SIGNALLING_RATE);
-        }
     }
 }
 

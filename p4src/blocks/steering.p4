@@ -2,9 +2,7 @@
 #ifndef BLOCKS_STEERING_P4
 #define BLOCKS_STEERING_P4
 
-control Steering(inout headers_t hdr, inout metadata_t meta) {
-    DIRECT_COUNTER(flow_counter)
-
+control Nodes(inout headers_t hdr, inout metadata_t meta) {
     @id(0x01000020) action mobile_node(node_id_t node_id) {
         meta.mobile = true;
         meta.node_id = node_id;
@@ -25,6 +23,16 @@ control Steering(inout headers_t hdr, inout metadata_t meta) {
         const default_action = NoAction();
         size = SIZE_MOBILE_NETWORKS;
     }
+
+    apply {
+        if (!home_addresses.apply().hit) {
+            mobile_networks.apply();
+        }
+    }
+}
+
+control Steering(inout headers_t hdr, inout metadata_t meta) {
+    DIRECT_COUNTER(flow_counter)
 
     @id(0x01000021) action steer_flow(bid_t bid) {
         COUNT(flow_counter);
@@ -84,6 +92,14 @@ control Steering(inout headers_t hdr, inout metadata_t meta) {
         size = SIZE_DEFAULT_BINDING;
     }
 
+    apply {
+        if (!flow_bindings.apply().hit) {
+            default_binding.apply();
+        }
+    }
+}
+
+control Balancing(inout headers_t hdr, inout metadata_t meta) {
     @id(0x0100002a) action choose(bid_t bid) { meta.bid = bid; }
 
     @id(0x0100002b) action refuse_bucket() { DROP(NO_TUNNEL); }
@@ -101,17 +117,7 @@ control Steering(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        if (!home_addresses.apply().hit) {
-            mobile_networks.apply();
-        }
-        if (meta.mobile) {
-            if (!flow_bindings.apply().hit) {
-                default_binding.apply();
-            }
-            if (meta.balance_id != 0) {
-                balancers.apply();
-            }
-        }
+        balancers.apply();
     }
 }
 

@@ -26,6 +26,16 @@ header ipv6_t {
     ipv6_address_t destination;
 }
 
+// The beginning of an IPv6 header, as far as parsers choose by it.
+struct ipv6_start_t {
+    bit<4>  version;
+    bit<28> class_and_label;
+    bit<16> payload_length;
+    bit<8>  next_header;
+    bit<8>  hop_limit;
+    bit<8>  source_start;
+}
+
 header ipv4_t {
     bit<4>  version;
     bit<4>  header_words;
@@ -136,6 +146,7 @@ struct metadata_t {
     port_t          ingress_port;
     upper_layer_t   upper;               // of the packet as received; of the inner one where ipv6.next_header says IP
     bool            is_tunnel;           // there is an inner packet
+    mtu_t           option_octets;       // of the tunnel's option
     bool            own_address;
     home_agent_id_t home_agent_id;
     ipv6_address_t  source;              // of the packet that is forwarded: the inner one, if the tunnel ends here
@@ -145,7 +156,7 @@ struct metadata_t {
     bit<20>         flow_label;
     bit<8>          hop_limit;
     mtu_t           octets;              // its length, its header included
-    mtu_t           last;                // the same less one: it fits into an MTU if something is left of that
+    mtu_t           last;                // the same less one, with the outer header: it fits into an MTU if something is left of that
     path_id_t       path_id;
     node_id_t       source_node;
     bool            mobile;              // the destination is a mobile node or behind one
@@ -160,7 +171,6 @@ struct metadata_t {
     bool            delivered;           // the egress port and the MAC addresses stand already
     next_hop_id_t   next_hop_id;
     port_t          egress_port;
-    mtu_t           outer_last;          // with the outer header
     mtu_t           tunnel_mtu;
     mtu_t           tunnel_room;         // 0: too long for the tunnel, and for the next hop
     mtu_t           next_mtu;
@@ -176,8 +186,10 @@ struct metadata_t {
     ipv6_address_t  interface_address;
     bool            answerable;          // the target of a solicitation is ours, or a node's
     home_agent_id_t home_difference;     // 0: of the home link behind the ingress port
+    bool            forwarded_question;  // a solicitation that does not come from the link
+    bool            wrong_question;
     bool            answered;            // a solicitation that needs nobody else
-    bit<3>          answer_flags;
+    bit<32>         answer_flags;
 }
 
 #endif

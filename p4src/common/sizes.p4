@@ -7,15 +7,23 @@
 #define SIZE_LINK_PORTS          512
 #define SIZE_HOME_AGENTS         64
 #define SIZE_SIGNALLING          512
+#ifndef SIZE_TUNNEL_TERMINATION
 #define SIZE_TUNNEL_TERMINATION  65536
+#endif
+#ifndef SIZE_HOME_SOURCES
 #define SIZE_HOME_SOURCES        65536
+#endif
 #define SIZE_SOURCE_BINDINGS     131072
 #define SIZE_HOME_ADDRESSES      65536
+#ifndef SIZE_FLOW_BINDINGS
 #define SIZE_FLOW_BINDINGS       4096
+#endif
 #define SIZE_DEFAULT_BINDING     65536
 #define SIZE_BALANCERS           16384
 #define SIZE_TUNNEL_RATES        16384
+#ifndef SIZE_TUNNELS
 #define SIZE_TUNNELS             131072
+#endif
 #define SIZE_ROUTES              4096
 #define SIZE_NEXT_HOPS           1024
 #define SIZE_PATHS               8192    // in all next hops together

@@ -43,6 +43,7 @@ const bit<8> OPTION_TARGET_LINK_LAYER      = 2;
 const bit<8> LINK_HOP_LIMIT                = 255;    // RFC 4861 section 7.1.1: not forwarded by anybody
 
 const bit<16> IPV6_HEADER_OCTETS  = 40;
+const bit<16> TUNNEL_OPTION_OCTETS = 8;
 const bit<16> SOLICITATION_OCTETS = 24;         // a Neighbor Solicitation without options
 const bit<16> NEIGHBOUR_OCTETS    = 32;         // one with an option, or an advertisement
 const bit<8>  TUNNEL_HOP_LIMIT    = 64;         // RFC 2473 section 6.3

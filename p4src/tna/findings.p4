@@ -12,8 +12,6 @@ struct findings_t {
     bit<1> NO_TUNNEL;
     bit<1> NO_ROUTE;
     bit<1> POLICY;
-    bit<1> SIGNALLING_RATE;
-    bit<1> TUNNEL_RATE;
     bit<1> ECN;
     bit<1> SIGNALLING_DENIED;
     bit<1> SCOPE;
@@ -22,8 +20,11 @@ struct findings_t {
     bit<1> punted;
 }
 
-// Beside them, how long the frame must be in egress.
-#define FINDINGS          findings_t found; mtu_t frame_octets;
+// Beside them, how long the frame must be in egress, and constants that the parser sets: to have them set by the first stage would
+// cost it.
+#define FINDINGS          findings_t found; mtu_t frame_octets; mtu_t header_octets; mtu_t header_last;
+#define HEADER_OCTETS     meta.header_octets
+#define HEADER_LAST       meta.header_last
 #define DROP(why)         meta.found.why = 1
 #define PUNT(why)         meta.found.punted = 1; meta.punt_reason = why
 #define REPORT(why, what) meta.found.why = 1; meta.found.what = 1

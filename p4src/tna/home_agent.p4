@@ -1,4 +1,4 @@
-// The home agent's data plane for Tofino 2. The compiler takes it for Tofino too, but it needs more stages than that has.
+// The home agent's data plane for Tofino and Tofino 2.
 #include <core.p4>
 #if __TARGET_TOFINO__ == 2
 #include <t2na.p4>
@@ -18,19 +18,17 @@
 @pa_container_size("ingress", "meta.source", 32)
 @pa_container_size("ingress", "meta.destination", 32)
 @pa_container_size("ingress", "meta.interface_address", 32)
-@pa_container_size("ingress", "meta.tunnel_source", 32)
 @pa_container_size("ingress", "hdr.packet.ipv6.source", 32)
 @pa_container_size("ingress", "hdr.packet.ipv6.destination", 32)
 @pa_container_size("ingress", "hdr.packet.inner_ipv6.source", 32)
 @pa_container_size("ingress", "hdr.packet.inner_ipv6.destination", 32)
 @pa_container_size("ingress", "hdr.packet.neighbour.target", 32)
-@pa_container_size("ingress", "hdr.bridge.tunnel_source", 32)
 @pa_container_size("ingress", "hdr.bridge.destination", 32)
 @pa_container_size("egress", "hdr.packet.ipv6.source", 32)
 @pa_container_size("egress", "hdr.packet.ipv6.destination", 32)
 @pa_container_size("egress", "hdr.packet.tunnel_ipv6.source", 32)
 @pa_container_size("egress", "hdr.packet.tunnel_ipv6.destination", 32)
-@pa_container_size("egress", "hdr.bridge.tunnel_source", 32)
+@pa_container_size("egress", "meta.tunnel_source", 32)
 @pa_container_size("egress", "hdr.bridge.destination", 32)
 @pa_auto_init_metadata
 struct shell_headers_t {
@@ -44,6 +42,9 @@ parser ShellParser(packet_in packet, out shell_headers_t hdr, out metadata_t met
     state start {
         packet.extract(standard);
         packet.advance(PORT_METADATA_SIZE);
+        meta.ingress_port = standard.ingress_port;
+        meta.header_octets = IPV6_HEADER_OCTETS;
+        meta.header_last = IPV6_HEADER_OCTETS - 1;
         transition select (standard.ingress_port) {
             CPU_PORT: parse_packet_out;
             COPY_PORT: parse_bridge;
@@ -81,7 +82,6 @@ control ShellIngress(
     ChipIngress() ingress;
 
     apply {
-        meta.ingress_port = standard.ingress_port;
         if (parsed.parser_err != 0) {
             meta.malformed = true;
         }

@@ -22,36 +22,42 @@ control EarlyJudgement(inout headers_t hdr, inout metadata_t meta) {
     @hidden
     table early_judgement {
         key = {
-            meta.malformed                       : ternary;
-            meta.found.NOT_IP                    : ternary;
-            meta.found.LINK_DISCOVERY            : ternary;
-            meta.from_controller                 : ternary;
-            meta.is_copy                         : ternary;
-            meta.found.NOT_FOR_US                : ternary;
-            meta.answered                        : ternary;
-            meta.found.SIGNALLING_RATE           : ternary;
-            meta.found.punted                    : ternary;
-            meta.found.SIGNALLING_DENIED         : ternary;
-            meta.found.ECN                       : ternary;
-            meta.found.SCOPE                     : ternary;
-            meta.hop_limit                       : ternary;
+            meta.malformed               : ternary;
+            meta.found.NOT_IP            : ternary;
+            meta.found.LINK_DISCOVERY    : ternary;
+            meta.from_controller         : ternary;
+            meta.is_copy                 : ternary;
+            meta.found.NOT_FOR_US        : ternary;
+            meta.answered                : ternary;
+            meta.own_address             : ternary;
+            meta.is_tunnel               : ternary;
+            meta.inner_malformed         : ternary;
+            meta.signalling_colour       : ternary;
+            meta.found.punted            : ternary;
+            meta.found.SIGNALLING_DENIED : ternary;
+            meta.found.ECN               : ternary;
+            meta.found.SCOPE             : ternary;
+            meta.hop_limit               : ternary;
         }
         actions = { pass; drop; hand_up; report; }
         const entries = {
-            // malformed, not IP, LLDP, from the controller, a copy, not for us, answered, rate, punted, denied, ECN, scope, hops
-            (true, _, _, _, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.MALFORMED);
-            (_, 1, 1, _, _, _, _, _, _, _, _, _, _) : report(drop_reason_t.NOT_IP, punt_reason_t.LINK_DISCOVERY);
-            (_, 1, _, _, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.NOT_IP);
-            (_, _, _, true, _, _, _, _, _, _, _, _, _) : pass();
-            (_, _, _, _, true, _, _, _, _, _, _, _, _) : pass();
-            (_, _, _, _, _, 1, _, _, _, _, _, _, _) : drop(drop_reason_t.NOT_FOR_US);
-            (_, _, _, _, _, _, true, _, _, _, _, _, _) : pass();
-            (_, _, _, _, _, _, _, 1, _, _, _, _, _) : drop(drop_reason_t.SIGNALLING_RATE);
-            (_, _, _, _, _, _, _, _, 1, _, _, _, _) : hand_up();
-            (_, _, _, _, _, _, _, _, _, 1, _, _, _) : drop(drop_reason_t.SIGNALLING_DENIED);
-            (_, _, _, _, _, _, _, _, _, _, 1, _, _) : drop(drop_reason_t.ECN);
-            (_, _, _, _, _, _, _, _, _, _, _, 1, _) : drop(drop_reason_t.SCOPE);
-            (_, _, _, _, _, _, _, _, _, _, _, _, 0 &&& 0xfe) : report(drop_reason_t.HOP_LIMIT, punt_reason_t.HOP_LIMIT);
+            // malformed, not IP, LLDP, from the controller, a copy, not for us, answered, for us, a tunnel, malformed inside, rate,
+            // punted, denied, ECN, scope, hops
+            (true, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.MALFORMED);
+            (_, 1, 1, _, _, _, _, _, _, _, _, _, _, _, _, _) : report(drop_reason_t.NOT_IP, punt_reason_t.LINK_DISCOVERY);
+            (_, 1, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.NOT_IP);
+            (_, _, _, true, _, _, _, _, _, _, _, _, _, _, _, _) : pass();
+            (_, _, _, _, true, _, _, _, _, _, _, _, _, _, _, _) : pass();
+            (_, _, _, _, _, 1, _, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.NOT_FOR_US);
+            (_, _, _, _, _, _, true, _, _, _, _, _, _, _, _, _) : pass();
+            (_, _, _, _, _, _, _, true, true, true, _, _, _, _, _, _) : drop(drop_reason_t.MALFORMED);
+            (_, _, _, _, _, _, _, _, _, _, METER_RED, _, _, _, _, _) : drop(drop_reason_t.SIGNALLING_RATE);
+            (_, _, _, _, _, _, _, _, _, _, _, 1, _, _, _, _) : hand_up();
+            (_, _, _, _, _, _, _, _, _, _, _, _, 1, _, _, _) : drop(drop_reason_t.SIGNALLING_DENIED);
+            (_, _, _, _, _, _, _, true, false, _, _, _, _, _, _, _) : drop(drop_reason_t.SIGNALLING_DENIED);
+            (_, _, _, _, _, _, _, _, _, _, _, _, _, 1, _, _) : drop(drop_reason_t.ECN);
+            (_, _, _, _, _, _, _, _, _, _, _, _, _, _, 1, _) : drop(drop_reason_t.SCOPE);
+            (_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, 0 &&& 0xfe) : report(drop_reason_t.HOP_LIMIT, punt_reason_t.HOP_LIMIT);
         }
         const default_action = pass();
         size = 16;
@@ -81,10 +87,12 @@ control LateJudgement(
 
     @hidden action reject() { deparsed.drop_ctl = 1; }
 
+    // Ingress has no step left to count it: it goes on to egress, without its outer header, and no further.
     @hidden action drop(drop_reason_t reason) {
-        meta.verdict = verdict_t.DROP;
-        meta.drop_reason = reason;
-        deparsed.drop_ctl = 1;
+        bridge.encapsulated = 0;
+        bridge.verdict = (bit<8>)verdict_t.DROP;
+        bridge.drop_reason = (bit<8>)reason;
+        manager.ucast_egress_port = meta.ingress_port;
     }
 
     @hidden action hand_up() {
@@ -95,11 +103,22 @@ control LateJudgement(
         manager.ucast_egress_port = CPU_PORT;
     }
 
+    @hidden action report() {
+        bridge.encapsulated = 0;
+        bridge.verdict = (bit<8>)verdict_t.REPORT;
+        bridge.drop_reason = (bit<8>)meta.drop_reason;
+        bridge.punt_reason = (bit<8>)meta.punt_reason;
+        hdr.packet_in.setValid();
+        hdr.packet_in.ingress_port = (bit<16>)meta.ingress_port;
+        hdr.packet_in.reason = (bit<8>)meta.punt_reason;
+        manager.ucast_egress_port = CPU_PORT;
+    }
+
     @hidden action report_unreachable() {
         bridge.encapsulated = 0;
-        meta.verdict = verdict_t.REPORT;
-        meta.drop_reason = drop_reason_t.NO_ROUTE;
-        meta.punt_reason = punt_reason_t.UNREACHABLE;
+        bridge.verdict = (bit<8>)verdict_t.REPORT;
+        bridge.drop_reason = (bit<8>)drop_reason_t.NO_ROUTE;
+        bridge.punt_reason = (bit<8>)punt_reason_t.UNREACHABLE;
         hdr.packet_in.setValid();
         hdr.packet_in.ingress_port = (bit<16>)meta.ingress_port;
         hdr.packet_in.reason = (bit<8>)punt_reason_t.UNREACHABLE;
@@ -108,9 +127,9 @@ control LateJudgement(
 
     @hidden action report_tunnel_mtu() {
         bridge.encapsulated = 0;
-        meta.verdict = verdict_t.REPORT;
-        meta.drop_reason = drop_reason_t.TOO_BIG;
-        meta.punt_reason = punt_reason_t.TOO_BIG;
+        bridge.verdict = (bit<8>)verdict_t.REPORT;
+        bridge.drop_reason = (bit<8>)drop_reason_t.TOO_BIG;
+        bridge.punt_reason = (bit<8>)punt_reason_t.TOO_BIG;
         hdr.packet_in.setValid();
         hdr.packet_in.ingress_port = (bit<16>)meta.ingress_port;
         hdr.packet_in.reason = (bit<8>)punt_reason_t.TOO_BIG;
@@ -119,9 +138,9 @@ control LateJudgement(
     }
 
     @hidden action report_next_mtu() {
-        meta.verdict = verdict_t.REPORT;
-        meta.drop_reason = drop_reason_t.TOO_BIG;
-        meta.punt_reason = punt_reason_t.TOO_BIG;
+        bridge.verdict = (bit<8>)verdict_t.REPORT;
+        bridge.drop_reason = (bit<8>)drop_reason_t.TOO_BIG;
+        bridge.punt_reason = (bit<8>)punt_reason_t.TOO_BIG;
         hdr.packet_in.setValid();
         hdr.packet_in.ingress_port = (bit<16>)meta.ingress_port;
         hdr.packet_in.reason = (bit<8>)punt_reason_t.TOO_BIG;
@@ -131,9 +150,9 @@ control LateJudgement(
 
     @hidden action report_inner_mtu() {
         bridge.encapsulated = 0;
-        meta.verdict = verdict_t.REPORT;
-        meta.drop_reason = drop_reason_t.TOO_BIG;
-        meta.punt_reason = punt_reason_t.TOO_BIG;
+        bridge.verdict = (bit<8>)verdict_t.REPORT;
+        bridge.drop_reason = (bit<8>)drop_reason_t.TOO_BIG;
+        bridge.punt_reason = (bit<8>)punt_reason_t.TOO_BIG;
         hdr.packet_in.setValid();
         hdr.packet_in.ingress_port = (bit<16>)meta.ingress_port;
         hdr.packet_in.reason = (bit<8>)punt_reason_t.TOO_BIG;
@@ -146,12 +165,11 @@ control LateJudgement(
         key = {
             meta.verdict                         : ternary;
             meta.found.UNREGISTERED_OUTER_SOURCE : ternary;
-            meta.found.FORGED_INNER_SOURCE       : ternary;
             meta.from_controller                 : ternary;
             meta.answered                        : ternary;
             meta.found.POLICY                    : ternary;
             meta.found.NO_BINDING                : ternary;
-            meta.found.TUNNEL_RATE               : ternary;
+            meta.tunnel_colour                   : ternary;
             meta.found.NO_TUNNEL                 : ternary;
             meta.group_id                        : ternary;
             meta.found.NO_ROUTE                  : ternary;
@@ -163,31 +181,30 @@ control LateJudgement(
         }
         actions = {
             send; send_as_it_is; send_copies; reject; drop; hand_up;
-            report_unreachable; report_tunnel_mtu; report_next_mtu; report_inner_mtu;
+            report; report_unreachable; report_tunnel_mtu; report_next_mtu; report_inner_mtu;
         }
         const entries = {
-            // verdict, outer source, inner source, from the controller, answered, policy, unbound, rate, tunnel, group, route,
-            // encapsulated, room in the tunnel, delivered, a copy, room in the next link
-            (verdict_t.DROP, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : reject();
-            (verdict_t.PUNT, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : hand_up();
-            (_, 1, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.UNREGISTERED_OUTER_SOURCE);
-            (_, _, 1, _, _, _, _, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.FORGED_INNER_SOURCE);
-            (verdict_t.REPORT, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : hand_up();
-            (_, _, _, true, _, _, _, _, _, _, 1, _, _, _, _, _) : drop(drop_reason_t.NO_ROUTE);
-            (_, _, _, true, _, _, _, _, _, _, _, _, _, _, _, _) : send_as_it_is();
-            (_, _, _, _, true, _, _, _, _, _, _, _, _, _, _, _) : send_as_it_is();
-            (_, _, _, _, _, 1, _, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.POLICY);
-            (_, _, _, _, _, _, 1, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.NO_BINDING);
-            (_, _, _, _, _, _, _, 1, _, _, _, _, _, _, _, _) : drop(drop_reason_t.TUNNEL_RATE);
-            (_, _, _, _, _, _, _, _, 1, _, _, _, _, _, _, _) : drop(drop_reason_t.NO_TUNNEL);
-            (_, _, _, _, _, _, _, _, _, _, 1, _, _, _, _, _) : report_unreachable();
-            (_, _, _, _, _, _, _, _, _, _, _, true, 0, _, _, _) : report_tunnel_mtu();
-            (_, _, _, _, _, _, _, _, _, _, _, _, _, true, true, _) : send_as_it_is();
-            (_, _, _, _, _, _, _, _, _, _, _, _, _, true, _, _) : send();
-            (_, _, _, _, _, _, _, _, _, 0, _, true, _, _, _, 0) : report_inner_mtu();
-            (_, _, _, _, _, _, _, _, _, 0, _, _, _, _, _, 0) : report_next_mtu();
-            (_, _, _, _, _, _, _, _, _, _, _, _, _, _, true, _) : send_as_it_is();
-            (_, _, _, _, _, _, _, _, _, 0, _, _, _, _, _, _) : send();
+            // verdict, outer source, from the controller, answered, policy, unbound, rate, tunnel, group, route, encapsulated, room in
+            // the tunnel, delivered, a copy, room in the next link
+            (verdict_t.DROP, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : reject();
+            (verdict_t.PUNT, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : hand_up();
+            (_, 1, _, _, _, _, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.UNREGISTERED_OUTER_SOURCE);
+            (verdict_t.REPORT, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : report();
+            (_, _, true, _, _, _, _, _, _, 1, _, _, _, _, _) : drop(drop_reason_t.NO_ROUTE);
+            (_, _, true, _, _, _, _, _, _, _, _, _, _, _, _) : send_as_it_is();
+            (_, _, _, true, _, _, _, _, _, _, _, _, _, _, _) : send_as_it_is();
+            (_, _, _, _, 1, _, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.POLICY);
+            (_, _, _, _, _, 1, _, _, _, _, _, _, _, _, _) : drop(drop_reason_t.NO_BINDING);
+            (_, _, _, _, _, _, METER_RED, _, _, _, _, _, _, _, _) : drop(drop_reason_t.TUNNEL_RATE);
+            (_, _, _, _, _, _, _, 1, _, _, _, _, _, _, _) : drop(drop_reason_t.NO_TUNNEL);
+            (_, _, _, _, _, _, _, _, _, 1, _, _, _, _, _) : report_unreachable();
+            (_, _, _, _, _, _, _, _, _, _, true, 0, _, _, _) : report_tunnel_mtu();
+            (_, _, _, _, _, _, _, _, _, _, _, _, true, true, _) : send_as_it_is();
+            (_, _, _, _, _, _, _, _, _, _, _, _, true, _, _) : send();
+            (_, _, _, _, _, _, _, _, 0, _, true, _, _, _, 0) : report_inner_mtu();
+            (_, _, _, _, _, _, _, _, 0, _, _, _, _, _, 0) : report_next_mtu();
+            (_, _, _, _, _, _, _, _, _, _, _, _, _, true, _) : send_as_it_is();
+            (_, _, _, _, _, _, _, _, 0, _, _, _, _, _, _) : send();
         }
         const default_action = send_copies();
         size = 32;

@@ -4,13 +4,18 @@
 #define TNA_LENGTHS_P4
 
 // What egress counts besides an IP packet: the bridge, an Ethernet header, and the frame check sequence.
-const bit<16> FRAME_OCTETS         = 47 + 14 + 4;
+const bit<16> FRAME_OCTETS         = 39 + 14 + 4;
 const bit<16> VLAN_OCTETS          = 4;
-const bit<16> TUNNEL_OPTION_OCTETS = 8;
 
+// Below 20 octets.
+#define IS_SHORT_IPV4  (hdr.ipv4.isValid() && hdr.ipv4.total_length[15:5] == 0 \
+                        && (hdr.ipv4.total_length[4:4] == 0 || hdr.ipv4.total_length[3:2] == 0))
+
+// Each step has its own condition, here and in the blocks: Tofino places what stands in nested ones one after the other.
 control Lengths(inout headers_t hdr, inout metadata_t meta) {
     mtu_t carried;     // octets that a tunnel carries
-    mtu_t excess;      // octets that the inner header promises beyond
+    mtu_t promised;    // octets of the inner packet by its own header
+    mtu_t excess;
 
     @hidden action accept_inner() { }
 
@@ -26,33 +31,37 @@ control Lengths(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        carried = hdr.ipv6.payload_length;
-        if (hdr.tunnel_option.isValid()) {
-            carried = hdr.ipv6.payload_length |-| TUNNEL_OPTION_OCTETS;
+        if (meta.is_tunnel) {
+            carried = hdr.ipv6.payload_length |-| meta.option_octets;
         }
+        if (hdr.inner_ipv6.isValid()) {
+            promised = hdr.inner_ipv6.payload_length |+| HEADER_OCTETS;
+        } else {
+            promised = hdr.ipv4.total_length;
+        }
+        if (hdr.ipv6.isValid() && IS_SHORT_IPV4) {
+            meta.inner_malformed = true;
+        }
+        if (!hdr.ipv6.isValid() && IS_SHORT_IPV4) {
+            meta.malformed = true;
+        }
+        excess = promised |-| carried;
         if (meta.own_address && meta.is_tunnel) {
             meta.frame_octets = carried |+| FRAME_OCTETS;
-            excess = meta.octets |-| carried;
-            inner_lengths.apply();
         } else if (hdr.ipv6.isValid() || meta.is_ipv4 == 1) {
             meta.frame_octets = meta.last |+| (FRAME_OCTETS + 1);
+        }
+        if (meta.is_tunnel) {
+            inner_lengths.apply();
         }
         if (hdr.vlan.isValid()) {
             meta.frame_octets = meta.frame_octets |+| VLAN_OCTETS;
         }
-        // Below 20.
-        if (hdr.ipv4.isValid() && hdr.ipv4.total_length[15:5] == 0
-            && (hdr.ipv4.total_length[4:4] == 0 || hdr.ipv4.total_length[3:2] == 0)) {
-            if (hdr.ipv6.isValid()) {
-                meta.inner_malformed = true;
-            } else {
-                meta.malformed = true;
-            }
-        }
     }
 }
 
-// Egress has the last word: a frame that is too short is malformed, and a report needs a policer that allows it.
+// Egress has the last word: on who may send through a tunnel, on what ingress found out too late to count it, on frames that are too
+// short, and on reports above their rate.
 control LastWord(inout bridge_t bridge, inout metadata_t meta, in bit<16> frame_octets, inout bit<3> drop_ctl) {
     @id(0x12000002) DROP_COUNTER(egress_drops)
     mtu_t missing;
@@ -64,7 +73,8 @@ control LastWord(inout bridge_t bridge, inout metadata_t meta, in bit<16> frame_
         drop_ctl = 1;
     }
 
-    @hidden action refuse_report() {
+    // By ingress, or by a report that has no policer.
+    @hidden action refuse_noted() {
         meta.drop_reason = (drop_reason_t)bridge.drop_reason;
         drop_ctl = 1;
     }
@@ -72,15 +82,19 @@ control LastWord(inout bridge_t bridge, inout metadata_t meta, in bit<16> frame_
     @hidden
     table frames {
         key = {
-            missing              : ternary;
-            bridge.verdict       : ternary;
-            bridge.report_colour : ternary;
+            meta.found.FORGED_INNER_SOURCE : ternary;
+            meta.verdict                   : ternary;
+            meta.report_colour             : ternary;
+            meta.found.NO_TUNNEL           : ternary;
+            missing                        : ternary;
         }
-        actions = { accept; refuse; refuse_report; }
+        actions = { accept; refuse; refuse_noted; }
         const entries = {
-            (_, (bit<8>)verdict_t.DROP, _) : refuse_report();
-            (_, _, (bit<8>)METER_RED)      : refuse(drop_reason_t.REPORT_RATE);
-            (0, _, _)                      : accept();
+            (1, _, _, _, _)              : refuse(drop_reason_t.FORGED_INNER_SOURCE);
+            (_, verdict_t.DROP, _, _, _) : refuse_noted();
+            (_, _, METER_RED, _, _)      : refuse(drop_reason_t.REPORT_RATE);
+            (_, _, _, 1, _)              : refuse(drop_reason_t.NO_TUNNEL);
+            (_, _, _, _, 0)              : accept();
         }
         const default_action = refuse(drop_reason_t.MALFORMED);
         size = 4;

@@ -6,7 +6,6 @@
 #include "../blocks/links.p4"
 #include "../blocks/neighbours.p4"
 #include "../blocks/signalling.p4"
-#include "../blocks/description.p4"
 #include "../blocks/decapsulation.p4"
 #include "../blocks/steering.p4"
 #include "../blocks/encapsulation.p4"
@@ -15,19 +14,25 @@
 #include "lengths.p4"
 #include "judgement.p4"
 
+#define IS_TUNNEL_TO_US  (meta.own_address && meta.is_tunnel)
+#define IS_STEERED       (meta.verdict == verdict_t.FORWARD && (meta.mobile || meta.is_copy) && !meta.answered && meta.group_id == 0)
+
 control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
     Links()          links;
     Neighbours()     neighbours;
     Advertisement()  advertisement;
     Stations()       stations;
     Signalling()     signalling_block;
-    Description()    description;
+    WholePacket()    whole_packet;
+    TransitTunnel()  transit_tunnel;
     Lengths()        lengths;
+    Terminations()   terminations;
     Senders()        senders;
-    SourceCheck()    source_check;
     Marking()        marking;
     Unwrapping()     unwrapping;
+    Nodes()          nodes;
     Steering()       steering;
+    Balancing()      balancing;
     Rates()          rates;
     Encapsulation()  encapsulation;
     Routing()        routing;
@@ -38,48 +43,53 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
         if (!hdr.ipv6.isValid() && meta.is_ipv4 == 0) {
             links.apply(hdr, meta);
         }
-        if (!meta.from_controller && !meta.is_copy) {
+        if (meta.from_controller || meta.is_copy) {
+            whole_packet.apply(hdr, meta);
+        } else {
             stations.apply(hdr, meta);
         }
-        if (hdr.neighbour.isValid() && !meta.malformed && !meta.from_controller && !meta.is_copy) {
-            neighbours.apply(hdr, meta);
-        }
-        description.apply(hdr, meta);
+        neighbours.apply(hdr, meta);
+        transit_tunnel.apply(hdr, meta);
         FLOW_HASH(flow_hash, meta.flow_hash)
         if (!meta.from_controller && !meta.is_copy) {
+            nodes.apply(hdr, meta);
+        }
+        if (meta.mobile) {
             steering.apply(hdr, meta);
+        }
+        if (meta.balance_id != 0) {
+            balancing.apply(hdr, meta);
         }
         lengths.apply(hdr, meta);
         if (hdr.ipv6.isValid() && !meta.is_tunnel && !meta.from_controller && !meta.is_copy) {
             signalling_block.apply(hdr, meta);
         }
-        if (meta.own_address && meta.is_tunnel) {
+        if (IS_TUNNEL_TO_US) {
+            terminations.apply(hdr, meta);
+        }
+        if (IS_TUNNEL_TO_US) {
             senders.apply(hdr, meta);
+        }
+        if (IS_TUNNEL_TO_US) {
             marking.apply(hdr, meta);
         }
         if (IS_MULTICAST(meta.destination) || IS_LINK_LOCAL(meta.destination) || IS_LINK_LOCAL(meta.source)) {
             meta.found.SCOPE = 1;
         }
-        if (meta.own_address) {
-            if (!meta.is_tunnel) {
-                meta.found.SIGNALLING_DENIED = 1;
-            } else if (meta.inner_malformed) {
-                meta.malformed = true;
-            }
-        }
         early.apply(hdr, meta);
         if (meta.answered) {
             advertisement.apply(hdr, meta);
         }
-        if (meta.verdict == verdict_t.FORWARD && (meta.mobile || meta.is_copy) && !meta.answered && meta.group_id == 0) {
+        if (IS_STEERED) {
             encapsulation.apply(hdr, meta);
+        }
+        if (IS_STEERED) {
             rates.apply(hdr, meta);
         }
         if (meta.verdict == verdict_t.FORWARD && !meta.delivered && meta.group_id == 0) {
             routing.apply(hdr, meta);
         }
-        if (meta.own_address && meta.is_tunnel) {
-            source_check.apply(hdr, meta);
+        if (IS_TUNNEL_TO_US) {
             unwrapping.apply(hdr, meta);
         }
     }
@@ -90,7 +100,6 @@ control ChipIngress(
         inout ingress_intrinsic_metadata_for_deparser_t deparsed, inout ingress_intrinsic_metadata_for_tm_t manager) {
     HomeAgent()     home_agent;
     LateJudgement() late;
-    Reports()       reports;
 
     @id(0x12000001) DROP_COUNTER(drops)
 
@@ -99,8 +108,9 @@ control ChipIngress(
         bridge.encapsulated = 0;
         bridge.octets = 0;
         bridge.verdict = 0;
-        bridge.report_colour = 0;
         bridge.drop_reason = 0;
+        bridge.punt_reason = 0;
+        bridge.unwrapped = 0;
         if (hdr.packet_out.isValid() && hdr.packet_out.routed == 0) {
             manager.ucast_egress_port = (port_t)hdr.packet_out.egress_port;
         } else {
@@ -108,22 +118,22 @@ control ChipIngress(
             bridge.octets = meta.frame_octets;
             bridge.flow_hash_high = 4w0 ++ meta.flow_hash[19:16];
             bridge.flow_hash_low = meta.flow_hash[15:0];
+            bridge.path_id = meta.path_id;
+            bridge.source_node = meta.source_node;
             bridge.node_id = meta.node_id;
             bridge.bid = meta.bid;
-            bridge.tunnel_source = meta.tunnel_source;
+            bridge.home_agent_id = meta.home_agent_id;
             bridge.destination = meta.destination;
             if (meta.encapsulated) {
                 bridge.encapsulated = 1;
             }
-            late.apply(bridge, hdr, meta, deparsed, manager);
+            if (IS_TUNNEL_TO_US && meta.found.UNREGISTERED_OUTER_SOURCE == 0) {
+                bridge.unwrapped = 1;
+            }
             if (meta.verdict == verdict_t.DROP) {
                 COUNT_DROP(drops, meta.drop_reason);
-            } else if (meta.verdict == verdict_t.REPORT) {
-                reports.apply(hdr, meta);
-                bridge.verdict = (bit<8>)meta.verdict;
-                bridge.report_colour = (bit<8>)meta.report_colour;
-                bridge.drop_reason = (bit<8>)meta.drop_reason;
             }
+            late.apply(bridge, hdr, meta, deparsed, manager);
         }
         hdr.packet_out.setInvalid();
     }
@@ -133,19 +143,20 @@ control ChipIngress(
 control ChipEgress(
         inout bridge_t bridge, inout headers_t hdr, inout metadata_t meta, in bit<16> frame_octets, in bit<16> replica,
         inout bit<3> drop_ctl) {
-    Description() description;
-    Rewriting()   rewriting;
-    OuterHeader() outer_header;
-    LastWord()    last_word;
+    WholePacket()   whole_packet;
+    Rewriting()     rewriting;
+    TunnelSources() tunnel_sources_block;
+    OuterHeader()   outer_header;
+    SourceCheck()   source_check;
+    Reports()       reports;
+    LastWord()      last_word;
 
     apply {
         meta.is_ipv4 = 0;
         if (hdr.ipv4.isValid() && !hdr.ipv6.isValid()) {
             meta.is_ipv4 = 1;
         }
-        meta.own_address = false;
-        meta.is_tunnel = false;
-        description.apply(hdr, meta);
+        whole_packet.apply(hdr, meta);
         if (bridge.forwarded == 1) {
             rewriting.apply(hdr, meta);
         }
@@ -154,9 +165,20 @@ control ChipEgress(
             if (bridge.flow_hash_high == 0 && bridge.flow_hash_low == 0) {
                 meta.flow_hash = 1;     // RFC 6437 section 3: zero means "no label"
             }
-            meta.tunnel_source = bridge.tunnel_source;
+            meta.home_agent_id = bridge.home_agent_id;
             meta.destination = bridge.destination;
+            tunnel_sources_block.apply(hdr, meta);
             outer_header.apply(hdr, meta);
+        }
+        if (bridge.unwrapped == 1) {
+            meta.path_id = bridge.path_id;
+            meta.source_node = bridge.source_node;
+            source_check.apply(hdr, meta);
+        }
+        meta.verdict = (verdict_t)bridge.verdict;
+        meta.punt_reason = (punt_reason_t)bridge.punt_reason;
+        if (meta.verdict == verdict_t.REPORT) {
+            reports.apply(hdr, meta);
         }
         last_word.apply(bridge, meta, frame_octets, drop_ctl);
         if (replica != 0) {

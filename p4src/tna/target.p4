@@ -36,9 +36,18 @@ const colour_t METER_RED = 3;
 #define SELECTOR_MISS(refuse)       refuse
 #define APPLY_SELECTOR(table, refuse)  table.apply();
 
-// What Tofino 2 holds less of than other targets; docs/tofino.md says why.
+// What the chips hold less of than other targets; docs/tofino.md says why.
+#if __TARGET_TOFINO__ == 2
 #define SIZE_NETWORK_SOURCES 2048
 #define SIZE_MOBILE_NETWORKS 2048
+#else
+#define SIZE_TUNNEL_TERMINATION 32768
+#define SIZE_HOME_SOURCES       32768
+#define SIZE_FLOW_BINDINGS      1024
+#define SIZE_TUNNELS            65536
+#define SIZE_NETWORK_SOURCES    1024
+#define SIZE_MOBILE_NETWORKS    1024
+#endif
 #define SIZE_NEIGHBOUR_PROXY 16384
 
 // Tables of the longest chain are placed first.

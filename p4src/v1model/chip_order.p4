@@ -23,7 +23,7 @@ struct ingress_intrinsic_metadata_for_tm_t {
 #include "../tna/bridge.p4"
 #include "../tna/findings.p4"
 #undef FINDINGS
-#define FINDINGS findings_t found; mtu_t frame_octets; bridge_t bridge; mtu_t octets_now;
+#define FINDINGS findings_t found; mtu_t frame_octets; mtu_t header_octets; mtu_t header_last; bridge_t bridge; mtu_t octets_now;
 #include "../common/headers.p4"
 #include "shell.p4"
 #include "../tna/pipeline.p4"
@@ -37,6 +37,8 @@ control ShellIngress(inout headers_t hdr, inout metadata_t meta, inout standard_
         ingress_intrinsic_metadata_for_tm_t manager = { 0, 0 };
 
         meta.ingress_port = standard.ingress_port;
+        meta.header_octets = IPV6_HEADER_OCTETS;
+        meta.header_last = IPV6_HEADER_OCTETS - 1;
         meta.is_copy = standard.instance_type == INSTANCE_RECIRCULATED;
         meta.from_controller = hdr.packet_out.isValid();
         meta.malformed = meta.malformed || standard.parser_error != error.NoError;

@@ -5,7 +5,6 @@
 #include "../blocks/links.p4"
 #include "../blocks/neighbours.p4"
 #include "../blocks/signalling.p4"
-#include "../blocks/description.p4"
 #include "../blocks/decapsulation.p4"
 #include "../blocks/steering.p4"
 #include "../blocks/encapsulation.p4"
@@ -18,14 +17,19 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
     Advertisement() advertisement;
     Stations()      stations;
     Signalling()    signalling_block;
-    Description()   description;
+    WholePacket()   whole_packet;
+    TransitTunnel() transit_tunnel;
+    Terminations()  terminations;
     Senders()       senders;
     SourceCheck()   source_check;
     Marking()       marking;
     Unwrapping()    unwrapping;
+    Nodes()         nodes;
     Steering()      steering;
+    Balancing()     balancing;
     Rates()         rates;
     Encapsulation() encapsulation;
+    TunnelSources() tunnel_sources_block;
     Routing()       routing;
     Rewriting()     rewriting;
     OuterHeader()   outer_header;
@@ -37,7 +41,9 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
         } else if (!hdr.ipv6.isValid() && meta.is_ipv4 == 0) {
             links.apply(hdr, meta);
         } else {
-            if (!meta.from_controller && !meta.is_copy) {
+            if (meta.from_controller || meta.is_copy) {
+                whole_packet.apply(hdr, meta);
+            } else {
                 if (hdr.neighbour.isValid()) {
                     neighbours.apply(hdr, meta);
                 }
@@ -47,6 +53,9 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
                         advertisement.apply(hdr, meta);
                     } else if (!meta.is_tunnel && hdr.ipv6.isValid()) {
                         signalling_block.apply(hdr, meta);
+                        if (meta.signalling_colour == METER_RED) {
+                            DROP(SIGNALLING_RATE);
+                        }
                         if (meta.verdict == verdict_t.FORWARD && meta.own_address) {
                             DROP(SIGNALLING_DENIED);
                         }
@@ -56,12 +65,13 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
                 }
             }
             if (meta.verdict == verdict_t.FORWARD && !meta.answered) {
-                description.apply(hdr, meta);
+                transit_tunnel.apply(hdr, meta);
                 FLOW_HASH(flow_hash, meta.flow_hash)
                 if (meta.flow_hash == 0) {
                     meta.flow_hash = 1;     // RFC 6437 section 3: zero means "no label"
                 }
                 if (meta.own_address) {
+                    terminations.apply(hdr, meta);
                     senders.apply(hdr, meta);
                     if (meta.verdict == verdict_t.FORWARD) {
                         source_check.apply(hdr, meta);
@@ -82,13 +92,24 @@ control HomeAgent(inout headers_t hdr, inout metadata_t meta) {
                     } else if (meta.hop_limit <= 1) {
                         REPORT(HOP_LIMIT, HOP_LIMIT);
                     } else {
-                        steering.apply(hdr, meta);
+                        nodes.apply(hdr, meta);
+                        if (meta.mobile) {
+                            steering.apply(hdr, meta);
+                            if (meta.balance_id != 0) {
+                                balancing.apply(hdr, meta);
+                            }
+                        }
                     }
                 }
                 if (meta.verdict == verdict_t.FORWARD && meta.group_id == 0 && (meta.mobile || meta.is_copy)) {
                     rates.apply(hdr, meta);
-                    if (meta.verdict == verdict_t.FORWARD) {
+                    if (meta.tunnel_colour == METER_RED) {
+                        DROP(TUNNEL_RATE);
+                    } else {
                         encapsulation.apply(hdr, meta);
+                        if (meta.encapsulated) {
+                            tunnel_sources_block.apply(hdr, meta);
+                        }
                     }
                 }
             }

@@ -8,4 +8,7 @@
 #define REPORT(why, what) meta.verdict = verdict_t.REPORT; meta.drop_reason = drop_reason_t.why; \
                           meta.punt_reason = punt_reason_t.what
 
+#define HEADER_OCTETS     IPV6_HEADER_OCTETS
+#define HEADER_LAST       (IPV6_HEADER_OCTETS - 1)
+
 #endif

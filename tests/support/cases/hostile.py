@@ -47,6 +47,11 @@ def passed(name: str, packets: list[IPv6], protocol: int) -> Case:
 
 
 CHAINS = [chain(length, dst=HOA, hlim=20) for length in (2, 3, 10, 100)]
+# Of each kind that the parser tells apart inside of a tunnel, by the number of its next header.
+INNER_UPPER = [
+    IPv6(src=HOA, dst=CN, hlim=33, nh=kind) / Raw(bytes.fromhex("3b00010203040506") + bytes(16))
+    for kind in (6, 17, 43, 50, 51, 58, 59, 132, 135, 136)
+]
 INNER_CHAINS = [chain(length, src=HOA, dst=CN, hlim=33) for length in (2, 3, 10, 100)]
 STRANGE_TUNNELS = [IPv6(src=CN, dst=HOA, hlim=20) / nested(depth, packet()) for depth in (1, 2, 10)]
 
@@ -107,6 +112,11 @@ CASES = [
         "ten extension headers out of a tunnel",
         [reverse(inner) for inner in INNER_CHAINS],
         [to_cn(one_hop_less(inner)) for inner in INNER_CHAINS],
+    ),
+    Case(
+        "every upper layer out of a tunnel",
+        [reverse(inner) for inner in INNER_UPPER],
+        [to_cn(one_hop_less(inner)) for inner in INNER_UPPER],
     ),
     dropped(
         "a tunnel's multicast source",

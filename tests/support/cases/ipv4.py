@@ -6,6 +6,7 @@ from scapy.layers.inet import ICMP, IP, IPOption_NOP
 
 from cases.case import CARE_OF, Case, dropped, label_of
 from cases.forwarding import WATCHED
+from cases.several import COPY_ALL, GROUP
 from controller.dataplane.entries import Ternary
 from controller.dataplane.pipeline import DropReason, PuntReason
 from frames import (
@@ -90,6 +91,12 @@ CASES = [
     Case("up the tunnel on a VLAN", [(WIFI_PORT, on_vlan(reverse(UP)[1]))], [(CN_PORT, on_vlan(to_cn(up(ttl=19))[1]))]),
     Case("down the tunnel", [from_cn(down(tos=0xB9))], [tunnelled(down(tos=0xB9), 1)]),
     Case("up the tunnel", [reverse(up())], [to_cn(up(ttl=19))]),
+    Case(
+        "down two tunnels",
+        [from_cn(down())],
+        [tunnelled(down(), 1), tunnelled(down(), 2)],
+        entries=[GROUP, COPY_ALL],
+    ),
     Case("an encapsulation limit is taken off", [(WIFI_PORT, to_switch(LIMIT, WIFI_MAC))], [to_cn(up(ttl=19))]),
     Case("a fragment up the tunnel", [reverse(UP_FRAGMENT)], [to_cn(later(UP_FRAGMENT))]),
     Case(
