@@ -89,33 +89,14 @@ control Neighbours(inout headers_t hdr, inout metadata_t meta) {
     meta.delivered = true;
 
 control Advertisement(inout headers_t hdr, inout metadata_t meta) {
-    @hidden action answer_all_nodes() { ANSWER(ALL_NODES_MAC, ALL_NODES, meta.answer_flags) }
-
-    @hidden action answer_sender() {
-        ANSWER(hdr.ethernet.source, hdr.ipv6.source, meta.answer_flags | FLAG_SOLICITED)
-    }
-
-    @hidden action answer_given_address() {
-        ANSWER(hdr.neighbour_option.link_layer, hdr.ipv6.source, meta.answer_flags | FLAG_SOLICITED)
-    }
-
-    @hidden
-    table askers {
-        key = {
-            hdr.ipv6.source[127:96]        : ternary;
-            hdr.neighbour_option.isValid() : ternary;
-            hdr.neighbour_option.type      : ternary;
-        }
-        actions = { answer_all_nodes; answer_sender; answer_given_address; }
-        const entries = {
-            (0, _, _)                           : answer_all_nodes();
-            (_, true, OPTION_SOURCE_LINK_LAYER) : answer_given_address();
-        }
-        const default_action = answer_sender();
-    }
-
     apply {
-        askers.apply();
+        if (IS_UNSPECIFIED(hdr.ipv6.source)) {
+            ANSWER(ALL_NODES_MAC, ALL_NODES, meta.answer_flags)
+        } else if (hdr.neighbour_option.isValid() && hdr.neighbour_option.type == OPTION_SOURCE_LINK_LAYER) {
+            ANSWER(hdr.neighbour_option.link_layer, hdr.ipv6.source, meta.answer_flags | FLAG_SOLICITED)
+        } else {
+            ANSWER(hdr.ethernet.source, hdr.ipv6.source, meta.answer_flags | FLAG_SOLICITED)
+        }
     }
 }
 
