@@ -166,10 +166,22 @@ def _schedule(
 
 def _table(found: dict[str, Any]) -> RenderableType:
     rows = [
-        (item["home_address"], item["priority"], item["name"], _packets(item), _where(item), item["state"])
+        (item["home_address"], item["priority"], item["name"], _packets(item), _where(item), _when(item), item["state"])
         for item in found["items"]
     ]
-    return make_table(("home address", "priority", "name", "packets", "go", "state"), rows, "no policies")
+    return make_table(("home address", "priority", "name", "packets", "go", "when (UTC)", "state"), rows, "no policies")
+
+
+def _when(item: dict[str, Any]) -> str:
+    """Return a schedule in words."""
+    schedule = item["schedule"] or {}
+    words = {"not_before": "from", "not_after": "until", "days": "on", "begins": "after", "ends": "before"}
+    said = [
+        f"{word} {' '.join(value) if isinstance(value, list) else value}"
+        for key, word in words.items()
+        if (value := schedule.get(key)) is not None
+    ]
+    return ", ".join(said) or "always"
 
 
 def _packets(item: dict[str, Any]) -> str:

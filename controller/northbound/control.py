@@ -277,7 +277,7 @@ class Control(Protocol):
     def policies(self, home_address: Address | None = None) -> Sequence[PolicyView]:
         """Return policies, of one node or of all, in ascending order of home address, then priority."""
 
-    def preview_policy(self, policy: FlowPolicy) -> Sequence[TableUpdate]:
+    def preview_policy(self, policy: FlowPolicy, schedule: Schedule | None = None) -> Sequence[TableUpdate]:
         """Return what putting a policy would write to each anchor now, and change nothing; raises as `put_policy` does."""
 
     async def put_policy(self, policy: FlowPolicy, schedule: Schedule | None = None) -> bool:

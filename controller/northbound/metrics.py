@@ -41,7 +41,9 @@ def render(control: Control, switches: Sequence[SwitchView]) -> bytes:
 
 
 def _controller(control: Control) -> Iterable[Metric]:
-    yield GaugeMetricFamily("mcoa_uptime_seconds", "Seconds since the controller was started.", control.health().uptime)
+    health = control.health()
+    yield GaugeMetricFamily("mcoa_uptime_seconds", "Seconds since the controller was started.", health.uptime)
+    yield GaugeMetricFamily("mcoa_problems", "What /health tells an operator to look at.", len(health.problems))
     census = control.census()
     by_state = GaugeMetricFamily("mcoa_nodes", "Mobile nodes by state.", labels=["state"])
     by_state.add_metric([NodeState.REGISTERED], census.registered)

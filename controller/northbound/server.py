@@ -9,15 +9,18 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from controller.northbound.problems import MEDIA_TYPE, problem
 
 _BACKLOG = 128
-_CONNECTIONS = 512
-"""Requests under way at a time; beyond it the server answers 503 at once."""
+CONNECTIONS = 512
+"""At a time; a request on one more gets 503."""
 HEAD_TIMEOUT = 10.0
 """Seconds in which the head of a request must have arrived as a whole."""
+READ_TIMEOUT = 30.0
+"""Seconds in which a client must take something of an answer, or of a stream of events, that waits for it."""
 _GRACE = 2
 """Seconds that requests under way get when the server stops."""
 
@@ -26,10 +29,20 @@ class ServerError(Exception):
     """The REST server cannot listen. One line: where, why, what to do."""
 
 
+async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request for which there is no room."""
+    detail = f"{CONNECTIONS} connections are open: close some, or come again later"
+    await problem(503, detail, scope["path"], headers={"Connection": "close"})(scope, receive, send)
+
+
 class _Connection(HttpToolsProtocol):
-    """A connection that is given up when the head of a request does not come: it would take a place that others need."""
+    """A connection that is given up when the head of a request does not come, or its answer is not taken.
+
+    It would take a place that others need, and what the client may see may be less by then.
+    """
 
     _impatience: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class has it
         super().connection_made(transport)
@@ -37,7 +50,27 @@ class _Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
+        self._moving()
         super().connection_lost(exc)
+
+    def on_headers_complete(self) -> None:
+        if len(self.connections) > CONNECTIONS:
+            self.app = _crowded
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._moving()
+        self._stuck = self.loop.call_later(READ_TIMEOUT, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._moving()
+        super().resume_writing()
+
+    def _moving(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -114,7 +147,6 @@ class NorthboundServer:
             ws="auto" if dashboard else "none",
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=15,
             timeout_graceful_shutdown=_GRACE,
             ssl_certfile=None if tls is None else tls[0],

@@ -294,10 +294,10 @@ class ServiceControl:
         """Return policies of one node or of all, in ascending order of home address, then priority."""
         return self._policies.views(home_address)
 
-    def preview_policy(self, policy: FlowPolicy) -> Sequence[TableUpdate]:
+    def preview_policy(self, policy: FlowPolicy, schedule: Schedule | None = None) -> Sequence[TableUpdate]:
         """Return what putting a policy would write."""
         self._require(policy.home_address)
-        return self._policies.preview(policy)
+        return self._policies.preview(policy, schedule)
 
     async def put_policy(self, policy: FlowPolicy, schedule: Schedule | None = None) -> bool:
         """Store a policy and bring it into force; tell whether it is new."""

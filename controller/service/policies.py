@@ -122,22 +122,26 @@ class PolicyBook:
     def _wanted(self, node: Address, policies: Mapping[str, FlowPolicy]) -> tuple[FlowPolicy, ...]:
         return _in_force(node, self._open(node, policies), self._preferences.get(node, ()))
 
-    def preview(self, policy: FlowPolicy) -> tuple[TableUpdate, ...]:
-        """Return what putting a policy would write, and write nothing.
+    def preview(self, policy: FlowPolicy, schedule: Schedule | None = None) -> tuple[TableUpdate, ...]:
+        """Return what putting a policy would write now, and write nothing.
 
         Raises:
             ConflictError: another policy of the node has the priority.
-            RefusedError: the data plane cannot realise it.
+            RefusedError: the data plane cannot realise it; of one that waits for its schedule: could not if it were in force now.
         """
-        now = self._policies.get(policy.home_address, {})
+        node = policy.home_address
+        now = self._policies.get(node, {})
         _refuse_double(now, policy)
+        others, bids = self._open(node, now), self._preferences.get(node, ())
         try:
             validate_policy(policy, self._desired.flow_keys)
-            wanted = {**self._open(policy.home_address, now), policy.name: policy}
-            bids = self._preferences.get(policy.home_address, ())
-            return self._previewed(policy.home_address, _in_force(policy.home_address, wanted, bids))
+            updates = self._previewed(node, _in_force(node, {**others, policy.name: policy}, bids))
+            if schedule is not None and not schedule.is_open(self._clock()):
+                others.pop(policy.name, None)
+                updates = self._previewed(node, _in_force(node, others, bids))
         except PolicyError as error:
             raise RefusedError(str(error)) from error
+        return updates
 
     def preview_deletion(self, home_address: Address, name: str) -> tuple[TableUpdate, ...]:
         """Return what removing a policy would write, and write nothing; nothing where there is none."""

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -98,6 +99,28 @@ def test_version_and_exit_status_of_the_process() -> None:
     assert shown.stdout.startswith("mcoa ")
     assert run("no-such-command").returncode == 2
     assert run().returncode == 2
+
+
+def test_shells_complete_commands_and_options() -> None:
+    code = "from controller.cli import main; main()"
+
+    def completed(words: str) -> set[str]:
+        typed = {"_MCOA_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, **typed},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return set(done.stdout.split())
+
+    assert {"nodes", "node"} == completed("mcoa no")
+    assert {"live", "check", "show", "draw"} <= completed("mcoa topology ")
+    assert {"list", "provision", "remove"} <= completed("mcoa nodes ")
+    for words in ("mcoa nodes list --", "mcoa nodes --"):
+        assert {"--json", "--watch", "--state"} <= completed(words)
 
 
 def test_help_is_quick_to_load() -> None:

@@ -98,17 +98,21 @@ def test_a_policy_needs_one_treatment(mcoa: Callable[..., Any], url: str) -> Non
 
 
 def test_a_policy_is_checked_without_change(mcoa: Callable[..., Any], url: str, control: FakeControl) -> None:
-    dates = ("--not-before", "2026-11-24T08:00:00Z", "--not-after", "2026-12-01T00:00:00+01:00")
+    dates = ("--not-before", "2016-11-24T08:00:00Z", "--not-after", "2016-12-01T00:00:00+01:00")
     hours = ("--hours", "08:00-18:00", "--days", "mon", "--days", "tue", *dates)
-    set_it = ("policies", "set", NODE, "x", "--priority", "1", "--replicate", "1,2", *hours, "--url", url)
-    assert "flow_bindings" in ok(mcoa(*set_it, "--check"))
+    always = ("policies", "set", NODE, "x", "--priority", "1", "--replicate", "1,2", "--url", url)
+    assert "flow_bindings" in ok(mcoa(*always, "--check"))
+    set_it = (*always, *hours)
+    assert "nothing would be written" in ok(mcoa(*set_it, "--check")), "its time is over"
     assert not control.kept
     ok(mcoa(*set_it))
     assert control.kept[ADDRESS, "x"].treatment == Replicate((1, 2))
     schedule = control.schedules[ADDRESS, "x"]
     assert schedule is not None
     assert (schedule.begins, schedule.ends, schedule.days) == (480, 1080, (0, 1))
-    assert (schedule.not_before, schedule.not_after) == (1795507200.0, 1796079600.0)
+    assert (schedule.not_before, schedule.not_after) == (1479974400.0, 1480546800.0)
+    dates_shown = "from 2016-11-24T08:00:00Z, until 2016-11-30T23:00:00Z"
+    assert f"{dates_shown}, on mon tue, after 08:00, before 18:00" in ok(mcoa("policies", "--url", url))
     assert "delete  flow_bindings" in ok(mcoa("policies", "delete", NODE, "x", "--url", url, "--check"))
     assert (ADDRESS, "x") in control.kept
 

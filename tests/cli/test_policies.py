@@ -19,7 +19,7 @@ def test_set_list_delete(mcoa: Callable[..., Any], url: str, control: FakeContro
     words = "source 2001:db8:c::/64, protocol udp, destination ports 5000-5999"
     assert (result.exit_code, result.stdout) == (0, f"video: {words} to BID 2, active\n")
     lines = mcoa("policies", "list", "--url", url).stdout.splitlines()
-    assert lines[1].split() == [NODE, "10", "video", *words.split(), "to", "BID", "2", "active"]
+    assert lines[1].split() == [NODE, "10", "video", *words.split(), "to", "BID", "2", "always", "active"]
     result = mcoa("policies", "delete", NODE, "video", "--url", url)
     assert (result.exit_code, result.stdout) == (0, "video: deleted\n")
     assert not control.kept

@@ -8,12 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from controller.northbound.schedule import DAYS
 
 pytest.importorskip("nicegui", reason="the extra `dashboard` is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
@@ -161,11 +163,12 @@ def test_a_registration_and_a_policy_are_seen(browser: Any, lab: Running) -> Non
     page.get_by_label("Priority").fill("10")
     page.get_by_label("BIDs").fill("x")
     page.get_by_role("button", name="Check").click()
-    page.get_by_text("invalid literal").wait_for()
+    page.get_by_text("BID: 'x' is no number").wait_for()
     page.get_by_label("BIDs").fill("2")
     page.get_by_label("Destination ports").fill("5000")
     page.get_by_role("button", name="Check").click()
     page.get_by_text("insert flow_bindings").wait_for()
+    page.get_by_text("steer_flow(bid=2)").wait_for()
     page.get_by_role("button", name="Save").click()
     page.get_by_text("video: saved").wait_for()
     page.locator("table", has_text="destination ports 5000").wait_for()
@@ -173,7 +176,6 @@ def test_a_registration_and_a_policy_are_seen(browser: Any, lab: Running) -> Non
     assert tables["flow_bindings"] == 1
     newest = lab.rest("GET", "/v1/audit-log?limit=1").json()["items"][0]
     assert (newest["actor"], newest["action"], newest["after"]["bid"]) == ("lab", "put", 2)
-    keep(page, lab, "dashboard-policies")
 
     # The page of the switch shows it too.
     page.get_by_role("link", name="Switches").first.click()
@@ -186,6 +188,156 @@ def test_a_registration_and_a_policy_are_seen(browser: Any, lab: Running) -> Non
     page.locator("svg.network path.path").first.wait_for()
     page.wait_for_timeout(3000)
     keep(page, lab, "dashboard-desktop")
+    page.context.close()
+
+
+OFFICE = f"/v1/nodes/{NODE}/policies/office"
+FIELDS = (
+    *("Home address", "Name", "Priority", "Action", "BIDs, as in 2 or 1:3,2:1", "Source prefix", "Destination prefix"),
+    *(
+        "Protocol",
+        "Source ports",
+        "Destination ports",
+        "DSCP",
+        "Flow label",
+        "SPI",
+        "Fallback: what nothing else takes",
+    ),
+    *("From", "Until", "Hours begin", "Hours end", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
+)
+
+
+def test_a_policy_with_every_kind_of_field(browser: Any, lab: Running) -> None:
+    page = logged_in(browser, lab, viewport={"width": 1360, "height": 900}, color_scheme="light")
+    page.goto(f"{lab.url}/dashboard/policies")
+    fill(page, home_address=NODE, name="office", priority="20", targets="1:3,2:1")
+    page.get_by_label("Action").click()
+    page.get_by_role("option", name="Balance").click()
+    fill(page, source="2001:db8:c::/64", destination="2001:db8:0:1:0:0:0:100/128", protocol="udp", dscp="46")
+    fill(page, source_ports="1000-1023", destination_ports="443", flow_label="74565", begins="12:00", ends="12:00")
+    fill(page, not_before="2020-01-01T00:00:00", not_after="2019-12-31T23:59:59")
+    # Noon to noon on three days around now: it is in force.
+    today = datetime.now(UTC).weekday()
+    days = {DAYS[(today + offset) % 7] for offset in (-1, 0, 1)}
+    for day in days:
+        page.get_by_role("checkbox", name=day.capitalize()).click()
+    entries = flow_entries(lab)
+
+    page.get_by_role("button", name="Check").click()
+    page.get_by_text("not_after is not after not_before").wait_for()
+    fill(page, not_after="2099-12-31T23:59:59")
+    page.get_by_role("button", name="Check").click()
+    verdict = page.get_by_role("status").filter(has_text="insert flow_bindings")
+    verdict.wait_for()
+    assert f"destination={NODE}/128" in verdict.inner_text()
+    assert "insert balancers: 60 more" in verdict.inner_text()
+    assert lab.rest("GET", OFFICE).status_code == 404, "a check changes nothing"
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("office: saved").wait_for()
+    kept = lab.rest("GET", OFFICE).json()
+    assert kept["selector"] == {
+        "source": "2001:db8:c::/64",
+        "destination": f"{NODE}/128",
+        "protocol": "udp",
+        "source_ports": "1000-1023",
+        "destination_ports": "443",
+        "dscp": 46,
+        "flow_label": 74565,
+        "spi": None,
+    }
+    assert kept["shares"] == [{"bid": 1, "weight": 3}, {"bid": 2, "weight": 1}]
+    assert kept["schedule"] == {
+        "not_before": "2020-01-01T00:00:00Z",
+        "not_after": "2099-12-31T23:59:59Z",
+        "days": [day for day in DAYS if day in days],
+        "begins": "12:00",
+        "ends": "12:00",
+    }
+    assert kept["state"] == "active"
+    assert flow_entries(lab) > entries
+    assert lab.rest("GET", "/v1/switches/s1/audit").json()["drift"] == 0, "what was read back is what it should be"
+    keep(page, lab, "dashboard-policies")
+
+    # Another visit loads it, and changes one field: all others stay. It waits now, and the switch has it no more.
+    page.goto(f"{lab.url}/dashboard/node/{NODE}")
+    fill(page, name="office")
+    page.get_by_role("button", name="Load").click()
+    page.get_by_text("office: loaded, active").wait_for()
+    fill(page, not_before="2098-01-01T00:00:00")
+    page.get_by_role("button", name="Check").click()
+    page.get_by_text("it would wait for its time; would write").wait_for()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("office: saved").wait_for()
+    changed = lab.rest("GET", OFFICE).json()
+    assert changed == {
+        **kept,
+        "state": "waiting",
+        "schedule": {**kept["schedule"], "not_before": "2098-01-01T00:00:00Z"},
+    }
+    assert flow_entries(lab) == entries
+    page.locator("tr", has_text="from 2098-01-01 00:00").get_by_text("waiting").wait_for()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_text("office: deleted").wait_for()
+    assert lab.rest("GET", OFFICE).status_code == 404
+    page.context.close()
+
+
+def fill(page: Any, **texts: str) -> None:
+    for name, text in texts.items():
+        page.locator(f"[data-field={name}]").fill(text)
+
+
+def flow_entries(lab: Running) -> int:
+    tables = {one["name"]: one["entries"] for one in lab.rest("GET", "/v1/switches/s1").json()["tables"]}
+    entries: int = tables["flow_bindings"]
+    return entries
+
+
+def test_the_editor_by_keys_alone(browser: Any, lab: Running) -> None:
+    page = logged_in(browser, lab, viewport={"width": 1360, "height": 900})
+    page.goto(f"{lab.url}/dashboard/policies")
+    page.get_by_label("Home address").wait_for()
+    typed = {"Home address": NODE, "Name": "keys", "Priority": "30", "BIDs, as in 2 or 1:3,2:1": "1", "SPI": "256"}
+    reached: list[str] = []
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        label = page.evaluate("(document.activeElement.ariaLabel || document.activeElement.innerText || '').trim()")
+        reached.append(label)
+        if label in typed:
+            page.keyboard.type(typed[label])
+        elif label == "Action":
+            page.keyboard.press("Enter")
+            page.get_by_role("option", name="Drop").wait_for()
+            page.keyboard.press("Escape")
+        elif label == "Save":
+            page.keyboard.press("Enter")
+            break
+    assert [label for label in dict.fromkeys(reached) if label in FIELDS] == [*FIELDS], reached
+    page.get_by_text("keys: saved").wait_for()
+    kept = lab.rest("GET", f"/v1/nodes/{NODE}/policies/keys").json()
+    assert (kept["bid"], kept["selector"]["spi"], kept["schedule"]) == (1, 256, None)
+    page.context.close()
+
+
+def test_the_editor_on_a_phone(browser: Any, lab: Running) -> None:
+    page = logged_in(browser, lab, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    page.goto(f"{lab.url}/dashboard/policies")
+    page.get_by_label("Home address").wait_for()
+    for label in FIELDS:
+        box = page.get_by_label(label, exact=True).or_(page.get_by_role("checkbox", name=label)).first.bounding_box()
+        assert box is not None, label
+        assert box["x"] >= 0, label
+        assert box["x"] + box["width"] <= 390, label
+    fill(page, home_address=NODE, name="phone", priority="40", destination=f"{NODE}/128", begins="00:00", ends="23:59")
+    page.get_by_label("Action").tap()
+    page.get_by_role("option", name="Drop").tap()
+    page.get_by_role("checkbox", name="Sun").tap()
+    page.get_by_role("button", name="Save").tap()
+    page.get_by_text("phone: saved").wait_for()
+    kept = lab.rest("GET", f"/v1/nodes/{NODE}/policies/phone").json()
+    assert (kept["action"], kept["selector"]["destination"]) == ("drop", f"{NODE}/128")
+    assert (kept["schedule"]["days"], kept["schedule"]["ends"]) == (["sun"], "23:59")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 392
     page.context.close()
 
 

@@ -1,12 +1,15 @@
 import asyncio
 import json
 import signal
+import socket
+from functools import partial
 
 import httpx
 import pytest
 
 from controller.northbound import NorthboundServer, ServerError, create_app
 from controller.northbound import server as module
+from controller.northbound.events import Kind
 from fake_control import OPEN, FakeControl
 
 
@@ -89,4 +92,47 @@ async def test_a_head_that_does_not_come_is_given_up(
     writer.close()
     async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
         assert (await client.get("/health")).status_code == 200
+    await server.stop()
+
+
+async def test_one_connection_too_many_is_told_so(control: FakeControl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONNECTIONS", 2)
+    server = NorthboundServer(create_app(control, OPEN), "127.0.0.1", 0)
+    await server.start()
+    idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+        answer = await client.get("/health")
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert answer.json()["detail"].startswith("2 connections are open")
+        idle.pop()[1].close()
+        async with asyncio.timeout(10):
+            while (await client.get("/health")).status_code != 200:  # noqa: ASYNC110  only the answer tells
+                await asyncio.sleep(0.01)
+    idle.pop()[1].close()
+    await server.stop()
+
+
+async def test_a_reader_that_takes_nothing_loses_its_place(
+    control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a stream of events, which would have no end; what waits for such a reader is bounded meanwhile."""
+    monkeypatch.setattr(module, "READ_TIMEOUT", 0.3)
+    app = create_app(control, OPEN)
+    server = NorthboundServer(app, "127.0.0.1", 0)
+    await server.start()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", server.port))
+        client.send(b"GET /v1/events/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(20):
+            while app.state.streams == 0:  # noqa: ASYNC110  only the application tells
+                await asyncio.sleep(0.01)
+            large = "x" * 100_000
+            while app.state.streams == 1:
+                control.feed.publish(Kind.NODE, partial(dict, name=large))
+                await asyncio.sleep(0.01)
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as other:
+        assert (await other.get("/health")).status_code == 200
+    control.feed.close()
     await server.stop()

@@ -204,8 +204,10 @@ class FakeControl:
             HomeNetworkView(Prefix.parse("2001:db8:0:1::/64"), HOME_AGENT, open=False, link="virtual", registered=1)
         ]
 
-    def preview_policy(self, policy: FlowPolicy) -> Sequence[TableUpdate]:
+    def preview_policy(self, policy: FlowPolicy, schedule: Schedule | None = None) -> Sequence[TableUpdate]:
         self._refuse_double(policy)
+        if schedule is not None and not schedule.is_open(time.time()):
+            return []
         match = {"node_id": "1", "protocol": "17"}
         return [TableUpdate("insert", "flow_bindings", match, "steer_flow", {"bid": 2}, 131062)]
 

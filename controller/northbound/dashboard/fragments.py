@@ -11,7 +11,7 @@ from controller.northbound.dashboard.door import PREFIX
 from controller.northbound.dashboard.drawing import colour, sparkline
 from controller.northbound.dashboard.sampler import Sampler
 from controller.northbound.events import EventFeed, Happening, Kind
-from controller.northbound.policy_models import PolicyResource
+from controller.northbound.policy_models import PolicyResource, ScheduleResource
 from controller.northbound.switch_views import SwitchState, SwitchView, Traffic
 
 _STATES: Final = {SwitchState.READY: "good", SwitchState.SYNCING: "warn", SwitchState.STANDBY: "warn"}
@@ -167,10 +167,26 @@ def policies(views: Sequence[PolicyView]) -> str:
                 escape(item.name),
                 escape(words or ("what nothing else takes" if item.fallback else "all packets")),
                 _where(item),
+                escape("always" if item.schedule is None else _when(item.schedule)),
                 chip(item.state.value, kind),
             )
         )
-    return table(("home address", "priority", "name", "packets", "go to", "state"), rows, "No policies yet.")
+    return table(
+        ("home address", "priority", "name", "packets", "go to", "when (UTC)", "state"), rows, "No policies yet."
+    )
+
+
+def _when(schedule: ScheduleResource) -> str:
+    parts = [
+        f"{word} {moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+        for word, moment in (("from", schedule.not_before), ("until", schedule.not_after))
+        if moment is not None
+    ]
+    if schedule.days is not None:
+        parts.append(" ".join(schedule.days))
+    if schedule.begins is not None or schedule.ends is not None:
+        parts.append(f"{schedule.begins or '00:00'} to {schedule.ends or '24:00'}")
+    return ", ".join(parts) or "always"
 
 
 def _where(item: PolicyResource) -> str:

@@ -88,7 +88,7 @@ async def put_policy(
 
     return await replacement.carry_out(
         lambda: find_policy(control, home_address, name),
-        lambda: Preview.of(control.preview_policy(policy)),
+        lambda: Preview.of(control.preview_policy(policy, body.to_schedule())),
         put,
         _UNSET,
     )
