@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+from controller.northbound import Role, TokenFile
 from controller.northbound.schedule import DAYS
+from testbed.settings import TOKENS
 
 pytest.importorskip("nicegui", reason="the extra `dashboard` is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
@@ -338,6 +340,17 @@ def test_the_editor_on_a_phone(browser: Any, lab: Running) -> None:
     assert (kept["action"], kept["selector"]["destination"]) == ("drop", f"{NODE}/128")
     assert (kept["schedule"]["days"], kept["schedule"]["ends"]) == (["sun"], "23:59")
     assert page.evaluate("document.documentElement.scrollWidth") <= 392
+    page.context.close()
+
+
+def test_an_open_page_ends_with_its_token(browser: Any, lab: Running) -> None:
+    tokens = TokenFile(lab.folder / TOKENS)
+    page = logged_in(browser, replace(lab, token=tokens.create("guest", Role.VIEWER)))
+    page.goto(f"{lab.url}/dashboard/policies")
+    page.get_by_text("Your token may look, not change").wait_for()
+    tokens.revoke("guest")
+    page.get_by_role("button", name="Log in").wait_for()
+    assert page.goto(f"{lab.url}/dashboard/nodes").status == 401
     page.context.close()
 
 

@@ -63,16 +63,24 @@ class _Pages:
             ui.html(f'<a href="{PREFIX}/logout">Log out</a>', sanitize=False)
 
     async def live(self, content: Content) -> None:
-        """Put something on the page that is looked at again and again; it is sent only when it has changed."""
+        """Put something on the page that is looked at again and again; it is sent only when it has changed.
+
+        A page stays open for long: it shows nothing more when its token is good no more.
+        """
         shown = ui.html(await content(), sanitize=False).classes("w-full")
+        identity, access = _identity(ui.context.client.request), self.app.state.access
 
         async def refresh() -> None:
+            if not access.still_good(identity):
+                timer.deactivate()
+                ui.navigate.to(f"{PREFIX}/login")
+                return
             self.sampler.look()
             text = await content()
             if text != shown.content:
                 shown.set_content(text)
 
-        ui.timer(_PERIOD, refresh)
+        timer = ui.timer(_PERIOD, refresh)
 
     # Pages
 
