@@ -195,6 +195,9 @@ def main() -> int:
     except (UnusableError, OSError) as error:
         sys.stderr.write(f"experiment: {error}\n")
         return 2
+    except (RuntimeError, TimeoutError) as error:  # ProcessError among them: something did not start
+        sys.stderr.write(f"experiment: {' '.join(str(error).split())}\n")
+        return 1
     write_csv(options.out / "experiment.csv", rows)
     draw(options.out / "experiment.png", rows)
     (options.out / "table.md").write_text(table(rows), encoding="utf-8")
