@@ -41,6 +41,10 @@ faults: $(READY)
 fuzz: $(READY)
 	$(BIN)/python -m bench.fuzz
 
+# Paths that p4testgen finds in the program; needs that, and root and BMv2 for the second switch.
+generated: $(READY)
+	MCOA_GENERATED_SEEDS=20 $(BIN)/pytest -q -n 0 tests/pipeline/test_generated.py
+
 # Needs root and BMv2.
 differential: $(READY)
 	MCOA_DIFFERENTIAL_PACKETS=10000 $(BIN)/pytest -n 0 tests/pipeline/test_differential.py

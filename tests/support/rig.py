@@ -24,7 +24,7 @@ from finsy.proto import p4i, p4r, p4r_grpc
 from google.protobuf import text_format
 
 from controller.dataplane.entries import Entry, Match
-from controller.dataplane.pipeline import CPU_PORT, MULTICAST_GROUPS, DropReason, PuntReason
+from controller.dataplane.pipeline import CPU_PORT, MULTICAST_GROUPS, DropReason
 from testbed.softswitch.ports import WirePort
 from testbed.softswitch.switch import SoftSwitch
 from words import Words, octets
@@ -36,6 +36,10 @@ PATIENCE = 3.0
 """Seconds to wait for a sign that a packet was dealt with."""
 
 Frames = list[tuple[int, bytes]]
+
+
+class NothingSeenError(AssertionError):
+    """A packet left no trace."""
 
 
 class Target(Protocol):
@@ -57,12 +61,19 @@ class Target(Protocol):
     def longest(self) -> int:
         """Octets of the longest frame that can be put on its wires."""
 
+    def carries(self, frame: bytes, /) -> bool:
+        """Whether a short frame can be put on its wires."""
+
 
 class EmbeddedTarget:
     """The embedded switch in a thread of its own."""
 
     linger = 0.0
     longest = 2**17
+
+    def carries(self, _frame: bytes) -> bool:
+        """Whether a short frame can be put on its wires: always."""
+        return True
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -102,6 +113,10 @@ class Bmv2Target:
 
     linger = 0.02
     longest = 65535  # a veth pair's largest MTU
+
+    def carries(self, frame: bytes) -> bool:
+        """Whether a short frame can be put on its wires: the kernel wants the Ethernet header and the VLAN tag whole."""
+        return len(frame) >= (18 if frame[12:14] == b"\x81\x00" else 14)
 
     def __init__(self, folder: Path) -> None:
         self._namespace = f"mcoa-rig-{uuid.uuid4().hex[:8]}"
@@ -215,7 +230,7 @@ class Rig:
         self._stub = p4r_grpc.P4RuntimeStub(self._channel)
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._election = p4r.Uint128(low=1)
-        self._punted: list[tuple[int, PuntReason, bytes]] = []
+        self._punted: list[tuple[int, int, bytes]] = []
         self._mtus: list[int] = []
         self._groups: list[Entry] = []
         self._seen_drops = 0
@@ -224,6 +239,10 @@ class Rig:
     def longest(self) -> int:
         """Octets of the longest frame that the target's wires carry."""
         return self._target.longest
+
+    def carries(self, frame: bytes) -> bool:
+        """Whether the target's wires carry a short frame."""
+        return self._target.carries(frame)
 
     def start(self) -> None:
         """Become primary and push the program."""
@@ -263,7 +282,7 @@ class Rig:
             for message in stream:
                 if message.HasField("packet"):
                     values = [int.from_bytes(item.value) for item in message.packet.metadata]
-                    self._punted.append((values[0], PuntReason(values[1]), message.packet.payload))
+                    self._punted.append((values[0], values[1], message.packet.payload))
                     self._mtus.append(values[2])
         except grpc.RpcError:
             return  # the channel was closed
@@ -275,6 +294,16 @@ class Rig:
         self._write(p4r.Update.INSERT, several)
         self._groups += [entry for entry in several if entry.table == MULTICAST_GROUPS]
 
+    def insert(self, entities: Iterable[Any]) -> None:
+        """Install entries that are `p4.v1.Entity` messages already."""
+        self._update(p4r.Update.INSERT, entities)
+
+    def take_back(self, entities: Iterable[Any]) -> None:
+        """Remove such entries, and forget what went to the controller: quicker than a reset, but counters stay."""
+        self._update(p4r.Update.DELETE, entities)
+        self._punted.clear()
+        self._mtus.clear()
+
     def modify(self, entries: Iterable[Entry]) -> None:
         self._write(p4r.Update.MODIFY, entries)
 
@@ -282,12 +311,13 @@ class Rig:
         self._write(p4r.Update.DELETE, entries)
 
     def _write(self, kind: Any, entries: Iterable[Entry]) -> None:
-        if not entries:
-            return
-        request = p4r.WriteRequest(device_id=DEVICE, election_id=self._election)
-        for entry in entries:
-            request.updates.add(type=kind).entity.CopyFrom(self._words.entity(entry))
-        self._stub.Write(request, timeout=30)
+        self._update(kind, map(self._words.entity, entries))
+
+    def _update(self, kind: Any, entities: Iterable[Any]) -> None:
+        updates = [p4r.Update(type=kind, entity=entity) for entity in entities]
+        request = p4r.WriteRequest(device_id=DEVICE, election_id=self._election, updates=updates)
+        if updates:
+            self._stub.Write(request, timeout=30)
 
     def _read(self, entity: Any) -> Iterator[Any]:
         for answer in self._stub.Read(p4r.ReadRequest(device_id=DEVICE, entities=[entity]), timeout=30):
@@ -318,26 +348,26 @@ class Rig:
         """Send a frame into a port; return what came out of ports once the switch has dealt with it."""
         return self._outcome(lambda: self._target.send(port, frame))
 
-    def packet_out(self, frame: bytes, *, routed: bool, egress_port: int = 0) -> Frames:
-        """Send a frame as the controller; return what came out of ports."""
+    def packet_out(self, frame: bytes, *, routed: bool, egress_port: int = 0, patience: float = PATIENCE) -> Frames:
+        """Send a frame as the controller; return what came out of ports; wait so many seconds for a sign of it."""
         packet = p4r.PacketOut(payload=frame)
         packet.metadata.add(metadata_id=1, value=octets(egress_port))
         packet.metadata.add(metadata_id=2, value=octets(int(routed)))
-        return self._outcome(lambda: self._requests.put(p4r.StreamMessageRequest(packet=packet)))
+        return self._outcome(lambda: self._requests.put(p4r.StreamMessageRequest(packet=packet)), patience)
 
-    def punted(self) -> list[tuple[int, PuntReason, bytes]]:
-        """Return what went to the controller: ingress port, reason, frame."""
+    def punted(self) -> list[tuple[int, int, bytes]]:
+        """Return what went to the controller: ingress port, reason (a PuntReason, if the entry says one), frame."""
         return list(self._punted)
 
     def reported_mtus(self) -> list[int]:
         """Return the MTU that came with each packet to the controller."""
         return list(self._mtus)
 
-    def _outcome(self, act: Any) -> Frames:
+    def _outcome(self, act: Any, patience: float = PATIENCE) -> Frames:
         before = len(self._punted)
         act()
         found: Frames = []
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             found += self._target.received()
             dropped = sum(packets for packets, _ in self.drops().values())
@@ -347,7 +377,7 @@ class Rig:
                 self._seen_drops = sum(packets for packets, _ in self.drops().values())
                 return found
             time.sleep(0.002)
-        raise AssertionError("the switch neither sent the packet on, nor punted it, nor counted it as dropped")
+        raise NothingSeenError("the switch neither sent the packet on, nor punted it, nor counted it as dropped")
 
 
 def _compiled(folder: Path) -> Path:
