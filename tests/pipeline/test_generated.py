@@ -15,6 +15,8 @@ from controller.dataplane.pipeline import CPU_PORT
 SEEDS = int(os.environ.get("MCOA_GENERATED_SEEDS", "1"))
 _PACKET_OUT = 3
 """Octets of the header with which a packet comes from the controller."""
+_PACKET_IN = 5
+"""The same of one that goes there."""
 SEED = int(os.environ.get("MCOA_GENERATED_SEED", "1"))
 _QUIET = 0.2
 """Seconds in which a packet that is to leave no trace would have left one."""
@@ -37,16 +39,21 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_each_path_ends_as_it_should(cases: list[generated.Generated], target: rigs.Rig) -> None:
     assert len(cases) == generated.COUNT
-    sendable = [case for case in cases if all(target.carries(frame) for frame in _frames(case))]
+    sendable = [case for case in cases if _can_be_sent(case, target)]
+    assert len(sendable) > len(cases) / 2
     wrong = [text for case in sendable if (text := _difference(case, target)) is not None]
     assert not wrong, "\n\n".join([f"{len(wrong)} of {len(sendable)}", *wrong])
 
 
-def _frames(case: generated.Generated) -> Iterator[bytes]:
-    """Yield what a case has go over a wire."""
-    if case.port != CPU_PORT:
-        yield case.frame
-    yield from (one.frame for one in case.expected if one.port != CPU_PORT)
+def _can_be_sent(case: generated.Generated, target: rigs.Rig) -> bool:
+    """Whether wires carry all that goes over them, and P4Runtime all else: it takes the controller's headers off, so they must be there."""
+
+    def carried(port: int, frame: bytes, header: int) -> bool:
+        return len(frame) >= header if port == CPU_PORT else target.carries(frame)
+
+    return carried(case.port, case.frame, _PACKET_OUT) and all(
+        carried(one.port, one.frame, _PACKET_IN) for one in case.expected
+    )
 
 
 def _send(case: generated.Generated, target: rigs.Rig) -> rigs.Frames:
