@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = {
     "controller.garbage": 0,
+    "controller.values": 0,
     "controller.mobility": 1,
     "controller.dataplane": 2,
     "controller.store": 2,

@@ -5,7 +5,7 @@ address and a nonce that is changed every half minute.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from controller.mobility.address import Address, is_routable_unicast
@@ -37,12 +37,13 @@ from controller.mobility.wire.messages import (
 )
 from controller.mobility.wire.options import AlternateCareOf, BindingIdentifier, NonceIndices, RawOption
 from controller.mobility.wire.packet import decode_packet, encode_packet
+from controller.values import value
 
 SECRET_OCTETS: Final = 20
 """Of Kcn (RFC 6275 section 5.2.1)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Claim:
     """A Binding Update to a correspondent, taken apart."""
 

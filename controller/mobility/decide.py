@@ -5,7 +5,7 @@ The table `ACTIONS` says what happens in each state of a record; RFC 5648 sectio
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from controller.mobility.address import Address, Prefix, is_ipv4_unicast, is_routable_unicast
@@ -16,6 +16,7 @@ from controller.mobility.request import RecordState, Request, RequestKind, state
 from controller.mobility.wire.codes import LIFETIME_UNIT, Status
 from controller.mobility.wire.flow_options import FlowIdentification
 from controller.mobility.wire.options import BindingIdentifier
+from controller.values import value
 
 TOMBSTONE_TIME: Final = 10.0
 """Seconds for which a sequence number outlives the bindings: MAX_DELETE_BCE_TIMEOUT (RFC 6275 section 12)."""
@@ -25,7 +26,7 @@ _REFUSED: Final = 128
 """Statuses from here on refuse."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decision:
     """What to tell the node, and the record to put in force first."""
 

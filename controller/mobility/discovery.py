@@ -1,7 +1,6 @@
 """Discovery: of home agents on a link (RFC 6275 section 10.5, RFC 3963 section 7) and of home prefixes (RFC 6275 section 10.6)."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from controller.mobility.address import Address, Prefix, is_routable_unicast
@@ -23,6 +22,7 @@ from controller.mobility.wire.icmp import (
     read_discovery,
     read_router_advertisement,
 )
+from controller.values import value
 
 MAX_ADDRESSES: Final = 77
 """Addresses of a reply that fit into 1280 octets (RFC 6275 section 10.5.1)."""
@@ -65,7 +65,7 @@ def anycast_address(prefix: Prefix) -> Address:
     return Address((int.from_bytes(prefix.network) | host & ~1).to_bytes(16))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Agent:
     """A home agent on a home link."""
 
@@ -157,7 +157,7 @@ class HomeAgentsList(Part):
         return [address for agent in ranked for address in shuffled(agent.addresses, self._random)]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Advertising:
     """An unsolicited advertisement to one node that has to be acknowledged by a solicitation."""
 

@@ -1,10 +1,10 @@
 """What a `HomeAgent` reports to whoever drives it. For people and metrics: nothing depends on them being read."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.mobility.address import Address
 from controller.mobility.model import Transaction
+from controller.values import value
 
 
 class DropReason(StrEnum):
@@ -67,14 +67,14 @@ class DropReason(StrEnum):
     """A packet was not sent because nobody took the earlier ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Committed:
     """A change is in force; its Binding Acknowledgement, if any, is in the outbox."""
 
     transaction: Transaction
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Aborted:
     """A change was undone."""
 
@@ -83,7 +83,7 @@ class Aborted:
     """What the node was told; for an expiry nobody is told, and it is tried again."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refused:
     """A Binding Update was answered with a status of 128 or more."""
 
@@ -92,7 +92,7 @@ class Refused:
     status: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RefusedInPart:
     """A Binding Update was accepted, but not for all of its BIDs (RFC 5648 section 6.2). Comes after its `Committed`."""
 
@@ -102,7 +102,7 @@ class RefusedInPart:
     """Each BID that was refused, with its status of 128 or more."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Dropped:
     """A packet was dropped without a Binding Acknowledgement."""
 
@@ -112,7 +112,7 @@ class Dropped:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Revoked:
     """A revocation is over (RFC 5846)."""
 

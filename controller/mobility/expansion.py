@@ -5,11 +5,11 @@ cover it exactly; a range of ports too, on switches that have no ranges. What a 
 it has ports, or a security parameter index) becomes the protocols that have them.
 """
 
-from dataclasses import dataclass
 from itertools import product
 from typing import Final, NamedTuple
 
 from controller.mobility.flows import FlowSelector, Span
+from controller.values import value
 
 WITH_PORTS: Final = (6, 17, 132, 136)
 """Protocols of which a switch reads the ports: TCP, UDP, SCTP, UDP-Lite. Of every other packet it takes them as 0."""
@@ -19,7 +19,7 @@ MAX_KEYS: Final = 64
 """Most keys into which one selector may expand."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KeyShape:
     """What the keys of flows can say in a switch; with several switches, what they can say in all of them."""
 
@@ -43,7 +43,7 @@ class Masked(NamedTuple):
     mask: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FlowKey:
     """One key of a switch. None in a field: any value."""
 

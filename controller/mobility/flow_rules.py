@@ -6,7 +6,7 @@ Binding Update; it comes back in the acknowledgement with its own status.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from controller.mobility.expansion import FULL, MAX_KEYS, ExpansionError, KeyShape, expand
@@ -20,11 +20,12 @@ from controller.mobility.wire.flow_options import (
 )
 from controller.mobility.wire.options import Option
 from controller.mobility.wire.selectors import decode_selector, knows_format
+from controller.values import value
 
 _ACCEPTED: Final = int(FlowStatus.ACCEPTED)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FlowLimits:
     """What flow bindings one mobile node may have."""
 
@@ -38,7 +39,7 @@ class FlowLimits:
     """What these keys can say."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FlowOutcome:
     """The flow bindings that a Binding Update leaves, and what its acknowledgement says of them."""
 

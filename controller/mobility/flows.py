@@ -1,10 +1,10 @@
 """Which traffic of a mobile node takes which path: selectors and flow bindings (RFC 6088, RFC 6089)."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from controller.mobility.address import Address, Prefix
+from controller.values import value
 
 
 class PortRange(NamedTuple):
@@ -14,7 +14,7 @@ class PortRange(NamedTuple):
     high: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TrafficSelector:
     """What packets towards a mobile node a flow binding takes. None in a field: any value.
 
@@ -35,7 +35,7 @@ class TrafficSelector:
     """Security parameter index of ESP or AH, 32 bits."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Steer:
     """Packets go to one BID. While it is not registered, the policy is inactive (RFC 6089 section 5.3.4)."""
 
@@ -43,7 +43,7 @@ class Steer:
     """1 to 65535."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Replicate:
     """A copy of every packet goes to each of these BIDs that is registered (RFC 6089 section 5.3.6); inactive while none is."""
 
@@ -59,7 +59,7 @@ class Share(NamedTuple):
     """1 to `MAX_WEIGHT`: of all weights of the registered BIDs together, so many take this one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Balance:
     """Each 5-tuple goes to one of these BIDs and stays there; inactive while none is registered."""
 
@@ -67,7 +67,7 @@ class Balance:
     """At least one, all of different BIDs."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Discard:
     """Packets are dropped and counted."""
 
@@ -80,7 +80,7 @@ Treatment: TypeAlias = Steer | Replicate | Balance | Discard
 """What becomes of the packets that a policy takes."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FlowPolicy:
     """An operator's flow binding: what becomes of some of the traffic towards one mobile node."""
 
@@ -122,7 +122,7 @@ class Span(NamedTuple):
     high: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FlowSelector:
     """What packets a flow takes that a mobile node signalled (RFC 6088). None in a field: any value.
 
@@ -145,7 +145,7 @@ class FlowSelector:
     """Upper-layer protocol after extension headers."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FlowEntry:
     """A flow binding that a mobile node signalled (RFC 6089 section 5.3)."""
 

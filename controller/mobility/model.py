@@ -4,11 +4,11 @@ Everything here is an immutable value. A registration does not edit a record: it
 a switch refused is to keep the old value, and the planner gets its work from the difference of two values.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.mobility.address import Address, Prefix
 from controller.mobility.flows import FlowEntry
+from controller.values import value
 
 NO_BID = 0
 """The key of the one binding that was registered without a BID option (RFC 5648 reserves BID 0)."""
@@ -19,7 +19,7 @@ def is_newer(sequence: int, last: int) -> bool:
     return (last - sequence) & 0xFFFF > 0x8000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Binding:
     """One binding cache entry: a care-of address under its binding identifier (RFC 5648 section 4.1)."""
 
@@ -47,7 +47,7 @@ def rank(binding: Binding) -> tuple[int, int]:
     return binding.priority or 128, binding.bid
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NodeRecord:
     """All that is kept for one home address."""
 
@@ -97,7 +97,7 @@ class Cause(StrEnum):
     """Taken back by the home agent (RFC 5846)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReplayMark:
     """How far a node's proofs have come: what is not beyond it was seen, or might have been. It outlives the node's bindings."""
 
@@ -108,7 +108,7 @@ class ReplayMark:
     """With ESP the highest sequence number, 32 bits; with RFC 4285 the last timestamp, 64 bits."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Transaction:
     """A change of one record, proposed by the engine: not in force, and not acknowledged, before it is committed.
 

@@ -1,20 +1,19 @@
 """What a `MobileNode` reports to whoever drives it."""
 
-from dataclasses import dataclass
-
 from controller.mobility.address import Address
 from controller.mobility.model import Binding
 from controller.mobility.wire.icmp import PrefixInformation
+from controller.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Registered:
     """The home agent accepted these bindings, new or refreshed."""
 
     bindings: tuple[Binding, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Removed:
     """These bindings are no longer registered, because the node asked for it or because they ran out."""
 
@@ -22,7 +21,7 @@ class Removed:
     expired: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LinkRefused:
     """The home agent refused one BID; it is not asked again before the link changes."""
 
@@ -30,7 +29,7 @@ class LinkRefused:
     status: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RegistrationRefused:
     """The home agent refused a whole Binding Update."""
 
@@ -39,7 +38,7 @@ class RegistrationRefused:
     """Nothing is sent until the node is told to register again; otherwise it tries in another way, or later."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AtHome:
     """The home agent accepted the home link (RFC 5648 section 5.6.3)."""
 
@@ -48,21 +47,21 @@ class AtHome:
     """The node has to answer Neighbor Solicitations for its home address there; otherwise it never may."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PrefixesAdvertised:
     """The home agent told of its home prefixes (RFC 6275 section 11.4.3)."""
 
     prefixes: tuple[PrefixInformation, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ignored:
     """A packet that the node had no use for."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FlowRefused:
     """The home agent refused a flow binding; it is not asked again before the flow changes or the node registers."""
 
@@ -71,7 +70,7 @@ class FlowRefused:
     """Names in `wire.FlowStatus`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Revoked:
     """The home agent took bindings back (RFC 5846)."""
 
@@ -80,14 +79,14 @@ class Revoked:
     """Names in `wire.RevocationTrigger`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HomeAgentChanged:
     """The node registers with this home agent from now on; what another one holds runs out."""
 
     home_agent: Address
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RouteOptimised:
     """A correspondent sends packets for the home address straight to a care-of address (RFC 6275 section 11.7.2)."""
 
@@ -95,7 +94,7 @@ class RouteOptimised:
     binding: Binding
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RouteLost:
     """A correspondent's packets come by way of the home agent again, of all links or of these."""
 
@@ -104,7 +103,7 @@ class RouteLost:
     bids: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SwitchAdvised:
     """The home agent sends the node away (RFC 5142); its bindings are being removed."""
 

@@ -20,7 +20,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final
 
@@ -29,6 +29,7 @@ from controller.mobility.model import NO_BID, Binding
 from controller.mobility.node_plan import Link
 from controller.mobility.return_routability import MAX_BINDING_LIFETIME
 from controller.mobility.wire.codes import LIFETIME_UNIT
+from controller.values import value
 
 FIRST_TIMEOUT: Final = 1.0
 """Seconds: INITIAL_BINDACK_TIMEOUT, for test inits and Binding Updates (RFC 6275 section 11.8)."""
@@ -57,7 +58,7 @@ class PeerPhase(StrEnum):
     """It is left alone for a while."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Situation:
     """What correspondents may be told now."""
 
@@ -70,7 +71,7 @@ class Situation:
     """Makes of a packet from the home address the one that leaves: in the reverse tunnel, or as it is at home. None: it cannot."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Token:
     """A keygen token, with the nonce that it was made from."""
 
@@ -79,7 +80,7 @@ class Token:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Test:
     """A Test Init that waits for its answer."""
 
@@ -95,7 +96,7 @@ class Test:
         return self.sent + self.timeout
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Task:
     """One Binding Update to be: a link to be bound, or a BID to be removed."""
 
@@ -108,7 +109,7 @@ class Task:
         return self.link is None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claim:
     """A Binding Update that waits for its acknowledgement."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -12,9 +11,10 @@ from controller.mobility.security.policy import NO_SECURITY, SecurityPolicy
 from controller.mobility.wire.codes import LIFETIME_UNIT, UpdateFlag
 from controller.mobility.wire.messages import BindingUpdate
 from controller.mobility.wire.options import BindingIdentifier, LinkLayerAddress, NetworkPrefix, Option
+from controller.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MobileNodeConfig:
     """All that a `MobileNode` is told before it starts."""
 
@@ -53,7 +53,7 @@ class MobileNodeConfig:
             raise ValueError(f"refresh_after is {self.refresh_after}; it has to lie between 0 and 1")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Link:
     """A way to the network, under the BID that it keeps while its care-of address changes."""
 
@@ -78,7 +78,7 @@ class PlanKind(StrEnum):
     REMOVE_ALL = "remove_all"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plan:
     """A Binding Update to be, without its sequence number."""
 
@@ -98,7 +98,7 @@ class Plan:
         return bool(self.links) and self.links[0].bid == NO_BID
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outstanding:
     """A Binding Update that waits for its acknowledgement."""
 
@@ -115,7 +115,7 @@ class Outstanding:
         return self.sent + self.timeout
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Wish:
     """What the node wants to be true, beside what it knows of the home agent."""
 

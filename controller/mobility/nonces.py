@@ -2,10 +2,10 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from controller.mobility.return_routability import MAX_NONCE_LIFETIME
+from controller.values import value
 
 NONCE_OCTETS: Final = 8
 ROTATION: Final = 30.0
@@ -14,7 +14,7 @@ KEPT: Final = 8
 """Nonces that are remembered: with their rotation, exactly the longest time that one is good."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Nonce:
     index: int
     made: float

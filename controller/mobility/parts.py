@@ -5,7 +5,6 @@ nothing of the others; it sends through the `Outlet` and reads records through t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
@@ -15,11 +14,12 @@ from controller.mobility.security.protection import UNPROTECTED, Protection
 from controller.mobility.wire.codes import IcmpType, Protocol
 from controller.mobility.wire.messages import Message
 from controller.mobility.wire.packet import Packet
+from controller.values import value
 
 _PREFIX_SOLICITATION: Final = bytes((146,))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LinkInfo:
     """The link-layer side of a packet that came in on a home link."""
 
@@ -35,7 +35,7 @@ class Fault(Enum):
     UNREACHABLE = "unreachable"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Obstacle:
     """What stopped a packet in a switch."""
 
@@ -44,7 +44,7 @@ class Obstacle:
     """Octets of the longest packet that could have gone on, where it was too big."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LinkPacket:
     """An IPv6 packet for a home link: it is not routed."""
 
@@ -55,7 +55,7 @@ class LinkPacket:
     packet: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Inbound:
     """A packet that came in, with all that a handler may want to know of it."""
 

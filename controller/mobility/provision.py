@@ -1,13 +1,14 @@
 """Whom a home agent serves: its home networks, its mobile nodes, and its limits."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final
 
 from controller.mobility.address import IPV4_DUMMY, Address, Ipv4Address, Prefix
 from controller.mobility.expansion import FULL, KeyShape
 from controller.mobility.security.policy import NO_SECURITY, AuthPolicy, EspPolicy, SecurityPolicy
+from controller.values import value
 
 
 class LinkKind(StrEnum):
@@ -30,7 +31,7 @@ class HomeBinding(StrEnum):
     """There are other routers: the home agent answers, and hands over frames to the node's link-layer address (status 5)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HomeNetwork:
     """A home prefix and the home agent address on it."""
 
@@ -57,7 +58,7 @@ class HomeNetwork:
             raise ValueError(f"the home network {self.prefix} has a real link: it needs a MAC address of 6 octets")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NodeProvision:
     """What one mobile node may do."""
 
@@ -99,7 +100,7 @@ class NodeProvision:
             raise ValueError("per_bid_sequences needs protection against replays: timestamps, or a replay window")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HomeAgentConfig:
     """All that a `HomeAgent` is told before it starts."""
 

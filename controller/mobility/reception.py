@@ -13,7 +13,7 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from controller.mobility.address import UNSPECIFIED, Address, Ipv4Address, mapped
@@ -32,9 +32,10 @@ from controller.mobility.wire.control_messages import Heartbeat, RevocationAckno
 from controller.mobility.wire.errors import WireError
 from controller.mobility.wire.messages import BindingUpdate, CareOfTestInit, HomeTestInit, UnknownMessage
 from controller.mobility.wire.packet import HEADER_LENGTH, Packet, decode_packet
+from controller.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Desks:
     """Who takes packets."""
 

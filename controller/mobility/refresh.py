@@ -7,7 +7,6 @@
 | a refresh or removal is in force | the count begins anew, or ends |
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from controller.mobility.address import Address
@@ -19,6 +18,7 @@ from controller.mobility.wire.messages import BindingRefreshRequest
 from controller.mobility.wire.options import BindingIdentifier
 from controller.mobility.wire.packet import encode_packet
 from controller.mobility.wire.tunnel import encapsulate
+from controller.values import value
 
 TRIES: Final = 3
 RATE: Final = 1000.0
@@ -27,7 +27,7 @@ PAUSE: Final = 1.0
 """Seconds after which a request is tried again that the rate did not let through."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Asking:
     """When a binding is asked for next, and how often it was."""
 

@@ -1,6 +1,6 @@
 """A Binding Update with all that is needed to judge it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
@@ -22,6 +22,7 @@ from controller.mobility.wire.options import (
     NonceIndices,
     RawOption,
 )
+from controller.values import value
 
 _HOME_REGISTRATION: Final = int(UpdateFlag.HOME_REGISTRATION)
 _MOBILE_ROUTER: Final = int(UpdateFlag.MOBILE_ROUTER)
@@ -60,7 +61,7 @@ class RequestKind(StrEnum):
     IDENTIFIED_REMOVAL = "identified_removal"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Arrival:
     """A Binding Update as it came. Two arrivals with the same `content` ask for the same."""
 
@@ -108,7 +109,7 @@ class Arrival:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """An arrival beside the state it meets. The rules read it; nothing changes it."""
 

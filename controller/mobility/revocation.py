@@ -10,7 +10,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from controller.mobility.address import Address
@@ -23,6 +23,7 @@ from controller.mobility.security.protection import ProtectionView
 from controller.mobility.timing import Deadlines
 from controller.mobility.wire.control_messages import RevocationAcknowledgement, RevocationIndication
 from controller.mobility.wire.options import BindingIdentifier
+from controller.values import value
 
 FIRST_WAIT: Final = 1.0
 """Seconds before an indication is sent again: InitMINDelayBRIs (RFC 5846 section 11)."""
@@ -37,7 +38,7 @@ Remover: TypeAlias = Callable[[Address, frozenset[int], float], bool]
 """Proposes the removal of bindings of a home address; False: not now, another change is under way."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Revocation:
     """One that is under way."""
 

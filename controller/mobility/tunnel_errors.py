@@ -14,7 +14,6 @@ RFC 2473 sections 4, 7 and 8, RFC 6275 sections 10.4.2 and 10.4.3, RFC 4443 sect
 """
 
 from collections import Counter
-from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
@@ -30,6 +29,7 @@ from controller.mobility.wire.errors import WireError
 from controller.mobility.wire.icmp import error_packet, is_sound, link_local
 from controller.mobility.wire.packet import HEADER_LENGTH, MINIMUM_MTU
 from controller.mobility.wire.tunnel import addresses, encapsulate
+from controller.values import value
 
 _UNREACHABLE_ADDRESS: Final = 3
 _NO_ROUTE: Final = 0
@@ -39,7 +39,7 @@ _LIMIT_OPTION: Final = 4
 _FRAGMENT: Final = Struct("!BxHI")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Quoted:
     """A tunnelled packet inside of an ICMPv6 error."""
 

@@ -6,9 +6,10 @@ A reader is a position in the ring, so a slow one costs no memory: when it has f
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
+
+from controller.values import value
 
 CAPACITY: Final = 10_000
 """Events that are remembered."""
@@ -43,7 +44,7 @@ class Kind(StrEnum):
     DRILL = "drill"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Happening:
     """An event in the ring."""
 

@@ -6,13 +6,14 @@ everything that goes in or comes out is in seconds of the engine's clock.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from controller.mobility.address import Address
 from controller.mobility.flows import FlowPolicy
 from controller.mobility.model import Binding, NodeRecord, ReplayMark
+from controller.values import value
 
 MAX_AUDIT_ENTRIES: Final = 100_000
 """So many changes are remembered."""
@@ -41,7 +42,7 @@ class StoreError(Exception):
     """The state database cannot be opened, read or written. The text says which file, why, and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoredNode:
     """A record with the numbers under which the switches know its node and its paths."""
 
@@ -52,7 +53,7 @@ class StoredNode:
     """BID to path id. Nodes that share a care-of address share its path id; a binding at home has none."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Change:
     """What becomes of one home address: its new state, or None when nothing of it is kept."""
 
@@ -62,7 +63,7 @@ class Change:
     """How far the node's proofs have come; it stays when nothing else is kept. None: as before."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ExpiredBinding:
     """A stored binding whose lifetime ended while no controller ran."""
 
@@ -70,7 +71,7 @@ class ExpiredBinding:
     binding: Binding
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Document:
     """What an operator set by REST, as JSON text that only the layer above understands."""
 
@@ -81,7 +82,7 @@ class Document:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AuditEntry:
     """A change that somebody made by REST."""
 
@@ -102,7 +103,7 @@ class AuditEntry:
     """Position in the log, from 1, given by the store."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoredState:
     """Everything a store holds, as of one moment of the engine's clock."""
 

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeAlias, TypeVar
 
 from controller.mobility.address import Address
@@ -22,6 +22,7 @@ from controller.mobility.wire.messages import (
     encode_message,
 )
 from controller.mobility.wire.options import MessageAuthentication, Option
+from controller.values import value
 
 HMAC_SHA1_SPI: Final = 3
 """The well-known SPI of an MN-AAA authenticator by HMAC-SHA1 (RFC 4285 section 5.2)."""
@@ -55,7 +56,7 @@ _OPTIONS_AT: Final[Mapping[int, int]] = {
 """Where the mobility options begin."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Authenticator:
     """An authentication option where it stands in a Mobility Header."""
 

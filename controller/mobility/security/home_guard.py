@@ -55,6 +55,7 @@ from controller.mobility.wire.errors import WireError
 from controller.mobility.wire.messages import Message
 from controller.mobility.wire.options import MessageIdentifier, MobileNodeIdentifier
 from controller.mobility.wire.packet import Packet, decode_packet
+from controller.values import value
 
 REFUSAL_RATE: Final = 100.0
 """Answers a second to Binding Updates that are not proved: whoever floods the home agent must not make it flood others."""
@@ -63,7 +64,7 @@ REFUSAL_BURST: Final = 200
 _LOW_HALF: Final = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Verdict:
     """A message that gets an answer."""
 

@@ -5,11 +5,12 @@ only selects the key it has to be proved with.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final
 
 from controller.mobility.security.keys import Key
+from controller.values import value
 
 FIRST_SPI: Final = 256
 """Lower SPI values are reserved (RFC 4285 section 5, RFC 4303 section 2.1)."""
@@ -53,12 +54,12 @@ class EspAlgorithm(StrEnum):
         return self.cipher_octets + (4 if self.is_gcm else 32)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NoSecurity:
     """Whatever names the home address is believed. For closed networks and tests."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AuthPolicy:
     """RFC 4285: each Binding Update carries a keyed hash, and a timestamp against replay."""
 
@@ -88,7 +89,7 @@ class AuthPolicy:
             raise ValueError(f"the node identifier has {len(self.node_identifier)} octets; it needs 1 to 254")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EspAssociation:
     """One direction of an ESP transport mode security association with manual keys (RFC 4303, RFC 3776 section 4.1)."""
 
@@ -106,7 +107,7 @@ class EspAssociation:
             )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EspPolicy:
     """ESP in transport mode for all signalling of the node with its home agent (RFC 3776, RFC 4877)."""
 
@@ -135,7 +136,7 @@ SecurityPolicy = NoSecurity | AuthPolicy | EspPolicy
 NO_SECURITY: Final = NoSecurity()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SecurityContext:
     """What security needs from outside of a pure engine."""
 

@@ -1,7 +1,6 @@
 """How a message leaves towards a mobile node: as it is, with an authenticator, or in ESP."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from controller.mobility.address import Address
@@ -12,9 +11,10 @@ from controller.mobility.security.policy import AuthPolicy
 from controller.mobility.wire.codes import Protocol
 from controller.mobility.wire.options import MessageIdentifier
 from controller.mobility.wire.packet import encode_packet, wrap_upper
+from controller.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unprotected:
     """Nothing is added."""
 
@@ -29,7 +29,7 @@ class Unprotected:
         return packet
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Authenticated:
     """RFC 4285: the timestamp that answers the node's, then the MN-HA authenticator."""
 
@@ -52,7 +52,7 @@ class Authenticated:
         return packet
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InEsp:
     """ESP in transport mode."""
 

@@ -1,6 +1,5 @@
 """Messages beside registration: Home Agent Switch (RFC 5142), Heartbeat (RFC 5847), Binding Revocation (RFC 5846)."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 from typing import ClassVar, Final
@@ -9,6 +8,7 @@ from controller.mobility.address import ADDRESS_LENGTH, Address
 from controller.mobility.wire.codes import MessageType
 from controller.mobility.wire.errors import Malformation, WireError
 from controller.mobility.wire.options import Option, decode_options, sized
+from controller.values import value
 
 _HEARTBEAT: Final = Struct("!HI")
 _REVOCATION: Final = Struct("!BBHH")
@@ -61,7 +61,7 @@ class HeartbeatFlag(IntEnum):
     RESPONSE = 0x0001
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HomeAgentSwitch:
     """Asks a mobile node to leave its home agent for another (RFC 5142 section 4)."""
 
@@ -75,7 +75,7 @@ class HomeAgentSwitch:
         return bytes((len(self.home_agents), 0)) + b"".join(sized(one, ADDRESS_LENGTH) for one in self.home_agents)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Heartbeat:
     """Asks whether the peer lives, or answers that (RFC 5847 section 3.3)."""
 
@@ -91,7 +91,7 @@ class Heartbeat:
         return _HEARTBEAT.pack(self.flags, self.sequence)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RevocationIndication:
     """Takes bindings back (BRI, RFC 5846 section 6.1); without BID option all of a home address."""
 
@@ -108,7 +108,7 @@ class RevocationIndication:
         return _REVOCATION.pack(_INDICATION, self.trigger, self.sequence, self.flags)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RevocationAcknowledgement:
     """Answers a revocation (BRA, RFC 5846 section 6.2)."""
 

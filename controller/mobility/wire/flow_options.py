@@ -5,12 +5,12 @@ A sub-option that cannot be read spoils its Flow Identification option only, nev
 what a packet holds.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 from typing import ClassVar, Final, TypeAlias
 
 from controller.mobility.wire.codes import OptionType
+from controller.values import value
 
 _HEAD: Final = Struct("!HHxB")
 _HEAD_LENGTH: Final = 6
@@ -52,7 +52,7 @@ class SelectorFormat(IntEnum):
     IPV6_BINARY = 2
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BindingReference:
     """The BIDs to which a flow is bound (RFC 6089 section 4.2.1.3)."""
 
@@ -65,7 +65,7 @@ class BindingReference:
         return b"".join(map(_U16.pack, self.bids))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TrafficSelectorOption:
     """A traffic selector as it came (RFC 6089 section 4.2.1.4); `selectors` reads and writes what it holds."""
 
@@ -90,7 +90,7 @@ class TrafficSelectorOption:
         return bytes((self.format, 0)) + self.content
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RawSubOption:
     """A sub-option that is kept as it came: of RFC 7109, experimental, or unknown."""
 
@@ -106,7 +106,7 @@ class RawSubOption:
 SubOption: TypeAlias = BindingReference | TrafficSelectorOption | RawSubOption
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FlowIdentification:
     """A flow binding: its identifier, its place in the order, and what it takes where (RFC 6089 section 4.2)."""
 
@@ -141,7 +141,7 @@ class FlowIdentification:
         return b"".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FlowSummary:
     """Flows to keep as they are (RFC 6089 section 4.3)."""
 

@@ -4,7 +4,6 @@ Sources: RFC 4443, RFC 4861, RFC 6275 sections 6.5 to 6.8 and 7, RFC 3963 sectio
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
@@ -12,6 +11,7 @@ from controller.mobility.address import UNSPECIFIED, Address, Prefix
 from controller.mobility.wire.checksum import upper_layer_checksum
 from controller.mobility.wire.codes import IcmpType, Protocol
 from controller.mobility.wire.packet import HEADER_LENGTH, HOP_LIMIT, MINIMUM_MTU, ipv6_header
+from controller.values import value
 
 ALL_NODES: Final = Address(b"\xff\x02" + bytes(13) + b"\x01")
 """ff02::1"""
@@ -89,7 +89,7 @@ def error_packet(source: Address, kind: IcmpType, code: int, parameter: int, inv
 # Neighbours (RFC 4861 sections 4.3, 4.4)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NeighbourMessage:
     """A Neighbor Solicitation or Advertisement that passed the checks of RFC 4861 section 7.1."""
 
@@ -147,7 +147,7 @@ def advertisement_packet(source: Address, destination: Address, target: Address,
 # Routers (RFC 4861 section 4.2, RFC 6275 section 7, RFC 3963 section 4.2)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RouterAdvertisement:
     """What a home agent wants to know of another's Router Advertisement."""
 
@@ -204,7 +204,7 @@ def reply_addresses(message: bytes) -> Iterator[Address]:
         yield Address(message[offset : offset + 16])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PrefixInformation:
     """A Prefix Information option (RFC 4861 section 4.6.2, RFC 6275 section 7.2)."""
 

@@ -1,6 +1,5 @@
 """IPv4 packets where a home agent meets them: inside of its tunnels, and in the errors about them (RFC 791, 792, 1191, 2473)."""
 
-from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
@@ -8,6 +7,7 @@ from controller.mobility.address import Address, Ipv4Address
 from controller.mobility.wire.codes import Protocol
 from controller.mobility.wire.errors import Malformation, WireError
 from controller.mobility.wire.packet import HEADER_LENGTH, HOP_LIMIT, ipv6_header
+from controller.values import value
 
 NO_ERRORS: Final = frozenset({0, 8, 9, 10, 13, 14, 15, 16, 17, 18})
 """ICMPv4 types that are no errors (RFC 1122 section 3.2.2)."""
@@ -29,7 +29,7 @@ _INTERNETWORK_CONTROL: Final = 0xC0
 """Precedence 6: what errors are sent with (RFC 1812 section 4.3.2.5)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ipv4Packet:
     """What an IPv4 header says."""
 

@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from struct import Struct
 from typing import ClassVar, Final
 
@@ -20,6 +19,7 @@ from controller.mobility.wire.control_messages import (
 )
 from controller.mobility.wire.errors import Malformation, WireError
 from controller.mobility.wire.options import Option, decode_options, encode_options, sized
+from controller.values import value
 
 _UPDATE: Final = Struct("!HHH")
 _ACKNOWLEDGEMENT: Final = Struct("!BBHH")
@@ -28,7 +28,7 @@ _TEST_INIT: Final = Struct("!2x8s")
 _TEST: Final = Struct("!H8s8s")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BindingRefreshRequest:
     """Asks a mobile node to refresh (RFC 6275 section 6.1.2)."""
 
@@ -40,7 +40,7 @@ class BindingRefreshRequest:
         return bytes(2)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HomeTestInit:
     """Opens the home half of return routability (RFC 6275 section 6.1.3)."""
 
@@ -54,7 +54,7 @@ class HomeTestInit:
         return _TEST_INIT.pack(sized(self.cookie, 8))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CareOfTestInit:
     """Opens the care-of half of return routability (RFC 6275 section 6.1.4)."""
 
@@ -68,7 +68,7 @@ class CareOfTestInit:
         return _TEST_INIT.pack(sized(self.cookie, 8))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HomeTest:
     """Answers a Home Test Init (RFC 6275 section 6.1.5)."""
 
@@ -84,7 +84,7 @@ class HomeTest:
         return _TEST.pack(self.nonce_index, sized(self.cookie, 8), sized(self.token, 8))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CareOfTest:
     """Answers a Care-of Test Init (RFC 6275 section 6.1.6)."""
 
@@ -100,7 +100,7 @@ class CareOfTest:
         return _TEST.pack(self.nonce_index, sized(self.cookie, 8), sized(self.token, 8))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BindingUpdate:
     """Registers, refreshes or removes bindings (RFC 6275 section 6.1.7)."""
 
@@ -118,7 +118,7 @@ class BindingUpdate:
         return _UPDATE.pack(self.sequence, self.flags, self.lifetime_units)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BindingAcknowledgement:
     """Answers a Binding Update (RFC 6275 section 6.1.8)."""
 
@@ -137,7 +137,7 @@ class BindingAcknowledgement:
         return _ACKNOWLEDGEMENT.pack(self.status, self.flags, self.sequence, self.lifetime_units)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BindingError:
     """Reports a missing binding or an unknown message (RFC 6275 section 6.1.9)."""
 
@@ -152,7 +152,7 @@ class BindingError:
         return _ERROR.pack(self.status, sized(self.home_address, 16))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnknownMessage:
     """A message of a type that is not read here, kept as it came."""
 

@@ -6,7 +6,6 @@ this module does not know, and a Binding Identifier or an option of RFC 4283 and
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from struct import Struct
 from typing import ClassVar, Final
 
@@ -19,6 +18,7 @@ from controller.mobility.wire.flow_options import (
     read_flow_identification,
     read_flow_summary,
 )
+from controller.values import value
 
 _BID: Final = Struct("!HBB")
 _AUTHENTICATION: Final = Struct("!BI")
@@ -35,7 +35,7 @@ _ALIGNMENT: Final[dict[int, tuple[int, int]]] = {
 """
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RawOption:
     """An option that is kept as it came."""
 
@@ -54,7 +54,7 @@ class RawOption:
         return self.content
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BindingRefreshAdvice:
     """When the home agent would like to be refreshed (RFC 6275 section 6.2.4)."""
 
@@ -68,7 +68,7 @@ class BindingRefreshAdvice:
         return _U16.pack(self.interval)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AlternateCareOf:
     """A care-of address that is not the packet's source (RFC 6275 section 6.2.5)."""
 
@@ -81,7 +81,7 @@ class AlternateCareOf:
         return sized(self.address, 16)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NonceIndices:
     """Which nonces a correspondent registration uses (RFC 6275 section 6.2.6)."""
 
@@ -95,7 +95,7 @@ class NonceIndices:
         return _U16_PAIR.pack(self.home, self.care_of)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AuthorizationData:
     """The authenticator of a correspondent registration (RFC 6275 section 6.2.7). Always the last option."""
 
@@ -109,7 +109,7 @@ class AuthorizationData:
         return sized(self.authenticator, 12)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NetworkPrefix:
     """A mobile network prefix (RFC 3963 section 4.3)."""
 
@@ -123,7 +123,7 @@ class NetworkPrefix:
         return _TYPE_LENGTH.pack(0, self.prefix.length) + sized(self.prefix.network, 16)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LinkLayerAddress:
     """A link-layer address (RFC 5568 section 6.4.4; option code 2 is the mobile node's own)."""
 
@@ -137,7 +137,7 @@ class LinkLayerAddress:
         return bytes((self.code,)) + self.address
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BindingIdentifier:
     """A binding identifier, with or without its care-of address (RFC 5648 section 4.1, RFC 6089 section 4.4)."""
 
@@ -170,7 +170,7 @@ class BindingIdentifier:
         return body + self.care_of
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MobileNodeIdentifier:
     """Who the mobile node is, beside its home address (RFC 4283 section 3)."""
 
@@ -186,7 +186,7 @@ class MobileNodeIdentifier:
         return bytes((self.subtype,)) + self.identifier
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MessageAuthentication:
     """The Mobility Message Authentication option (RFC 4285 section 5)."""
 
@@ -204,7 +204,7 @@ class MessageAuthentication:
         return _AUTHENTICATION.pack(self.subtype, self.spi) + self.authenticator
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MessageIdentifier:
     """The replay protection option (RFC 4285 section 6)."""
 

@@ -1,6 +1,5 @@
 """IPv6 packets that carry signalling: the chain of extension headers down to the Mobility Header, and back."""
 
-from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
@@ -9,6 +8,7 @@ from controller.mobility.wire.checksum import upper_layer_checksum
 from controller.mobility.wire.codes import Protocol
 from controller.mobility.wire.errors import Malformation, WireError
 from controller.mobility.wire.messages import Message, decode_message, encode_message
+from controller.values import value
 
 HEADER_LENGTH: Final = 40
 """Octets of the IPv6 header."""
@@ -25,7 +25,7 @@ _HOME_ADDRESS_HEAD: Final = b"\x01\x02\x00\x00\xc9\x10"
 _PARAMETER_PROBLEM: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Packet:
     """An IPv6 packet as the engine sees it."""
 

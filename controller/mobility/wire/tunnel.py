@@ -1,6 +1,5 @@
 """IPv6 in IPv6 (RFC 2473) for a mobile node's end of its tunnels."""
 
-from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
@@ -8,6 +7,7 @@ from controller.mobility.address import Address
 from controller.mobility.wire.codes import Protocol
 from controller.mobility.wire.errors import Malformation, WireError
 from controller.mobility.wire.packet import HEADER_LENGTH, HOP_LIMIT, decode_packet, ipv6_header
+from controller.values import value
 
 _ADDRESSES: Final = Struct("!8x16s16s")
 _ECN_MASK: Final = 0x03
@@ -17,7 +17,7 @@ _ECT_0: Final = 0x02
 _NOT_ECT: Final = 0x00
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tunnelled:
     """What came out of a tunnel."""
 
