@@ -51,7 +51,7 @@ class BindingCache:
         """Set the deadline of a record anew: its first binding ends, or its home prefix, or the memory of its number."""
         when = record.forget_at
         if when is None:
-            when = min(binding.expires for binding in record.bindings)
+            when = min([binding.expires for binding in record.bindings])
             if (end := self.prefix_end(record)) is not None:
                 when = min(when, end)
         self._deadlines.set(record.home_address, when)
@@ -62,6 +62,8 @@ class BindingCache:
 
     def prefix_end(self, record: NodeRecord) -> float | None:
         """Return when the home prefix of a record ends, and all its bindings with it (RFC 6275 section 10.3.1)."""
+        if not self._times:
+            return None
         network = self._directory.network(record.home_address, record.home_agent)
         return None if network is None else self._times.until(network.prefix)[0]
 

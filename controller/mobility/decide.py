@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from controller.mobility.address import Address, Prefix, is_ipv4_unicast, is_routable_unicast
-from controller.mobility.flow_rules import FlowLimits, has_flow_options, process_flows
+from controller.mobility.flow_rules import FlowLimits, process_flows
 from controller.mobility.model import NO_BID, Binding, NodeRecord
 from controller.mobility.provision import HomeBinding
 from controller.mobility.request import RecordState, Request, RequestKind, state_of
@@ -56,7 +56,7 @@ def _with_flows(request: Request, decision: Decision) -> Decision:
         return decision  # refused: nothing changes; or all removed: flow options count for nothing (section 5.3.3)
     # A binding without BID takes the place of everything there was; no flow can refer to it.
     known = request.record.flows if request.record is not None and request.has_identifiers else ()
-    if not known and not has_flow_options(request.arrival.update.options):
+    if not known and not request.has_flow_options:
         return decision  # as nearly always: nothing to say, and none to delete
     provision = request.provision
     limits = FlowLimits(
@@ -109,12 +109,13 @@ def _replace_by_plain(request: Request) -> Decision:
 
 def _add(request: Request) -> Decision:
     """Add and update the named bindings, leave the others alone."""
-    return _register(request, {binding.bid: binding for binding in _bindings(request)})
+    known = _by_bid(request)
+    return _register(request, known, dict(known))
 
 
 def _overwrite(request: Request) -> Decision:
     """Put the named bindings in the place of all that there were (O flag, RFC 5648 section 6.2)."""
-    return _register(request, {})
+    return _register(request, _by_bid(request), {})
 
 
 def _remove_all(request: Request) -> Decision:
@@ -124,7 +125,7 @@ def _remove_all(request: Request) -> Decision:
 
 def _remove_named(request: Request) -> Decision:
     """Remove the named bindings (RFC 5648 section 6.2)."""
-    left = {binding.bid: binding for binding in _bindings(request)}
+    left = _by_bid(request)
     statuses = [
         _ACCEPTED if left.pop(option.bid, None) is not None else int(Status.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE)
         for option in request.identifiers
@@ -156,13 +157,12 @@ ACTIONS: Final[Mapping[tuple[RecordState, RequestKind], Callable[[Request], Deci
 }
 
 
-def _register(request: Request, result: dict[int, Binding]) -> Decision:
+def _register(request: Request, known: Mapping[int, Binding], result: dict[int, Binding]) -> Decision:
     """Put the named bindings into `result`, each on its own merits.
 
-    Care-of addresses that an option leaves out come from the bindings before this Binding Update, also when those are
+    Care-of addresses that an option leaves out come from the bindings before this Binding Update (`known`), also when those are
     about to be overwritten: RFC 5648 section 6.2 names the steps in that order.
     """
-    known = {binding.bid: binding for binding in _bindings(request)}
     limit = _limit(request)
     granted = request.granted
     if not granted:
@@ -184,7 +184,7 @@ def _register(request: Request, result: dict[int, Binding]) -> Decision:
                 _end_home_binding(result)  # RFC 5648 section 5.6.3: one at a time, and the newest counts
             result[bid] = _binding(option, request, known.get(bid), granted)
         statuses.append(status)
-    bindings = tuple(result[bid] for bid in sorted(result))
+    bindings = tuple(map(result.__getitem__, sorted(result)))
     return _conclude(statuses, _record(request, bindings), granted)
 
 
@@ -323,6 +323,10 @@ def _prefixes(request: Request) -> tuple[Prefix, ...]:
 
 def _bindings(request: Request) -> tuple[Binding, ...]:
     return request.record.bindings if request.record is not None else ()
+
+
+def _by_bid(request: Request) -> dict[int, Binding]:
+    return {binding.bid: binding for binding in _bindings(request)}
 
 
 def _limit(request: Request) -> int:

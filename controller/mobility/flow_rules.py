@@ -49,11 +49,6 @@ class FlowOutcome:
     """Every Flow Identification option with its status, then one for each FID of a summary that is not known."""
 
 
-def has_flow_options(options: Iterable[Option]) -> bool:
-    """Tell whether there is any readable flow option."""
-    return any(isinstance(option, FlowIdentification | FlowSummary) for option in options)
-
-
 def process_flows(
     options: Iterable[Option], bids: frozenset[int], known: Iterable[FlowEntry], limits: FlowLimits
 ) -> FlowOutcome:

@@ -151,6 +151,8 @@ class HomeLink(Part):
 
     def changed(self, before: NodeRecord | None, after: NodeRecord | None, now: float) -> None:
         """Begin or end to answer for a node."""
+        if not self._directory.has_links:
+            return  # home networks are virtual: nobody asks
         known = before or after
         assert known is not None
         home_address = known.home_address
@@ -209,7 +211,7 @@ def defended(directory: Directory, record: NodeRecord | None) -> tuple[Address, 
 
 def _link_of(directory: Directory, record: NodeRecord) -> HomeNetwork | None:
     """Return the network whose link a home address is on, if that is a real one."""
-    network = directory.network(record.home_address, record.home_agent)
+    network = directory.network(record.home_address, record.home_agent) if directory.has_links else None
     return network if network is not None and network.link is LinkKind.REAL else None
 
 

@@ -50,11 +50,11 @@ class Load:
 
     def room(self, before: NodeRecord | None) -> Weight:
         """Return what a node may weigh that has `before` now."""
-        own = weigh(before)
-        return Weight(
-            self._most.bindings - self._bindings + own.bindings,
-            self._most.flows - self._flows + own.flows,
-        )
+        bindings, flows = self._most
+        if before is not None:
+            bindings += len(before.bindings) or 1
+            flows += len(before.flows)
+        return Weight(bindings - self._bindings, flows - self._flows)
 
     def reserve(self, before: NodeRecord | None, after: NodeRecord | None) -> Weight:
         """Set aside what a change will need; return how much, to `release` when it is over."""

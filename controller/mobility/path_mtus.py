@@ -31,6 +31,10 @@ class PathMtus:
         self._changed: Final[dict[Address, None]] = {}
         self._bucket: Final = TokenBucket(LEARNING_RATE, LEARNING_BURST)
 
+    def __bool__(self) -> bool:
+        """Tell whether anything is known."""
+        return bool(self._known)
+
     def inside(self, care_of: Address) -> int:
         """Return how long a packet may be inside of the tunnel to a care-of address, in octets."""
         learnt = self.learnt(care_of)

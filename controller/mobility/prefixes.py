@@ -26,6 +26,10 @@ class PrefixTimes:
         else:
             self._until[prefix] = (valid_until, preferred_until)
 
+    def __bool__(self) -> bool:
+        """Tell whether any prefix does not last for ever."""
+        return bool(self._until)
+
     def until(self, prefix: Prefix) -> Until:
         """Return until when a prefix is valid, and preferred."""
         return self._until.get(prefix, _FOR_EVER)

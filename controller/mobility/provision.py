@@ -211,6 +211,11 @@ class Directory:
                 return network
         return None
 
+    @property
+    def has_links(self) -> bool:
+        """Whether any home network has a real link."""
+        return bool(self._on_link)
+
     def on_link(self, address: Address) -> HomeNetwork | None:
         """Return the network on whose real home link a home agent address of ours is; None: it is none, or is on no link."""
         return self._on_link.get(address)

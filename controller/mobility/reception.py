@@ -155,6 +155,8 @@ class Reception:
         verdict = self._proof(inbound)
         if isinstance(verdict, DropReason):
             self._outlet.drop(verdict, inbound.packet.source)
+        elif verdict is PASSED:
+            handler(inbound)  # as it is: there was nothing to prove
         elif verdict.status is None:
             handler(replace(inbound, protection=verdict.protection))
         elif isinstance(inbound.packet.message, BindingUpdate):
@@ -173,7 +175,7 @@ class Reception:
             )
         if not needed:
             return PASSED
-        return self._guard.verify(inbound.packet, inbound.upper, inbound.now, in_esp=inbound.in_esp)
+        return self._guard.verify(inbound.packet, inbound.octets, inbound.now, in_esp=inbound.in_esp)
 
     def _refuse_unknown(self, inbound: Inbound, message: UnknownMessage | Heartbeat) -> None:
         """Answer with a Binding Error (RFC 6275 section 9.2)."""

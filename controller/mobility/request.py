@@ -13,6 +13,7 @@ from controller.mobility.provision import Directory, HomeAgentConfig, HomeBindin
 from controller.mobility.security.authentication import without_proof
 from controller.mobility.security.protection import UNPROTECTED, Authenticated, Protection
 from controller.mobility.wire.codes import LIFETIME_UNIT, OptionType, UpdateFlag
+from controller.mobility.wire.flow_options import FlowIdentification, FlowSummary
 from controller.mobility.wire.messages import BindingUpdate
 from controller.mobility.wire.options import (
     AlternateCareOf,
@@ -124,9 +125,15 @@ class Request:
     """How much this node could have before the home agent is full."""
     identifiers: tuple[BindingIdentifier, ...]
     has_malformed_identifier: bool
+    has_identifiers: bool
+    """Whether there is any BID option, legal or not."""
+    has_flow_options: bool
+    """Whether there is any readable flow option."""
     has_nonce_indices: bool
     alternate: Address | None
     prefixes: tuple[Prefix, ...]
+    mobile_router: bool
+    """The R flag of the Binding Update."""
     valid_left: float | None
     """Seconds that the home prefix remains valid; None: for ever."""
     preferred_left: float | None
@@ -139,13 +146,8 @@ class Request:
 
     @property
     def home_registration(self) -> bool:
-        """The H flag of the Binding Update."""
+        """The H flag."""
         return bool(self.arrival.update.flags & _HOME_REGISTRATION)
-
-    @property
-    def mobile_router(self) -> bool:
-        """The R flag."""
-        return bool(self.arrival.update.flags & _MOBILE_ROUTER)
 
     @property
     def proxy_registration(self) -> bool:
@@ -161,11 +163,6 @@ class Request:
     def home_binding(self) -> HomeBinding:
         """How the home network serves nodes that are at home and away at once."""
         return HomeBinding.REFUSE if self.network is None else self.network.home_binding
-
-    @property
-    def has_identifiers(self) -> bool:
-        """Whether there is any BID option, legal or not."""
-        return bool(self.identifiers) or self.has_malformed_identifier
 
     @property
     def care_of(self) -> Address:
@@ -230,7 +227,7 @@ def read_request(
     """Return the arrival as the rules want to see it."""
     identifiers: list[BindingIdentifier] = []
     prefixes: list[Prefix] = []
-    malformed = nonce_indices = False
+    malformed = nonce_indices = flow_options = False
     alternate: Address | None = None
     for option in arrival.update.options:
         if isinstance(option, BindingIdentifier):
@@ -243,6 +240,9 @@ def read_request(
             nonce_indices = True
         elif isinstance(option, RawOption) and option.type == OptionType.BINDING_IDENTIFIER:
             malformed = True
+        elif isinstance(option, FlowIdentification | FlowSummary):
+            flow_options = True
+    identified = bool(identifiers) or malformed
     network = directory.network(arrival.home_address, arrival.home_agent)
     valid_left, preferred_left = (None, None) if network is None else times.left(network.prefix, now)
     return Request(
@@ -255,12 +255,15 @@ def read_request(
         room,
         tuple(identifiers),
         malformed,
+        identified,
+        flow_options,
         nonce_indices,
         alternate,
         tuple(prefixes),
+        bool(arrival.update.flags & _MOBILE_ROUTER),
         valid_left,
         preferred_left,
-        _is_removal(arrival, alternate, config, identified=bool(identifiers) or malformed),
+        _is_removal(arrival, alternate, config, identified=identified),
         _granted(arrival, config, valid_left),
         full,
     )

@@ -136,16 +136,18 @@ class Tunnels(Part):
     def changed(self, before: NodeRecord | None, after: NodeRecord | None, now: float) -> None:
         """Follow the networks behind a node, and forget what is known of paths that nobody uses."""
         del now
-        if before is not None and after is not None and _ends(before) == _ends(after):
-            return  # as nearly always: a refresh
+        if before is not None and self.paths:
+            kept = () if after is None else [binding.care_of for binding in after.bindings]
+            for binding in before.bindings:
+                if binding.care_of not in kept:
+                    self.paths.forget(binding.care_of)
+        if before is not None and after is not None and _behind(before) == _behind(after):
+            return  # as nearly always: a refresh, or another care-of address
         if before is not None:
             for prefix in before.prefixes:
                 if self._networks.pop(prefix, None) is not None:
                     self._lengths[prefix.length] -= 1
             self._link_locals.pop(link_local(before.home_address), None)
-            for binding in before.bindings:
-                if after is None or not any(binding.care_of == one.care_of for one in after.bindings):
-                    self.paths.forget(binding.care_of)
         if after is not None:
             self.restored(after)
 
@@ -300,9 +302,9 @@ class Tunnels(Part):
         self._report(home_agent, IcmpType.DESTINATION_UNREACHABLE, _UNREACHABLE_ADDRESS, 0, octets, now)
 
 
-def _ends(record: NodeRecord) -> tuple[object, ...]:
-    """Return what the tunnels of a node are about."""
-    return record.prefixes, [binding.care_of for binding in record.bindings]
+def _behind(record: NodeRecord) -> tuple[object, ...]:
+    """Return what decides about the networks that are reached through a node."""
+    return record.prefixes, not record.bindings
 
 
 def len_of(packet: bytes) -> int:

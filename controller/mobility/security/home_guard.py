@@ -210,12 +210,12 @@ class HomeGuard:
 
     # Everything that came
 
-    def verify(self, packet: Packet, header: bytes, now: float, *, in_esp: bool) -> Verdict | DropReason:
+    def verify(self, packet: Packet, octets: bytes, now: float, *, in_esp: bool) -> Verdict | DropReason:
         """Tell whether a message is proved to come from its home address, and how to answer.
 
         Args:
             packet: The packet, after `open` if it was in ESP.
-            header: Its upper-layer message.
+            octets: The same as it came.
             now: Seconds of the engine's clock.
             in_esp: Whether it came in ESP, which `open` has verified.
         """
@@ -224,12 +224,13 @@ class HomeGuard:
             return Verdict(InEsp(node.sender, now + self._offset)) if in_esp else DropReason.UNPROTECTED
         message = packet.message
         if node is None:
-            if message is not None and any(option.type == OptionType.AUTHENTICATION for option in message.options):
-                return DropReason.NO_SECURITY_ASSOCIATION
+            for option in () if message is None else message.options:
+                if option.type == OptionType.AUTHENTICATION:
+                    return DropReason.NO_SECURITY_ASSOCIATION
             return PASSED
         if message is None:
             return PASSED  # RFC 4285 is about Mobility Headers only
-        verdict = self._authenticate(node, packet, message, header, now)
+        verdict = self._authenticate(node, packet, message, packet.upper(octets), now)
         if isinstance(verdict, Verdict) and verdict.status is not None and not self._refusals.take(now):
             return DropReason.REFUSAL_RATE
         return verdict
