@@ -20,6 +20,9 @@ from controller.service.stages import Stopwatch
 
 LOG: Final = logging.getLogger(__name__)
 
+TIDY_INTERVAL: Final = 0.01
+"""Seconds between two looks at what has happened, and when the engine wants to be called: under load many packets share one."""
+
 
 class Dispatcher:
     """Carries on what the engine decides, tells it what came of that, and keeps its timer.
@@ -56,7 +59,8 @@ class Dispatcher:
         self._event_log: Final = EventLog()
         self._arrived: Final[dict[int, float]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._afterwards: asyncio.Handle | None = None
+        self._afterwards: asyncio.TimerHandle | None = None
+        self._tidied = self._loop.time()
         self._on_commit: Callable[[Transaction], None] = lambda _transaction: None
         self._on_revoked: Callable[[Revoked], None] = lambda _event: None
 
@@ -90,18 +94,20 @@ class Dispatcher:
         for link_packet in self._engine.link_outbox():
             self._home_links.send(link_packet)
         if self._afterwards is None:
-            # Acknowledgements do not wait for the log; and a batch, which pumps once for each of its changes, looks at the clock once.
-            self._afterwards = self._loop.call_soon(self._tidy_up)
+            # Acknowledgements do not wait for the log. What is rare is told at once, as the interval is over by then.
+            self._afterwards = self._loop.call_at(self._tidied + TIDY_INTERVAL, self._tidy_up)
 
     def _tidy_up(self) -> None:
         """Tell of what has happened, and look when the engine wants to be called next."""
         self._afterwards = None
+        self._tidied = self._loop.time()
         self._report()
         self._arm_timer()
 
     def _report(self) -> None:
+        now = self._loop.time()
         for event in self._engine.events():
-            self._event_log.write(event, self._loop.time())
+            self._event_log.write(event, now)
             publish(self._feed, event)
             if isinstance(event, Revoked):
                 self._on_revoked(event)
