@@ -34,6 +34,9 @@ from controller.mobility.wire.messages import BindingUpdate, CareOfTestInit, Hom
 from controller.mobility.wire.packet import HEADER_LENGTH, Packet, decode_packet
 from controller.values import value
 
+_ESP: Final = int(Protocol.ESP)
+_HOME_REGISTRATION: Final = int(UpdateFlag.HOME_REGISTRATION)
+
 
 @value
 class Desks:
@@ -114,7 +117,7 @@ class Reception:
 
     def _receive_ours(self, packet: bytes, decoded: Packet, now: float, link: LinkInfo | None) -> None:
         """Take a packet for a home agent address."""
-        in_esp = decoded.protocol == Protocol.ESP
+        in_esp = decoded.protocol == _ESP
         if in_esp:
             opened = self._guard.open(packet, decoded)
             if isinstance(opened, DropReason):
@@ -168,7 +171,7 @@ class Reception:
         message = inbound.packet.message
         if isinstance(message, BindingUpdate):
             # A correspondent registration proves itself by return routability, not by the home agent's keys.
-            needed = bool(message.flags & UpdateFlag.HOME_REGISTRATION) or not self._config.correspondent
+            needed = bool(message.flags & _HOME_REGISTRATION) or not self._config.correspondent
         else:
             needed = (
                 isinstance(message, RevocationIndication | RevocationAcknowledgement) or inbound.is_prefix_solicitation

@@ -62,6 +62,7 @@ REFUSAL_RATE: Final = 100.0
 REFUSAL_BURST: Final = 200
 
 _LOW_HALF: Final = 0xFFFFFFFF
+_AUTHENTICATION: Final = int(OptionType.AUTHENTICATION)
 
 
 @value
@@ -225,7 +226,7 @@ class HomeGuard:
         message = packet.message
         if node is None:
             for option in () if message is None else message.options:
-                if option.type == OptionType.AUTHENTICATION:
+                if option.type == _AUTHENTICATION:
                     return DropReason.NO_SECURITY_ASSOCIATION
             return PASSED
         if message is None:

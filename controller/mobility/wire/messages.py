@@ -26,6 +26,8 @@ _ACKNOWLEDGEMENT: Final = Struct("!BBHH")
 _ERROR: Final = Struct("!Bx16s")
 _TEST_INIT: Final = Struct("!2x8s")
 _TEST: Final = Struct("!H8s8s")
+_MOBILITY: Final = int(Protocol.MOBILITY)
+_NO_NEXT_HEADER: Final = int(Protocol.NO_NEXT_HEADER)
 
 
 @value
@@ -270,12 +272,12 @@ def decode_message(data: bytes, start: int, end: int, source: Address, destinati
     stop = start + 8 + 8 * units
     if stop > end:
         raise WireError(Malformation.TRUNCATED, end)
-    if upper_layer_checksum(source, destination, Protocol.MOBILITY, data[start:stop]):
+    if upper_layer_checksum(source, destination, _MOBILITY, data[start:stop]):
         raise WireError(Malformation.CHECKSUM, start + 4)
     entry = _READERS.get(kind)
     if entry is None:
         return UnknownMessage(kind, data[start + _FIXED : stop])
-    if payload_protocol != Protocol.NO_NEXT_HEADER:
+    if payload_protocol != _NO_NEXT_HEADER:
         raise WireError(Malformation.PAYLOAD_PROTOCOL, start)
     minimum, reader = entry
     if units < minimum:
@@ -300,8 +302,8 @@ def encode_message(message: Message, source: Address, destination: Address) -> b
         length = _FIXED + len(body)
         if length % 8 or length > MAXIMUM_LENGTH:
             raise ValueError(f"a Mobility Header cannot have {length} octets: it needs a multiple of 8, at most 2048")
-        header = _HEADER.pack(Protocol.NO_NEXT_HEADER, length // 8 - 1, message.type, 0, 0)
+        header = _HEADER.pack(_NO_NEXT_HEADER, length // 8 - 1, message.type, 0, 0)
     except struct.error as error:
         raise ValueError(f"{message!r} has a value that does not fit its field: {error}") from error
-    checksum = upper_layer_checksum(source, destination, Protocol.MOBILITY, header + body)
+    checksum = upper_layer_checksum(source, destination, _MOBILITY, header + body)
     return header[:4] + checksum.to_bytes(2) + body

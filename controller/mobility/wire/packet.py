@@ -19,6 +19,10 @@ HOP_LIMIT: Final = 64
 _IPV6: Final = Struct("!IHBB16s16s")
 _ROUTING: Final = Struct("!BBBB4x16s")
 _ROUTING_TYPE_2: Final = 2
+_MOBILITY: Final = int(Protocol.MOBILITY)
+_ROUTING_HEADER: Final = int(Protocol.ROUTING)
+_FRAGMENT: Final = int(Protocol.FRAGMENT)
+_HOP_BY_HOP: Final = int(Protocol.HOP_BY_HOP)
 _HOME_ADDRESS_OPTION: Final = 0xC9
 _HOME_ADDRESS_HEAD: Final = b"\x01\x02\x00\x00\xc9\x10"
 """A PadN of 4 octets, then type and length: this puts the option at 8n+6 (RFC 6275 section 6.3)."""
@@ -67,7 +71,7 @@ def decode_packet(packet: bytes) -> Packet:
         raise WireError(Malformation.TRUNCATED, len(packet))
     home_address, routing_address, protocol, offset = _read_extensions(packet, protocol, end)
     message = None
-    if protocol == Protocol.MOBILITY:
+    if protocol == _MOBILITY:
         message = decode_message(packet, offset, end, home_address or source, routing_address or destination)
     return Packet(source, destination, home_address, routing_address, protocol, offset, message)
 
@@ -87,11 +91,11 @@ def _read_extensions(packet: bytes, protocol: int, end: int) -> tuple[Address | 
         stop = offset + 8 + 8 * packet[offset + 1] if offset + 8 <= end else end + 1
         if stop > end:
             raise WireError(Malformation.TRUNCATED, end)
-        if protocol == Protocol.ROUTING:
+        if protocol == _ROUTING_HEADER:
             routing_address = _read_routing(packet, offset, routing_address)
-        elif protocol == Protocol.FRAGMENT:
+        elif protocol == _FRAGMENT:
             raise WireError(Malformation.FRAGMENT, offset)
-        elif protocol == Protocol.HOP_BY_HOP and offset != HEADER_LENGTH:
+        elif protocol == _HOP_BY_HOP and offset != HEADER_LENGTH:
             raise WireError(Malformation.EXTENSION_HEADER, offset)
         elif packet.startswith(_HOME_ADDRESS_HEAD, offset + 2) and stop == offset + 24 and home_address is None:
             home_address = Address(packet[offset + 8 : stop])  # the usual form, without a walk through its options
@@ -162,7 +166,7 @@ def encode_packet(
     return wrap_upper(
         source,
         destination,
-        Protocol.MOBILITY,
+        _MOBILITY,
         header,
         home_address=home_address,
         routing_address=routing_address,
@@ -186,7 +190,7 @@ def wrap_upper(
         protocol = Protocol.DESTINATION_OPTIONS
     if routing_address is not None:
         payload = _ROUTING.pack(protocol, 2, _ROUTING_TYPE_2, 1, routing_address) + payload
-        protocol = Protocol.ROUTING
+        protocol = _ROUTING_HEADER
     return ipv6_header(source, destination, protocol, len(payload), hop_limit=hop_limit) + payload
 
 
