@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-_STEP: Final = 0.1
-"""Seconds between two searches among what has come since the last one."""
-_SECOND_STEP: Final = 4
-"""Every so manieth step looks once more at what came in the steps before; what it finds in use is left alone from then on."""
+_STEP: Final = 0.4
+"""Seconds between two searches among what has come since the last one; what is in use then is left alone from then on. Where thousands
+of registrations a second come, a search takes about 5 ms; twice as often, in half the time each, finds the same and costs the same."""
+_YOUNG: Final = 1
+"""The generations that such a search looks at: 0 and 1, so that nothing is looked at twice."""
 _FULL: Final = 3600.0
 """Seconds between two searches through everything but what was there at the beginning. Bindings and entries refer to each other in no
 circle: what is left for this one are connections and pages that were open for some time."""
@@ -42,12 +43,10 @@ async def search_in_steps() -> AsyncIterator[None]:
 async def _search() -> None:
     loop = asyncio.get_running_loop()
     full = loop.time() + _FULL
-    step = 0
     while True:
         await asyncio.sleep(_STEP)
-        step += 1
         if loop.time() >= full:
             gc.collect()
             full = loop.time() + _FULL
         else:
-            gc.collect(0 if step % _SECOND_STEP else 1)
+            gc.collect(_YOUNG)

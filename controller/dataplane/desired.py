@@ -16,7 +16,6 @@ is fine), and a switch that was away catches up by `diff`.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import count, islice
 from typing import Final
 
@@ -71,6 +70,7 @@ class DesiredState:
         """The numbers of nodes, paths and all else that has one."""
         self.flow_keys: Final = flow_keys
         """What the keys of flows can say."""
+        self._flows_are_free: Final = flow_keys == FULL
         self._facts = facts
         self._usual_facts = NO_FACTS
         self._nodes: dict[Address, NodeState] = {}
@@ -257,7 +257,7 @@ class DesiredState:
             OutOfIdsError: no number is left for what it needs.
         """
         node = self._nodes.get(home_address, NOBODY)
-        to = replace(node, policies=checked_policies(home_address, policies, self.flow_keys))
+        to = node._replace(policies=checked_policies(home_address, policies, self.flow_keys))
         return preview(home_address, node, to, self.ids, self._ledger)
 
     def preview_node(self, record: NodeRecord, home_ipv4: bytes | None) -> tuple[Update, ...]:
@@ -267,7 +267,7 @@ class DesiredState:
             ValueError: it could not be carried out (another node's address, no room, say).
         """
         state = self._state(record, self.policies(record.home_address))
-        to = replace(state, facts=replace(state.facts, home_ipv4=home_ipv4))
+        to = state._replace(facts=state.facts._replace(home_ipv4=home_ipv4))
         left = self._nodes.get(record.home_address, NOBODY)
         updates = preview(record.home_address, left, to, self.ids, self._ledger)
         fresh = [update.entry.key for update in updates if update.op is Op.INSERT]
@@ -328,8 +328,8 @@ class DesiredState:
 
     def _state(self, record: NodeRecord | None, policies: tuple[FlowPolicy, ...]) -> NodeState:
         facts = NO_FACTS if record is None else self._facts(record)
-        if self.flow_keys != FULL:
-            facts = replace(facts, flow_keys=self.flow_keys)
+        if not self._flows_are_free:
+            facts = facts._replace(flow_keys=self.flow_keys)
         # Nearly all nodes have the same facts: one object for them.
         if facts == self._usual_facts:
             facts = self._usual_facts
@@ -370,8 +370,7 @@ class DesiredState:
         for thing in old_shared:
             self.ids.hold(thing, number)
         before, after = self._ledger.compare(old, new, fresh, others)
-        change = plan(before, after, grace=grace, entered=moved is not None)
-        change = Plan(change.now, change.later, (number,))
+        change = plan(before, after, grace=grace, entered=moved is not None, numbers=(number,))
         self._ledger.enter(home_address, [key for key in old if key not in new], fresh, others)
         self._note(old, new)
         for stage in change.later:

@@ -1,11 +1,10 @@
 """Entries that nobody wants any more, kept until their grace period is over."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from controller.dataplane.entries import Entry, EntryKey
 from controller.dataplane.occupancy import Occupancy
-from controller.dataplane.plans import Plan
 
 
 class Kept(NamedTuple):
@@ -30,6 +29,9 @@ class Lingering(Mapping[EntryKey, Kept]):
     def __getitem__(self, key: EntryKey) -> Kept:
         return self._kept[key]
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._kept
+
     def __iter__(self) -> Iterator[EntryKey]:
         return iter(self._kept)
 
@@ -38,9 +40,10 @@ class Lingering(Mapping[EntryKey, Kept]):
 
     def keep(self, entry: Entry, number: int) -> None:
         """Keep an entry that a change has let go."""
-        if entry.key not in self._kept:
-            self._occupancy.linger(entry.key)
-        self._kept[entry.key] = Kept(entry, number)
+        key = entry.key
+        if key not in self._kept:
+            self._occupancy.linger(key)
+        self._kept[key] = Kept(entry, number)
 
     def take(self, key: EntryKey) -> Kept | None:
         """Keep an entry no longer, and return it; None: it was not kept."""
@@ -49,7 +52,11 @@ class Lingering(Mapping[EntryKey, Kept]):
             self._occupancy.linger(key, -1)
         return kept
 
-    def is_of(self, key: EntryKey, done: Plan) -> bool:
-        """Tell whether an entry is kept because a plan let it go."""
+    def take_of(self, key: EntryKey, numbers: Collection[int]) -> Entry | None:
+        """Keep an entry no longer that one of these changes let go, and return it; None: none of them did, or it was taken before."""
         kept = self._kept.get(key)
-        return kept is not None and kept.number in done.numbers
+        if kept is None or kept.number not in numbers:
+            return None
+        del self._kept[key]
+        self._occupancy.linger(key, -1)
+        return kept.entry

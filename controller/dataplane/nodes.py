@@ -5,8 +5,7 @@ With a million bindings that is the difference between a few hundred megabytes a
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey
@@ -46,8 +45,7 @@ class Side(Protocol):
         """Return what of it may be another's too."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeState:
+class NodeState(NamedTuple):
     """One home address: the input of the planner."""
 
     record: NodeRecord | None = None
@@ -70,8 +68,7 @@ class NodeState:
 NOBODY: Final = NodeState()
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(NamedTuple):
     """Some bindings of a node that is otherwise as it was: all that a handover is about."""
 
     record: NodeRecord
@@ -95,24 +92,33 @@ def difference(before: NodeState, after: NodeState) -> tuple[Moved, Moved] | Non
     old, new = before.record, after.record
     if old is None or new is None or before.policies != after.policies or before.facts != after.facts:
         return None
-    if len(old.bindings) != len(new.bindings) or not old.bindings or _frame(old) != _frame(new):
+    if len(old.bindings) != len(new.bindings) or not old.bindings or not _same_frame(old, new):
         return None
-    pairs = [
-        (one, other) for one, other in zip(old.bindings, new.bindings, strict=True) if one.care_of != other.care_of
-    ]
+    left: list[Binding] = []
+    entered: list[Binding] = []
+    there: set[Address] = set()
+    then: set[Address] = set()
     for one, other in zip(old.bindings, new.bindings, strict=True):
         if one.bid != other.bid or one.priority != other.priority or one.at_home or other.at_home:
             return None
-    for record in (old, new):
-        if len({binding.care_of for binding in record.bindings}) < len(record.bindings):
-            return None
-    left, entered = tuple(one for one, _ in pairs), tuple(other for _, other in pairs)
-    return Moved(old, left, before.facts), Moved(new, entered, after.facts)
+        there.add(one.care_of)
+        then.add(other.care_of)
+        if one.care_of != other.care_of:
+            left.append(one)
+            entered.append(other)
+    if not len(there) == len(then) == len(old.bindings):
+        return None
+    return Moved(old, tuple(left), before.facts), Moved(new, tuple(entered), after.facts)
 
 
-def _frame(record: NodeRecord) -> tuple[object, ...]:
-    """Return what of a record the entries depend on, beside its bindings."""
-    return record.home_agent, record.prefixes, record.flows, record.mobile_router
+def _same_frame(one: NodeRecord, other: NodeRecord) -> bool:
+    """Tell whether two records are the same in all that the entries depend on, beside the bindings."""
+    return (
+        one.home_agent == other.home_agent
+        and one.prefixes == other.prefixes
+        and one.flows == other.flows
+        and one.mobile_router == other.mobile_router
+    )
 
 
 def is_shared(key: EntryKey) -> bool:
@@ -135,8 +141,10 @@ def wanted_by_others(things: Iterable[Shared], home_address: Address, ids: Ids) 
     """Return the keys of those shared entries that other nodes want too. Changes hold numbers as well: they want nothing."""
     found: set[EntryKey] = set()
     for thing in things:
-        if any(isinstance(holder, bytes) and holder != home_address for holder in ids.holders(thing)):
-            found.update(keys_of(thing, ids))
+        for holder in ids.holders(thing):
+            if isinstance(holder, bytes) and holder != home_address:
+                found.update(keys_of(thing, ids))
+                break
     return found
 
 
@@ -166,8 +174,11 @@ class Claims:
 
     @staticmethod
     def _contested(home_address: Address, keys: Iterable[EntryKey]) -> list[EntryKey]:
+        others = [key for key in keys if key[0] not in _OWN_TABLES]
+        if not others:
+            return others
         home = (address_number(home_address),)
-        return [key for key in keys if key[0] not in _OWN_TABLES and not (key[0] in _HOME_TABLES and key[1] == home)]
+        return [key for key in others if not (key[0] in _HOME_TABLES and key[1] == home)]
 
 
 def drop_holds(

@@ -1,8 +1,9 @@
 """From what the home agent knows of one node to the table entries that carry its traffic. Pure functions."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.doors import home_link_entry
@@ -37,19 +38,21 @@ class Numbers(Protocol):
         """Return the number of a spread or of copies, KeyError if it has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
+_NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
+
+
+class NodeFacts(NamedTuple):
     """What the configuration says of a node that its record does not."""
 
     proxied: tuple[Address, ...] = ()
     """Addresses for which switches answer on the home link: the node's, while it is away."""
     home_ipv4: bytes | None = None
     """Its IPv4 home address, 4 octets."""
-    rates: Mapping[int, Rate] = field(default_factory=dict)
+    rates: Mapping[int, Rate] = _NONE
     """What a BID lets through towards the node, in octets; a BID without an entry: everything."""
     tunnel_mtu: int = DEFAULT_TUNNEL_MTU
     """Octets of the longest packet that goes into its tunnels whole."""
-    path_mtus: Mapping[Address, int] = field(default_factory=dict)
+    path_mtus: Mapping[Address, int] = _NONE
     """The same of tunnels to care-of addresses with a narrower way."""
     flow_keys: KeyShape = FULL
     """What the keys of its flows can say in every switch that has them."""
@@ -191,14 +194,20 @@ def path_entries(
     node_id, home_agent = ids.node(record.home_address), ids.home_agent(record.home_agent)
     found: dict[EntryKey, Entry] = {}
     for binding in bindings:
-        path_id = ids.path(binding.care_of, record.home_agent)
-        place = (home_agent, address_number(binding.care_of))
+        care_of = binding.care_of
+        path_id = ids.path(care_of, record.home_agent)
+        place = (home_agent, address_number(care_of))
         found[p.TUNNEL_TERMINATION, place, 0] = Entry(p.TUNNEL_TERMINATION, place, p.TERMINATE, (path_id,))
         source = (path_id, node_id)
         found[p.SOURCE_BINDINGS, source, 0] = Entry(p.SOURCE_BINDINGS, source, p.ALLOW, (binding.bid,))
-        tunnel = _tunnel(record, node_id, home_agent, binding, facts)
-        found[p.TUNNELS, tunnel.match, 0] = tunnel
+        tunnel = (node_id, binding.bid)
+        found[p.TUNNELS, tunnel, 0] = Entry(p.TUNNELS, tunnel, p.ENCAP_IPV6, (*place, _mtu(care_of, facts)))
     return found
+
+
+def _mtu(care_of: Address, facts: NodeFacts) -> int:
+    """Return how many octets the longest packet has that goes into a tunnel whole."""
+    return min(facts.tunnel_mtu, facts.path_mtus.get(care_of, facts.tunnel_mtu))
 
 
 def _tunnel(record: NodeRecord, node_id: int, home_agent: int, binding: Binding, facts: NodeFacts) -> Entry:
@@ -208,8 +217,7 @@ def _tunnel(record: NodeRecord, node_id: int, home_agent: int, binding: Binding,
         ValueError: the binding is at home and nobody said where.
     """
     if not binding.at_home:
-        mtu = min(facts.tunnel_mtu, facts.path_mtus.get(binding.care_of, facts.tunnel_mtu))
-        params = (home_agent, address_number(binding.care_of), mtu)
+        params = (home_agent, address_number(binding.care_of), _mtu(binding.care_of, facts))
         return Entry(p.TUNNELS, (node_id, binding.bid), p.ENCAP_IPV6, params)
     if binding.link_layer is None:
         raise ValueError(

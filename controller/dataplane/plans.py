@@ -15,10 +15,10 @@ with the decapsulation of that end: a handover is one Write. Should the switch c
 the new path a moment before its own may; it sends none that way before the acknowledgement, which waits for both.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, TypeAlias, overload
+from typing import Final, NamedTuple, TypeAlias, overload
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entries, Entry, EntryKey, Op, Update
@@ -87,12 +87,14 @@ DELETE_STEPS: Final = {table: (Step.UNMAKE, Step.UNSTEER, Step.DETACH)[level] fo
 SHARED_TABLES: Final = frozenset({p.TUNNEL_TERMINATION, p.BALANCERS, p.MULTICAST_GROUPS})
 """Tables in which nodes may share an entry: that of a path, which nodes with one care-of address have in common, say."""
 
+STEPS: Final = tuple(Step)
+"""The steps in order: to iterate over an enumeration costs more than what is done in most of them."""
+
 _NOTHING: Final[Stages] = ((),) * len(Step)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Updates in their order, from one state of a switch to another."""
+class Plan(NamedTuple):
+    """Updates in their order, from one state of a switch to another. A tuple, as each registration makes one."""
 
     now: Stages = _NOTHING
     """One stage for each `Step`, many of them empty."""
@@ -113,7 +115,7 @@ class Plan:
 
     def steps(self) -> Iterator[tuple[Step, Stage]]:
         """Yield what to write now, each stage with its step."""
-        return ((step, stage) for step, stage in zip(Step, self.now, strict=True) if stage)
+        return ((step, stage) for step, stage in zip(STEPS, self.now, strict=True) if stage)
 
     def updates(self) -> Iterator[Update]:
         """Yield every update, in order, those that may wait at the end."""
@@ -135,7 +137,9 @@ class Plan:
         return any(update.entry.key in wanted for stage in self.now for update in stage)
 
 
-def plan(before: Entries, after: Entries, *, grace: bool = True, entered: bool = False) -> Plan:
+def plan(
+    before: Entries, after: Entries, *, grace: bool = True, entered: bool = False, numbers: tuple[int, ...] = ()
+) -> Plan:
     """Return what brings a switch from one set of entries to another.
 
     Args:
@@ -143,9 +147,10 @@ def plan(before: Entries, after: Entries, *, grace: bool = True, entered: bool =
         after: what should be there.
         grace: deletions of decapsulation entries may wait (`Plan.later`); False: all is written now.
         entered: there is an entrance, and it stays, though neither of the two has it.
+        numbers: of the changes that the plan carries out.
     """
-    now: list[list[Update]] = [[] for _ in Step]
-    later: list[list[Update]] = [[] for _ in Step]
+    now: defaultdict[Step, list[Update]] = defaultdict(list)
+    later: defaultdict[Step, list[Update]] = defaultdict(list)
     write_steps = _INSERT_STEPS if entered or _has_entrance(before) else _UNSEEN_STEPS
     stays = entered or _has_entrance(after)
     for key, entry in after.items():
@@ -161,7 +166,15 @@ def plan(before: Entries, after: Entries, *, grace: bool = True, entered: bool =
                 step = Step.UNMAKE
             stages = later if grace and step >= Step.BREAK_SOURCES else now
             stages[step].append(Update(Op.DELETE, entry))
-    return Plan(tuple(map(tuple, now)), tuple(map(tuple, later)))
+    return Plan(_staged(now), _staged(later), numbers)
+
+
+def _staged(found: Mapping[Step, list[Update]]) -> Stages:
+    """Return one stage for each step; a plan has something to do in few of them."""
+    stages = list(_NOTHING)
+    for step, updates in found.items():
+        stages[step] = tuple(updates)
+    return tuple(stages)
 
 
 def _has_entrance(entries: Entries) -> bool:
@@ -201,7 +214,7 @@ class Insertions(Sequence[Update]):
 
 def fill(desired: Entries) -> tuple[Insertions, ...]:
     """Return the Writes that give an empty switch what it should have, as `diff` from nothing does, without an object for each update."""
-    steps: list[list[Entry]] = [[] for _ in Step]
+    steps: list[list[Entry]] = [[] for _ in STEPS]
     for entry in desired.values():
         steps[_UNSEEN_STEPS[entry.table]].append(entry)
     return tuple(Insertions(entries) for entries in steps if entries)
@@ -212,16 +225,17 @@ def joined(stages: Iterable[Stage]) -> Stage:
 
     An update that several of them contain (the insertion of a shared entry) is written once.
     """
-    several = [stage for stage in stages if stage]
-    if len(several) == 1:
-        return several[0]
+    several = list(filter(None, stages))
+    if len(several) < 2:
+        return several[0] if several else ()
     # By key: to hash whole updates costs several times as much, and no two nodes want different entries of one key.
     common: dict[tuple[Op, EntryKey], Update] = {}
     own: list[Update] = []
     for stage in several:
         for update in stage:
-            if update.entry.table in SHARED_TABLES:
-                common[update.op, update.entry.key] = update
+            entry = update.entry
+            if entry.table in SHARED_TABLES:
+                common[update.op, entry.key] = update
             else:
                 own.append(update)
     return (*common.values(), *own)
@@ -230,10 +244,10 @@ def joined(stages: Iterable[Stage]) -> Stage:
 def merge(plans: Iterable[Plan]) -> Plan:
     """Join plans of different nodes: one Write for each step instead of one for each step and plan."""
     several = tuple(plans)
-    if len(several) == 1:
-        return several[0]
+    if len(several) < 2:
+        return several[0] if several else Plan()
     return Plan(
-        tuple(joined(one.now[step] for one in several) for step in Step),
-        tuple(joined(one.later[step] for one in several) for step in Step),
+        tuple(map(joined, zip(*[one.now for one in several], strict=True))),
+        tuple(map(joined, zip(*[one.later for one in several], strict=True))),
         tuple(number for one in several for number in one.numbers),
     )

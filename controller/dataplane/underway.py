@@ -1,8 +1,7 @@
 """Changes that are under way: written but not confirmed, or confirmed with deletions that wait for the grace period."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey, Op, Update
@@ -15,8 +14,7 @@ from controller.mobility.address import Address, format_address
 _PREFIX_TABLES: Final = frozenset({p.NETWORK_SOURCES, p.MOBILE_NETWORKS})
 
 
-@dataclass(frozen=True, slots=True)
-class UnderWay:
+class UnderWay(NamedTuple):
     """A change that is under way, and the numbers that it keeps from being handed out again."""
 
     home_address: Address
@@ -146,18 +144,25 @@ class Changes:
 
     def take_break(self, done: Plan) -> Stages:
         """Return the deletions that a plan has deferred (see `DesiredState.take_break`)."""
-        stages = [[update for update in stage if self._lingering.is_of(update.entry.key, done)] for stage in done.later]
-        for number in done.numbers:
-            for key in self._inherited.pop(number, ()):
-                if self._lingering.is_of(key, done):
-                    entry = self._lingering[key].entry
-                    stages[DELETE_STEPS[entry.table]].append(Update(Op.DELETE, entry))
-        self._taken.update(done.numbers)
-        for stage in stages:
-            for update in stage:
-                self._lingering.take(update.entry.key)
-                self._going.add(update.entry.key)
-        return tuple(tuple(dict.fromkeys(stage)) for stage in stages if stage)
+        numbers = frozenset(done.numbers)
+        stages = [
+            [update for update in stage if self._goes(update.entry.key, numbers) is not None] if stage else []
+            for stage in done.later
+        ]
+        if self._inherited:
+            for number in done.numbers:
+                for key in self._inherited.pop(number, ()):
+                    if (entry := self._goes(key, numbers)) is not None:
+                        stages[DELETE_STEPS[entry.table]].append(Update(Op.DELETE, entry))
+        self._taken |= numbers
+        return tuple(tuple(stage) for stage in stages if stage)
+
+    def _goes(self, key: EntryKey, numbers: frozenset[int]) -> Entry | None:
+        """Return an entry that these changes let go and nobody wants again: from here on it is being deleted."""
+        entry = self._lingering.take_of(key, numbers)
+        if entry is not None:
+            self._going.add(key)
+        return entry
 
     def finish_break(self, done: Plan) -> None:
         """Take note that these deletions are in force: the numbers in them are free for others now."""

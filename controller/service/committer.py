@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from controller.dataplane.desired import CapacityError, DesiredState
-from controller.dataplane.plans import Plan, Stage, Stages, Step, joined, merge
+from controller.dataplane.plans import STEPS, Plan, Stage, Stages, Step, joined, merge
 from controller.mobility.address import Address, format_address
 from controller.service.anchors import Outcome
 from controller.store import Change, StoreError
@@ -70,10 +70,16 @@ class Job(Protocol):
             ValueError: it cannot be carried out; nothing changed.
         """
 
-    def stored(self, desired: DesiredState) -> tuple[Change, Change] | None:
-        """Return what the store has to write, and what takes it back; None: the store knows already.
+    def stored(self, desired: DesiredState) -> Change | None:
+        """Return what the store has to write; None: the store knows already.
 
         Called right after `plan`, when the numbers of the new state are known, and before anything else happens.
+        """
+
+    def restored(self, desired: DesiredState) -> Change | None:
+        """Return what takes back what `stored` gave.
+
+        Called when the desired state is again as it was before `plan`.
         """
 
     def done(self) -> None:
@@ -96,7 +102,7 @@ class _Flight:
 
     job: Job
     plan: Plan
-    stored: tuple[Change, Change] | None
+    stored: Change | None
     refusal: str | None = None
     full: frozenset[int] = frozenset()
     """The BIDs whose updates a switch refused, and no others."""
@@ -208,7 +214,7 @@ class Committer:
         flights = [flight for job in jobs if (flight := self._enter(job)) is not None]
         if not flights:
             return
-        changes = [flight.stored[0] for flight in flights if flight.stored]
+        changes = [flight.stored for flight in flights if flight.stored is not None]
         storing = asyncio.create_task(self._make_durable(changes), name="store")
         await self._write(flights)
         faults = await storing
@@ -275,9 +281,9 @@ class Committer:
 
     async def _write(self, flights: Sequence[_Flight]) -> None:
         """Write every step of the jobs' plans; a job that a switch refused takes no further part."""
-        for step in Step:
-            going = [flight for flight in flights if flight.refusal is None]
-            stage = joined(flight.plan.now[step] for flight in going)
+        going = flights
+        for step in STEPS:
+            stage = joined([flight.plan.now[step] for flight in going])
             if not stage:
                 continue
             for flight in going:
@@ -286,6 +292,7 @@ class Committer:
             if outcome.refused or outcome.shortfall is not None:
                 for flight in going:
                     self._note_refusal(flight, step, outcome)
+                going = [flight for flight in going if flight.refusal is None]
 
     def _note_refusal(self, flight: _Flight, step: Step, outcome: Outcome) -> None:
         """Note why a job that had a part in a stage goes no further, if it does not."""
@@ -302,7 +309,8 @@ class Committer:
             reverse = self._desired.rollback(flight.plan, flight.reached)
             await self._write_all((*reverse.stages, *reverse.break_), "an undo was refused")
             self._desired.confirm(reverse)
-        back = [flight.stored[1] for flight in flights if flight.stored and flight.job.home_address not in faults]
+        undone = [flight for flight in flights if flight.stored is not None and flight.job.home_address not in faults]
+        back = [change for flight in undone if (change := flight.job.restored(self._desired)) is not None]
         if back:
             left = await self._make_durable(back)
             # A row that is left behind would hold a number that is another node's by then.

@@ -39,6 +39,8 @@ class RecordJob:
     def stored(self, _desired: DesiredState) -> None:
         """Nothing is left to store."""
 
+    restored = stored
+
     def done(self) -> None:
         """Report success."""
         if not self.outcome.done():

@@ -42,11 +42,13 @@ class TransactionJob:
         """Enter the transaction into the desired state."""
         return desired.apply(self.transaction)
 
-    def stored(self, desired: DesiredState) -> tuple[Change, Change]:
-        """Return the record as it will be, and as it was."""
-        # The former state's numbers are still held: they are given up when the change is confirmed, not before.
-        after = Change(self.home_address, stored_node(desired, self.transaction.after), self.transaction.mark)
-        return after, Change(self.home_address, stored_node(desired, self.transaction.before))
+    def stored(self, desired: DesiredState) -> Change:
+        """Return the record as it will be."""
+        return Change(self.home_address, stored_node(desired, self.transaction.after), self.transaction.mark)
+
+    def restored(self, desired: DesiredState) -> Change:
+        """Return the record as it was."""
+        return Change(self.home_address, stored_node(desired, self.transaction.before))
 
     def done(self) -> None:
         """Tell the engine that the transaction is in force."""
@@ -77,6 +79,8 @@ class RefreshJob:
     def stored(self, _desired: DesiredState) -> None:
         """There is nothing to store."""
 
+    restored = stored
+
     def done(self) -> None:
         """Tell whoever waits for it."""
         self.on_done()
@@ -106,6 +110,8 @@ class PolicyJob:
 
     def stored(self, _desired: DesiredState) -> None:
         """Nothing is left to store."""
+
+    restored = stored
 
     def done(self) -> None:
         """Report success."""

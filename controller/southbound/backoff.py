@@ -25,6 +25,7 @@ class Backoff:
 
     def pause(self) -> float:
         """Take note of a failure, and return how many seconds to wait: from half of what it may be at most."""
-        most = min(self._first * 2 ** min(self._failures, 16), self._longest)
+        # After 64 doublings even a nanosecond is longer than any pause; the power itself must not grow for ever.
+        most = min(self._first * 2 ** min(self._failures, 64), self._longest)
         self._failures += 1
         return self._jitter.uniform(most / 2, most)
