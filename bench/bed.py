@@ -14,7 +14,7 @@ from testbed.bed import ACCESS_PORT, Bed, Request
 from testbed.p4rt import Message, Messages
 from testbed.process import ControllerProcess
 
-_WITHIN = 20.0
+WITHIN = 20.0
 """Seconds; whoever needs longer has lost something."""
 
 
@@ -47,9 +47,9 @@ class Numbers:
 async def ask(bed: Bed, request: Request) -> None:
     """Send a Binding Update and wait until it is accepted."""
     try:
-        status = await bed.ask(request, within=_WITHIN)
+        status = await bed.ask(request, within=WITHIN)
     except TimeoutError:
-        raise BenchError(f"no acknowledgement within {_WITHIN:g} s") from None
+        raise BenchError(f"no acknowledgement within {WITHIN:g} s") from None
     if status:
         raise BenchError(f"the Binding Update was answered with status {status}")
 
@@ -76,7 +76,7 @@ async def start_floor(bed: Bed, plan: Plan) -> None:
         await process.wait()
 
     bed.stack.push_async_callback(end)
-    if process.stdout is None or not await asyncio.wait_for(process.stdout.readline(), _WITHIN):
+    if process.stdout is None or not await asyncio.wait_for(process.stdout.readline(), WITHIN):
         raise BenchError("the bare client ended before it was ready")
 
 

@@ -8,13 +8,13 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 from bench.bed import Numbers, ask, changes, floor_plan, insertions, start_controller, start_floor
+from bench.load import Mover, Update, as_sent, register
 from bench.registry import Result, Results, Settings, bench
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Op
@@ -24,10 +24,6 @@ from testbed.p4rt import Message, Messages
 
 _PAUSE = 0.005
 """Seconds between two measured handovers, the same for the peer: the clearing up after one is not counted in the next."""
-_MESSAGE_AT = 14 + 40 + 24
-"""Where a Mobility Header begins in a frame: after Ethernet, IPv6 and the Home Address option."""
-_CHECKSUM_AT, _SEQUENCE_AT, _FLAGS_AT = _MESSAGE_AT + 4, _MESSAGE_AT + 6, _MESSAGE_AT + 8
-_OVERWRITE = 0x0040
 _PEER = "bare client: the same entries in batches, nothing stored"
 _WINDOW = 64
 """Binding Updates under way at a time, each of another node."""
@@ -120,7 +116,7 @@ async def _rate(settings: Settings) -> Results:
         async def turn(bed: Bed, number: int) -> float:
             part = requests[number * times : (number + 1) * times]
             began = time.perf_counter()
-            waited = await _all(bed, part)
+            waited = await register(bed, as_sent(part), _WINDOW)
             if bed is subject and number:
                 waits.extend(waited)
             return len(part) / (time.perf_counter() - began)
@@ -149,16 +145,15 @@ async def _sustained(settings: Settings) -> Results:
         async with Bed(Path(folder)) as bed:
             controller = await start_controller(bed)
             first = [bed.request(node + 1, 1) for node in range(max(settings.amount(4000), 2 * _WINDOW))]
-            await _all(bed, first)
+            await register(bed, as_sent(first), _WINDOW)
             assert controller.pid is not None
-            used, began = _cpu_seconds(controller.pid), time.perf_counter()
-            moves = _moves(first, until=began + seconds)
-            several = await asyncio.gather(*(_one_after_the_other(bed, moves) for _ in range(_WINDOW)))
-            took, used = time.perf_counter() - began, _cpu_seconds(controller.pid) - used
-    ceiling = await _sustained_floor(settings)
-    waits = [1000 * wait for some in several for wait in some]
+            used, here, began = _cpu_seconds(controller.pid), time.process_time(), time.perf_counter()
+            waits = await register(bed, _moves(first, until=began + seconds), _WINDOW)
+            took, here = time.perf_counter() - began, time.process_time() - here
+            used = _cpu_seconds(controller.pid) - used
+    ceiling, floor_here = await _sustained_floor(settings)
     answered = len(waits)
-    late = quantiles(waits, n=100)[98] if answered > 1 else waits[0]
+    late = 1000 * (quantiles(waits, n=100)[98] if answered > 1 else waits[0])
     each = 1e6 * used / answered
     alone = f"{each:.0f} microseconds of the controller's process each: with a processor of its own it would take {1e6 / each:.0f} a second"
     note = (
@@ -170,11 +165,17 @@ async def _sustained(settings: Settings) -> Results:
             late, "ms", None, None, f"99 of 100 were answered by then, {_WINDOW} under way"
         ),
         "registration.controller_cpu": Result(each, "us", None, None, alone),
+        "registration.bed_cpu": Result(
+            1e6 * here / answered, "us", _PEER, floor_here, "switch and load generator, each"
+        ),
     }
 
 
-async def _sustained_floor(settings: Settings) -> float:
-    """Return how many such changes a second the bare client carries out: the same entries, written as they come, nothing stored."""
+async def _sustained_floor(settings: Settings) -> tuple[float, float]:
+    """Return how many such changes a second the bare client carries out, and what switch and load generator need for each, in microseconds.
+
+    The same entries, written as they come, nothing stored.
+    """
     numbers = Numbers()
     with TemporaryDirectory() as folder:
         async with Bed(Path(folder)) as bed:
@@ -191,44 +192,21 @@ async def _sustained_floor(settings: Settings) -> float:
                 return changes(messages, before, node_entries(request.record, numbers))
 
             await start_floor(bed, floor_plan(bed, [*first, *moves], updates, _WINDOW))
-            await _all(bed, first)
-            began = time.perf_counter()
-            await _all(bed, moves)
-            return len(moves) / (time.perf_counter() - began)
+            await register(bed, as_sent(first), _WINDOW)
+            used, began = time.process_time(), time.perf_counter()
+            await register(bed, as_sent(moves), _WINDOW)
+            took, used = time.perf_counter() - began, time.process_time() - used
+            return len(moves) / took, 1e6 * used / len(moves)
 
 
-def _moves(first: list[Request], until: float) -> Iterator[Request]:
-    """Yield Binding Updates of all nodes in turn: each time BID 2 is somewhere else.
-
-    To encode each would take longer than the controller needs for it, so a node's first one is changed: sequence number, O flag,
-    the last but one group of the care-of address of BID 2, and the checksum (RFC 1624).
-    """
+def _moves(first: list[Request], until: float) -> Iterator[Update]:
+    """Yield Binding Updates of all nodes in turn: each time BID 2 is somewhere else."""
+    movers = [Mover(request) for request in first]
     for sequence in count(2):
-        for request in first:
+        for mover in movers:
             if time.perf_counter() >= until:
                 return
-            frame = bytearray(request.frame)
-            at = frame.index(request.record.bindings[1].care_of, _MESSAGE_AT) + 12
-            flags = int.from_bytes(frame[_FLAGS_AT : _FLAGS_AT + 2])
-            changes = ((_SEQUENCE_AT, sequence & 0xFFFF), (_FLAGS_AT, flags & ~_OVERWRITE), (at, sequence & 0xFFFF))
-            total = ~int.from_bytes(frame[_CHECKSUM_AT : _CHECKSUM_AT + 2]) & 0xFFFF
-            for position, value in changes:
-                total += (~int.from_bytes(frame[position : position + 2]) & 0xFFFF) + value
-                frame[position : position + 2] = value.to_bytes(2)
-            while total > 0xFFFF:
-                total = (total & 0xFFFF) + (total >> 16)
-            frame[_CHECKSUM_AT : _CHECKSUM_AT + 2] = (~total & 0xFFFF).to_bytes(2)
-            yield replace(request, sequence=sequence & 0xFFFF, frame=bytes(frame))
-
-
-async def _one_after_the_other(bed: Bed, requests: Iterator[Request]) -> list[float]:
-    """Ask for what is left of requests that others take from too; return how many seconds each took."""
-    waits: list[float] = []
-    for request in requests:
-        began = time.perf_counter()
-        await ask(bed, request)
-        waits.append(time.perf_counter() - began)
-    return waits
+            yield mover.move(sequence & 0xFFFF)
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -243,23 +221,3 @@ async def _two_beds() -> AsyncIterator[tuple[Bed, Bed]]:
     with TemporaryDirectory() as one, TemporaryDirectory() as other:
         async with Bed(Path(one)) as subject, Bed(Path(other)) as peer:
             yield subject, peer
-
-
-async def _all(bed: Bed, requests: list[Request]) -> list[float]:
-    """Ask for everything, with a window of requests under way, in order; return how many seconds each took."""
-    window = asyncio.Semaphore(_WINDOW)
-    async with asyncio.TaskGroup() as group:
-        tasks = []
-        for request in requests:
-            await window.acquire()
-            tasks.append(group.create_task(_one(bed, request, window)))
-    return [task.result() for task in tasks]
-
-
-async def _one(bed: Bed, request: Request, window: asyncio.Semaphore) -> float:
-    began = time.perf_counter()
-    try:
-        await ask(bed, request)
-    finally:
-        window.release()
-    return time.perf_counter() - began
