@@ -18,7 +18,7 @@ the new path a moment before its own may; it sends none that way before the ackn
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
-from typing import Final, NamedTuple, TypeAlias, overload
+from typing import Final, NamedTuple, Self, TypeAlias, overload
 
 from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entries, Entry, EntryKey, Op, Update
@@ -122,6 +122,10 @@ class Plan(NamedTuple):
         for stages in (self.now, self.later):
             for stage in stages:
                 yield from stage
+
+    def deferred(self) -> Self:
+        """Return the part of it that may wait for the grace period: what is kept until then."""
+        return self._replace(now=_NOTHING)
 
     def deletions(self) -> Mapping[str, int]:
         """Return how many entries of each table are deleted now."""

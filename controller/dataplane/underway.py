@@ -7,10 +7,11 @@ from controller.dataplane import pipeline as p
 from controller.dataplane.entries import Entry, EntryKey, Op, Update
 from controller.dataplane.ids import Ids, Shared
 from controller.dataplane.lingering import Lingering
-from controller.dataplane.nodes import ConflictError, NodeState
+from controller.dataplane.nodes import NOBODY, ConflictError, NodeState
 from controller.dataplane.plans import DELETE_STEPS, Plan, Stages
 from controller.mobility.address import Address, format_address
 
+_OVER: Final = Plan()
 _PREFIX_TABLES: Final = frozenset({p.NETWORK_SOURCES, p.MOBILE_NETWORKS})
 
 
@@ -86,7 +87,8 @@ class Changes:
             return None
         self._busy.discard(change.home_address)
         if change.plan.break_:
-            self._breaking[number] = change
+            # What could be undone is so no more: only what was let go is kept until it is deleted.
+            self._breaking[number] = change._replace(before=NOBODY, shared_after=(), plan=_OVER)
         else:
             self.let_go(number, change)
         return change

@@ -321,7 +321,7 @@ class Committer:
     def _begin_grace_period(self, done: Plan) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + self._grace_period
-        self._breaks.append((due, done))
+        self._breaks.append((due, done.deferred()))
         loop.call_at(due, self._wake.set)
 
     async def _end_grace_periods(self) -> None:
