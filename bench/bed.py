@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from bench.floor import Plan
 from controller.dataplane.entries import Entry, EntryKey, Op
+from controller.dataplane.ids import Path
 from controller.dataplane.planner import node_entries
 from controller.mobility.address import Address
 from testbed.artefacts import artefacts
@@ -27,13 +28,13 @@ class Numbers:
     """Hands out numbers of nodes and paths in the order of asking."""
 
     nodes: dict[Address, int] = field(default_factory=dict)
-    paths: dict[tuple[Address, Address], int] = field(default_factory=dict)
+    paths: dict[Path, int] = field(default_factory=dict)
 
     def node(self, home_address: Address) -> int:
         return self.nodes.setdefault(home_address, len(self.nodes) + 1)
 
-    def path(self, care_of: Address, home_agent: Address) -> int:
-        return self.paths.setdefault((care_of, home_agent), len(self.paths) + 1)
+    def path(self, path: Path) -> int:
+        return self.paths.setdefault(path, len(self.paths) + 1)
 
     @staticmethod
     def home_agent(_address: Address) -> int:

@@ -22,7 +22,7 @@ from typing import Final
 from controller.dataplane.doors import Doors, localise, localise_stage
 from controller.dataplane.entries import Entry, EntryKey, Op, Update
 from controller.dataplane.flows import checked_policies
-from controller.dataplane.ids import Ids, Path
+from controller.dataplane.ids import Ids, Path, Shared
 from controller.dataplane.ledger import Ledger
 from controller.dataplane.nodes import (
     NOBODY,
@@ -167,7 +167,7 @@ class DesiredState:
             KeyError: the record was not given to `apply`.
         """
         return {
-            binding.bid: self.ids.path(binding.care_of, record.home_agent)
+            binding.bid: self.ids.path(Path(binding.care_of, record.home_agent))
             for binding in record.bindings
             if not binding.at_home
         }
@@ -359,19 +359,20 @@ class DesiredState:
             new = end.entries(self.ids)
             others = wanted_by_others({*old_shared, *new_shared}, home_address, self.ids)
             fresh = [key for key in new if key not in old]
-            self._refuse_conflicts(home_address, fresh)
+            if moved is None:  # A handover is about nothing that another node could want for itself.
+                self._refuse_conflicts(home_address, fresh)
             if grace:  # What goes back to how it was has had the room.
                 self._ledger.refuse_overflow(fresh, others, lambda: to.keys_by_bid(self.ids))
         except ValueError:
             drop_holds(self.ids, home_address, to, new_shared, left, old_shared)
             raise
-        if home_address in self.ids.nodes:
-            self.ids.nodes.hold(home_address, number)
-        for thing in old_shared:
-            self.ids.hold(thing, number)
+        self._hold_until_over(number, home_address, old_shared)
         before, after = self._ledger.compare(old, new, fresh, others)
         change = plan(before, after, grace=grace, entered=moved is not None, numbers=(number,))
-        self._ledger.enter(home_address, [key for key in old if key not in new], fresh, others)
+        gone = [key for key in old if key not in new]
+        if moved is None:
+            self._ledger.claims.move(home_address, gone, fresh)
+        self._ledger.enter(gone, fresh, others)
         self._note(old, new)
         for stage in change.later:
             for update in stage:
@@ -384,6 +385,13 @@ class DesiredState:
         shared_after = tuple(filter(is_shared, new))
         self._changes.begin(number, UnderWay(home_address, left, old, shared_after, change, old_shared))
         return change
+
+    def _hold_until_over(self, number: int, home_address: Address, things: Iterable[Shared]) -> None:
+        """Keep the numbers that a change starts from until its deletions are in force."""
+        if home_address in self.ids.nodes:
+            self.ids.nodes.hold(home_address, number)
+        for thing in things:
+            self.ids.hold(thing, number)
 
     def _refuse_conflicts(self, home_address: Address, keys: Iterable[EntryKey]) -> None:
         """Refuse new entries that are another node's, or that another node may yet get back."""

@@ -234,13 +234,13 @@ class Ids:
         """
         return self.nodes.number(home_address)
 
-    def path(self, care_of: Address, home_agent: Address) -> int:
+    def path(self, path: Path) -> int:
         """Return a path's number.
 
         Raises:
             KeyError: it has none.
         """
-        return self.paths.number(Path(care_of, home_agent))
+        return self.paths.number(path)
 
     def home_agent(self, address: Address) -> int:
         """Return a home agent address's number, new if it had none.

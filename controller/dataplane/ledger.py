@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from controller.dataplane.entries import Entry, EntryKey
 from controller.dataplane.lingering import Lingering
-from controller.dataplane.nodes import Claims, is_shared
+from controller.dataplane.nodes import Claims
 from controller.dataplane.occupancy import Occupancy
-from controller.mobility.address import Address
+from controller.dataplane.plans import SHARED_TABLES
 
 
 class Ledger:
@@ -43,7 +43,7 @@ class Ledger:
         new: Mapping[EntryKey, Entry],
         fresh: Iterable[EntryKey],
         others: Collection[EntryKey],
-    ) -> tuple[dict[EntryKey, Entry], dict[EntryKey, Entry]]:
+    ) -> tuple[Mapping[EntryKey, Entry], Mapping[EntryKey, Entry]]:
         """Return what is there and what is wanted, of all that a node's change may write.
 
         Args:
@@ -52,24 +52,20 @@ class Ledger:
             fresh: keys of those that it did not have before.
             others: keys of those that other nodes want too.
         """
-        before, after = dict(old), dict(new)
-        for key in others:
-            if key not in new:
-                before.pop(key, None)
+        before, after = old, new
+        if others:
+            before = {key: entry for key, entry in old.items() if key in new or key not in others}
         for key in fresh:
-            if self.lingering and (kept := self.lingering.take(key)) is not None:
-                before[key] = kept.entry
+            if (kept := self.lingering.take(key)) is not None:
+                before = {**before, key: kept.entry}
             elif key in others and key not in self._unconfirmed:
-                del after[key]
-            elif is_shared(key):
+                after = {one: entry for one, entry in after.items() if one != key}
+            elif key[0] in SHARED_TABLES:
                 self._unconfirmed.add(key)
         return before, after
 
-    def enter(
-        self, home_address: Address, gone: list[EntryKey], fresh: list[EntryKey], others: Collection[EntryKey]
-    ) -> None:
-        """Take note of what the node wants now and of what nobody wants any more."""
-        self.claims.move(home_address, gone, fresh)
+    def enter(self, gone: list[EntryKey], fresh: list[EntryKey], others: Collection[EntryKey]) -> None:
+        """Take note of what a node wants now and of what nobody wants any more."""
         if others:
             gone, fresh = ([key for key in keys if key not in others] for keys in (gone, fresh))
         self._unconfirmed.difference_update(gone)

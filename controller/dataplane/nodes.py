@@ -4,7 +4,7 @@ A node's entries are not kept: they are made from its record whenever they are l
 With a million bindings that is the difference between a few hundred megabytes and several thousand.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from controller.dataplane import pipeline as p
@@ -22,7 +22,7 @@ from controller.dataplane.planner import (
 from controller.dataplane.plans import SHARED_TABLES
 from controller.mobility.address import Address, format_address
 from controller.mobility.flows import FlowPolicy
-from controller.mobility.model import Binding, NodeRecord
+from controller.mobility.model import NodeRecord
 
 _HOME_TABLES: Final = frozenset({p.HOME_SOURCES, p.HOME_ADDRESSES})
 _OWN_TABLES: Final = frozenset(
@@ -72,16 +72,17 @@ class Moved(NamedTuple):
     """Some bindings of a node that is otherwise as it was: all that a handover is about."""
 
     record: NodeRecord
-    bindings: tuple[Binding, ...]
+    paths: Mapping[Path, int]
+    """The paths of these bindings, each with its BID."""
     facts: NodeFacts
 
     def entries(self, ids: Ids) -> dict[EntryKey, Entry]:
         """Return the entries of these bindings; `ids` must still hold their numbers."""
-        return path_entries(self.record, self.bindings, ids, self.facts)
+        return path_entries(self.record, self.paths, ids, self.facts)
 
     def shared(self) -> tuple[Shared, ...]:
         """Return their paths."""
-        return tuple(Path(binding.care_of, self.record.home_agent) for binding in self.bindings)
+        return tuple(self.paths)
 
 
 def difference(before: NodeState, after: NodeState) -> tuple[Moved, Moved] | None:
@@ -94,8 +95,8 @@ def difference(before: NodeState, after: NodeState) -> tuple[Moved, Moved] | Non
         return None
     if len(old.bindings) != len(new.bindings) or not old.bindings or not _same_frame(old, new):
         return None
-    left: list[Binding] = []
-    entered: list[Binding] = []
+    left: dict[Path, int] = {}
+    entered: dict[Path, int] = {}
     there: set[Address] = set()
     then: set[Address] = set()
     for one, other in zip(old.bindings, new.bindings, strict=True):
@@ -104,11 +105,11 @@ def difference(before: NodeState, after: NodeState) -> tuple[Moved, Moved] | Non
         there.add(one.care_of)
         then.add(other.care_of)
         if one.care_of != other.care_of:
-            left.append(one)
-            entered.append(other)
+            left[Path(one.care_of, old.home_agent)] = one.bid
+            entered[Path(other.care_of, new.home_agent)] = other.bid
     if not len(there) == len(then) == len(old.bindings):
         return None
-    return Moved(old, tuple(left), before.facts), Moved(new, tuple(entered), after.facts)
+    return Moved(old, left, before.facts), Moved(new, entered, after.facts)
 
 
 def _same_frame(one: NodeRecord, other: NodeRecord) -> bool:

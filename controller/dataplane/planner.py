@@ -28,7 +28,7 @@ class Numbers(Protocol):
     def node(self, home_address: Address) -> int:
         """Return a node's number, KeyError if it has none."""
 
-    def path(self, care_of: Address, home_agent: Address) -> int:
+    def path(self, path: Path) -> int:
         """Return a path's number, KeyError if it has none."""
 
     def home_agent(self, address: Address) -> int:
@@ -174,9 +174,9 @@ def node_entries(
 def _sources(record: NodeRecord, ids: Numbers, node_id: int, home_agent: int, addresses: Iterable[int]) -> list[Entry]:
     """Return what lets the node's own packets out of its tunnels."""
     found: list[Entry] = []
-    for (care_of, agent), bid in paths(record).items():
-        path_id = ids.path(care_of, agent)
-        found.append(Entry(p.TUNNEL_TERMINATION, (home_agent, address_number(care_of)), p.TERMINATE, (path_id,)))
+    for path, bid in paths(record).items():
+        path_id = ids.path(path)
+        found.append(Entry(p.TUNNEL_TERMINATION, (home_agent, address_number(path.care_of)), p.TERMINATE, (path_id,)))
         found.append(Entry(p.SOURCE_BINDINGS, (path_id, node_id), p.ALLOW, (bid,)))
     found += [Entry(p.HOME_SOURCES, (address,), p.SENDER, (node_id,)) for address in addresses]
     found += [Entry(p.NETWORK_SOURCES, (lpm(prefix),), p.SENDER, (node_id,)) for prefix in record.prefixes]
@@ -184,24 +184,29 @@ def _sources(record: NodeRecord, ids: Numbers, node_id: int, home_agent: int, ad
 
 
 def path_entries(
-    record: NodeRecord, bindings: Iterable[Binding], ids: Numbers, facts: NodeFacts
+    record: NodeRecord, paths: Mapping[Path, int], ids: Numbers, facts: NodeFacts
 ) -> dict[EntryKey, Entry]:
-    """Return those of a node's entries that depend on where some of its bindings are: none of them at home, no two at one place.
+    """Return those of a node's entries that depend on where some of its bindings are.
+
+    Args:
+        record: the node.
+        paths: of these bindings, each with its BID; no two bindings of the node are at one place.
+        ids: has the numbers of the node and of the paths.
+        facts: what else is known of the node.
 
     Raises:
         KeyError: a number is missing in `ids`.
     """
     node_id, home_agent = ids.node(record.home_address), ids.home_agent(record.home_agent)
     found: dict[EntryKey, Entry] = {}
-    for binding in bindings:
-        care_of = binding.care_of
-        path_id = ids.path(care_of, record.home_agent)
-        place = (home_agent, address_number(care_of))
+    for path, bid in paths.items():
+        path_id = ids.path(path)
+        place = (home_agent, int.from_bytes(path.care_of))
         found[p.TUNNEL_TERMINATION, place, 0] = Entry(p.TUNNEL_TERMINATION, place, p.TERMINATE, (path_id,))
         source = (path_id, node_id)
-        found[p.SOURCE_BINDINGS, source, 0] = Entry(p.SOURCE_BINDINGS, source, p.ALLOW, (binding.bid,))
-        tunnel = (node_id, binding.bid)
-        found[p.TUNNELS, tunnel, 0] = Entry(p.TUNNELS, tunnel, p.ENCAP_IPV6, (*place, _mtu(care_of, facts)))
+        found[p.SOURCE_BINDINGS, source, 0] = Entry(p.SOURCE_BINDINGS, source, p.ALLOW, (bid,))
+        tunnel = (node_id, bid)
+        found[p.TUNNELS, tunnel, 0] = Entry(p.TUNNELS, tunnel, p.ENCAP_IPV6, (*place, _mtu(path.care_of, facts)))
     return found
 
 
@@ -292,7 +297,7 @@ def keys_by_bid(record: NodeRecord, ids: Numbers, entries: Entries) -> dict[int,
         own = (node_id, binding.bid)
         keys = found[binding.bid] = {(p.TUNNELS, own, 0), (p.TUNNEL_RATES, own, 0)}
         if not binding.at_home:
-            path_id = ids.path(binding.care_of, record.home_agent)
+            path_id = ids.path(Path(binding.care_of, record.home_agent))
             keys.add((p.TUNNEL_TERMINATION, (home_agent, address_number(binding.care_of)), 0))
             keys.add((p.SOURCE_BINDINGS, (path_id, node_id), 0))
     for key, entry in entries.items():
@@ -308,7 +313,7 @@ def binding_counters(record: NodeRecord, ids: Numbers) -> dict[int, BindingCount
         KeyError: a number is missing in `ids`.
     """
     node_id = ids.node(record.home_address)
-    upstream = {bid: (p.SOURCE_BINDINGS, (ids.path(*path), node_id), 0) for path, bid in paths(record).items()}
+    upstream = {bid: (p.SOURCE_BINDINGS, (ids.path(path), node_id), 0) for path, bid in paths(record).items()}
     return {
         binding.bid: BindingCounters(
             (p.TUNNELS, (node_id, binding.bid), 0), tuple(filter(None, (upstream.get(binding.bid),)))

@@ -8,7 +8,7 @@ from controller.dataplane import pipeline as p
 from controller.dataplane.desired import CapacityError, ConflictError, DesiredState
 from controller.dataplane.entries import Entry, Op
 from controller.dataplane.flows import PolicyError
-from controller.dataplane.ids import Ids, OutOfIdsError
+from controller.dataplane.ids import Ids, OutOfIdsError, Path
 from controller.dataplane.planner import NodeFacts
 from controller.dataplane.plans import Plan, Step, diff, merge
 from controller.mobility.address import Address, parse_address
@@ -143,11 +143,11 @@ def test_numbers_come_back_only_after_the_break() -> None:
     gone = state.apply(transaction(state.record(HOMES[0]), None))
     state.confirm(gone)
     registered(state, switch, record(HOMES[1], {1: 1}))
-    assert (state.ids.node(HOMES[1]), state.ids.path(COA[1], AGENT)) == (2, 2)
+    assert (state.ids.node(HOMES[1]), state.ids.path(Path(COA[1], AGENT))) == (2, 2)
     state.take_break(gone)
     state.finish_break(gone)
     registered(state, switch, record(HOMES[2], {1: 2}))
-    assert (state.ids.node(HOMES[2]), state.ids.path(COA[2], AGENT)) == (1, 1)
+    assert (state.ids.node(HOMES[2]), state.ids.path(Path(COA[2], AGENT))) == (1, 1)
 
 
 def test_what_is_wanted_again_is_not_broken() -> None:
@@ -162,7 +162,7 @@ def test_what_is_wanted_again_is_not_broken() -> None:
     state.confirm(back)
     assert state.take_break(away) == ()
     state.finish_break(away)
-    assert state.ids.path(COA[0], AGENT) == 1
+    assert state.ids.path(Path(COA[0], AGENT)) == 1
     switch.write(state.take_break(back))
     state.finish_break(back)
     assert switch.entries == state.desired()

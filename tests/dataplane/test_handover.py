@@ -54,7 +54,7 @@ def test_only_what_has_moved_is_looked_at() -> None:
     before, after = record(HOMES[0], {1: 0, 2: 1, 3: 2}), record(HOMES[0], {1: 0, 2: 3, 3: 2})
     found = difference(NodeState(before), NodeState(after))
     assert found is not None
-    assert [[binding.bid for binding in side.bindings] for side in found] == [[2], [2]]
+    assert [list(side.paths.values()) for side in found] == [[2], [2]]
 
 
 def test_where_two_bids_share_a_care_of_address_all_is_looked_at() -> None:

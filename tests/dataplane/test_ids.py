@@ -46,7 +46,7 @@ def test_restored_numbers_are_kept_apart_from_new_ones() -> None:
     ids.nodes.restore(home, 1, home)
     ids.paths.restore(Path(away, agent), 7, home)
     ids.paths.restore(Path(away, agent), 7, away)
-    assert (ids.node(home), ids.path(away, agent)) == (1, 7)
+    assert (ids.node(home), ids.path(Path(away, agent))) == (1, 7)
     assert ids.nodes.hold(away, away) == 2
     with pytest.raises(ValueError, match="has the number 7 already, 8 cannot be restored"):
         ids.paths.restore(Path(away, agent), 8, home)
