@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 
 import grpc.aio
 
 from controller.southbound.calls import Calls
-from controller.southbound.codec import Codec, CodecError
+from controller.southbound.codec import Codec, CodecError, Message
 from controller.southbound.errors import DistrustError
 from controller.southbound.options import SessionOptions
 from controller.southbound.ports import PortsListener, watch_ports
@@ -16,7 +16,7 @@ from controller.southbound.stream import Arbitration, Digest, Idle, PacketIn, St
 
 _LOG = logging.getLogger(__name__)
 
-PacketHandler = Callable[[PacketIn], Awaitable[None] | None]
+PacketHandler = Callable[[PacketIn], None]
 NoticeHandler = Callable[[Digest | Idle], None]
 
 
@@ -64,7 +64,9 @@ class Connection:
             journal=options.journal,
         )
         backlog = options.packet_backlog
-        self.stream = Stream(self.calls.stream(), options.device_id, options.role, backlog, on_arbitration)
+        self.stream = Stream(
+            self.calls.stream(), options.device_id, options.role, backlog, self._packet_in, on_arbitration
+        )
         self._options = options
         self._channel = channel
         self._stream_codec = stream_codec
@@ -79,7 +81,7 @@ class Connection:
         Raises:
             Exception: what the first of all tasks to end has raised; the others were cancelled for it.
         """
-        work = {"stream": self.stream.run(), "packets": self._packets(), "notices": self._notices(), **others}
+        work = {"stream": self.stream.run(), "notices": self._notices(), **others}
         if self._options.target.gnmi and self._handlers.on_ports is not None:
             work["ports"] = watch_ports(self._options.name, self._channel, self._handlers.on_ports)
         # Not a TaskGroup: in Python 3.11 it swallows a cancellation that comes together with a failure.
@@ -93,17 +95,13 @@ class Connection:
         for task in done:
             task.result()
 
-    async def _packets(self) -> None:
-        while True:
-            packet = await self.stream.packets.get()
-            if self._handlers.on_packet is None:
-                continue
-            try:
-                outcome = self._handlers.on_packet(self._stream_codec.packet_in(packet))
-                if outcome is not None:
-                    await outcome
-            except Exception:  # noqa: BLE001  whatever one packet does to its handler, the next one is handled
-                _LOG.exception("%s: a packet could not be handled", self._options.name)
+    def _packet_in(self, packet: Message) -> None:
+        if self._handlers.on_packet is None:
+            return
+        try:
+            self._handlers.on_packet(self._stream_codec.packet_in(packet))
+        except Exception:  # noqa: BLE001  whatever one packet does to its handler, the next one is handled
+            _LOG.exception("%s: a packet could not be handled", self._options.name)
 
     async def _notices(self) -> None:
         while True:

@@ -113,7 +113,7 @@ class SessionOptions:
     audit_interval: float = 30.0
     """Seconds between two comparisons of a switch that is ready; 0: never on its own."""
     packet_backlog: int = 1024
-    """Packets from the switch that may wait; more are dropped and counted."""
+    """Packets to the switch that may wait, and digests and idle timeouts from it; more are dropped and counted."""
     pause: float = 0.2
     """Seconds before the first attempt to connect again; it doubles with each failure."""
     longest_pause: float = 2.0

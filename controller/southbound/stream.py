@@ -122,7 +122,8 @@ class Stream:
         call: an open `StreamChannel` that takes serialised messages (`Calls.stream`).
         device_id: of the switch.
         role: the arbitration role.
-        backlog: packets that may wait in each direction, and other messages of the switch.
+        backlog: messages that may wait to be sent, and digests and idle timeouts to be handled.
+        on_packet: called at once with each `p4.v1.PacketIn`.
         on_arbitration: called at once with what the switch says about who is primary.
     """
 
@@ -132,10 +133,9 @@ class Stream:
         device_id: int,
         role: str,
         backlog: int,
+        on_packet: Callable[[Message], None] = lambda _: None,
         on_arbitration: Callable[[Arbitration], None] = lambda _: None,
     ) -> None:
-        self.packets: CountingQueue[Message] = CountingQueue(backlog)
-        """Each a `p4.v1.PacketIn`."""
         self.notices: CountingQueue[Message] = CountingQueue(backlog)
         """Each a `p4.v1.StreamMessageResponse` with a digest or an idle timeout."""
         self.outgoing: CountingQueue[bytes] = CountingQueue(backlog)
@@ -147,6 +147,7 @@ class Stream:
         self._call = call
         self._device_id = device_id
         self._role = role
+        self._on_packet = on_packet
         self._on_arbitration = on_arbitration
         self._bids: asyncio.Queue[bytes] = asyncio.Queue()
         self._one_at_a_time = asyncio.Lock()
@@ -156,12 +157,12 @@ class Stream:
     @property
     def waiting(self) -> int:
         """Messages of either direction that wait in a queue now."""
-        return len(self.packets) + len(self.notices) + len(self.outgoing)
+        return len(self.notices) + len(self.outgoing)
 
     @property
     def dropped(self) -> int:
         """Messages of either direction that found their queue full."""
-        return self.packets.dropped + self.notices.dropped + self.outgoing.dropped
+        return self.notices.dropped + self.outgoing.dropped
 
     async def run(self) -> None:
         """Read and write until the stream ends, which is always an error.
@@ -228,7 +229,7 @@ class Stream:
         async for message in self._call:
             kind = message.WhichOneof("update")
             if kind == "packet":
-                self.packets.offer(message.packet)
+                self._on_packet(message.packet)
             elif kind == "arbitration":
                 self._arbitrated(message.arbitration)
             elif kind in {"digest", "idle_timeout_notification"}:

@@ -223,21 +223,22 @@ async def test_a_large_stage_is_several_writes_of_which_as_many_are_under_way_as
 
 
 async def test_packets_that_find_the_backlog_full_are_counted(world: World, fake: FakeP4Runtime) -> None:
-    gate = asyncio.Event()
+    async with world.running(fake.address, packet_backlog=4) as session:
+        taken = [session.packet_out(bytes([number])) for number in range(20)]
+        assert taken == 4 * [True] + 16 * [False]
+        assert session.packets_waiting == 4
+        await eventually(lambda: len(fake.packets_out) == 4)
+        assert [packet.payload for packet in fake.packets_out] == [bytes([number]) for number in range(4)]
+    assert session.packets_dropped == 16
 
-    async def slow(packet: PacketIn) -> None:
-        await gate.wait()
-        world.packets.append(packet)
 
-    async with world.running(fake.address, on_packet=slow, packet_backlog=4) as session:
+async def test_packets_are_handed_over_in_the_order_in_which_they_came(world: World, fake: FakeP4Runtime) -> None:
+    async with world.running(fake.address, packet_backlog=4) as session:
         for number in range(20):
             fake.packet_in(p4r.PacketIn(payload=bytes([number])))
-        fake.tell(primary=True, election_id=1)
-        await eventually(lambda: session.packets_dropped == 15)
-        gate.set()
-        await eventually(lambda: len(world.packets) == 5)
-        assert [packet.frame for packet in world.packets] == [bytes([number]) for number in range(5)]
-    assert session.packets_dropped == 15
+        await eventually(lambda: len(world.packets) == 20)
+        assert [packet.frame for packet in world.packets] == [bytes([number]) for number in range(20)]
+    assert session.packets_dropped == 0
 
 
 async def test_a_handler_that_fails_does_not_end_the_session(world: World, fake: FakeP4Runtime) -> None:
