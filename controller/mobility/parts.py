@@ -78,6 +78,10 @@ class Inbound:
         """The upper-layer message, without what follows the IPv6 payload."""
         return self.packet.upper(self.octets)
 
+    def proved(self, protection: Protection) -> "Inbound":
+        """Return the same, with how it was proved."""
+        return Inbound(self.packet, self.octets, self.now, self.link, self.obstacle, self.in_esp, protection)
+
     @property
     def is_prefix_solicitation(self) -> bool:
         """Whether it is a Mobile Prefix Solicitation (RFC 6275 section 6.7)."""

@@ -13,7 +13,6 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final
 
 from controller.mobility.address import UNSPECIFIED, Address, Ipv4Address, mapped
@@ -161,9 +160,9 @@ class Reception:
         elif verdict is PASSED:
             handler(inbound)  # as it is: there was nothing to prove
         elif verdict.status is None:
-            handler(replace(inbound, protection=verdict.protection))
+            handler(inbound.proved(verdict.protection))
         elif isinstance(inbound.packet.message, BindingUpdate):
-            self._desks.reject(replace(inbound, protection=verdict.protection), verdict.status)
+            self._desks.reject(inbound.proved(verdict.protection), verdict.status)
         else:
             self._outlet.drop(DropReason.UNPROTECTED, inbound.packet.source)
 

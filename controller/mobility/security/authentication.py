@@ -32,6 +32,11 @@ AAA_OCTETS: Final = 20
 
 _HOME_AGENT: Final = int(AuthenticationSubtype.HOME_AGENT)
 _AAA_SERVER: Final = int(AuthenticationSubtype.AAA_SERVER)
+_ORDERS: Final = frozenset({(), (_HOME_AGENT,), (_AAA_SERVER,), (_HOME_AGENT, _AAA_SERVER)})
+"""The authenticators that a message may have, by subtype."""
+_PAD1: Final = int(OptionType.PAD1)
+_PADN: Final = int(OptionType.PADN)
+_AUTHENTICATION: Final = int(OptionType.AUTHENTICATION)
 _UP_TO_SPI: Final = 7
 """Octets of the option up to and including its SPI: type, length, subtype, four of SPI."""
 
@@ -78,22 +83,22 @@ def find_authenticators(header: bytes) -> tuple[Authenticator, ...] | None:
     found: list[Authenticator] = []
     while offset < len(header):
         kind = header[offset]
-        if kind == OptionType.PAD1:
+        if kind == _PAD1:
             offset += 1
             continue
         length = header[offset + 1]
         end = offset + 2 + length
-        if kind == OptionType.AUTHENTICATION:
+        if kind == _AUTHENTICATION:
             if length < 5:
                 return None
             spi = int.from_bytes(header[offset + 3 : offset + 7])
             option = MessageAuthentication(header[offset + 2], spi, header[offset + _UP_TO_SPI : end])
             found.append(Authenticator(option, offset + _UP_TO_SPI))
-        elif kind != OptionType.PADN and found:
+        elif kind != _PADN and found:
             return None
         offset = end
-    subtypes = tuple(one.option.subtype for one in found)
-    return tuple(found) if subtypes in {(), (_HOME_AGENT,), (_AAA_SERVER,), (_HOME_AGENT, _AAA_SERVER)} else None
+    subtypes = tuple([one.option.subtype for one in found])
+    return tuple(found) if subtypes in _ORDERS else None
 
 
 def _options_at(header: bytes) -> int:
@@ -109,8 +114,10 @@ def with_options(message: SignableT, *more: Option) -> SignableT:
 
 def without_proof(update: BindingUpdate) -> BindingUpdate:
     """Return an update without timestamp and authenticators: what two copies of one request have in common."""
-    kept = tuple(option for option in update.options if option.type not in _SECURITY_OPTIONS)
-    return replace(update, options=kept) if len(kept) != len(update.options) else update
+    kept = tuple([option for option in update.options if option.type not in _SECURITY_OPTIONS])
+    if len(kept) == len(update.options):
+        return update
+    return BindingUpdate(update.sequence, update.flags, update.lifetime_units, kept)
 
 
 def _covered(header: bytes, octets: int, care_of: Address, home_address: Address) -> bytes:

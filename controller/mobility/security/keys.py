@@ -10,12 +10,13 @@ MAXIMUM_KEY: Final = 1024
 class Key:
     """Secret octets. Neither `repr`, `str`, `format` nor pickling gives them away; comparing takes the same time for any two."""
 
-    __slots__ = ("_material",)
+    __slots__ = ("_fingerprint", "_material")
 
     def __init__(self, material: bytes) -> None:
         if not 1 <= len(material) <= MAXIMUM_KEY:
             raise ValueError(f"a key has 1 to {MAXIMUM_KEY} octets, not {len(material)}")
         self._material: Final = bytes(material)
+        self._fingerprint: bytes | None = None
 
     @classmethod
     def from_hex(cls, text: str) -> Self:
@@ -37,7 +38,9 @@ class Key:
 
     def fingerprint(self) -> bytes:
         """Return 8 octets that tell this key from others and say nothing else of it."""
-        return hmac.digest(self._material, b"which key this is", "sha256")[:8]
+        if self._fingerprint is None:
+            self._fingerprint = hmac.digest(self._material, b"which key this is", "sha256")[:8]
+        return self._fingerprint
 
     def __len__(self) -> int:
         return len(self._material)
