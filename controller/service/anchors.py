@@ -97,7 +97,7 @@ class Anchors:
     def in_service(self) -> list[SwitchSession]:
         """Return the sessions whose switch is as it should be and takes updates, those that are drained last."""
         ready = [session for session in self.sessions.values() if session.state is SessionState.READY]
-        return sorted(ready, key=lambda session: session.name in self.drained)
+        return sorted(ready, key=lambda session: session.name in self.drained) if self.drained else ready
 
     def _counted(self) -> list[SwitchSession]:
         """Return the sessions of the anchors that make up the quorum."""

@@ -84,9 +84,11 @@ class EventLog:
     def write(self, event: Event, now: float) -> None:
         """Log an event that happened at `now`, in seconds of a clock that does not run backwards."""
         match event:
-            case Committed(transaction) if self._admit_change(now):
-                bindings = "none" if transaction.after is None else _bindings(transaction)
-                LOG.info("%s of %s: bindings %s", transaction.cause, format_address(transaction.home_address), bindings)
+            case Committed(transaction):
+                if self._admit_change(now):
+                    who = format_address(transaction.home_address)
+                    bindings = "none" if transaction.after is None else _bindings(transaction)
+                    LOG.info("%s of %s: bindings %s", transaction.cause, who, bindings)
             case Aborted(transaction, status):
                 LOG.info(
                     "%s of %s undone: status %d", transaction.cause, format_address(transaction.home_address), status

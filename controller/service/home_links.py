@@ -27,6 +27,7 @@ class HomeLinks:
 
     def __init__(self, topology: Topology, switches: Iterable[str], anchors: Anchors) -> None:
         self._ports: Final = {name: home_ports(topology, name) for name in switches}
+        self._numbers: Final = {name: frozenset(home.port for home in homes) for name, homes in self._ports.items()}
         self._anchors: Final = anchors
         self._macs: Final = frozenset(home.mac.to_bytes(6) for homes in self._ports.values() for home in homes)
 
@@ -44,8 +45,7 @@ class HomeLinks:
 
     def link_of(self, switch: str, packet: PacketIn) -> LinkInfo | None:
         """Return how a packet came in, if it did on a home link."""
-        on_link = any(home.port == packet.ingress_port for home in self._ports[switch])
-        return LinkInfo(packet.frame[6:12]) if on_link else None
+        return LinkInfo(packet.frame[6:12]) if packet.ingress_port in self._numbers[switch] else None
 
     def is_own(self, link: LinkInfo) -> bool:
         """Tell whether a frame is from an anchor: of several on one home link, each hears what the others say for the home agent."""
