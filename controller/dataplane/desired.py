@@ -282,7 +282,7 @@ class DesiredState:
                 self._ledger.occupancy.left(change.plan)
                 self._ledger.confirm(change.shared_after)
 
-    def rollback(self, failed: Plan, reached: Step = Step.BREAK_TERMINATION) -> Plan:
+    def rollback(self, failed: Plan, reached: Step = Step.BREAK) -> Plan:
         """Undo one node's plan that a switch refused; of several that were merged, call it for each.
 
         The reverse is ordered like any plan, leaves alone what other nodes have come to share, and has no grace period.

@@ -1,13 +1,14 @@
 """Plans: table updates in an order that never leaves a packet without a way.
 
 A Write may be carried out in any order inside (P4Runtime section 12), so updates that depend on one another travel in
-different, awaited Writes. A plan has eight steps; each is one Write:
+different, awaited Writes. A plan has seven steps; each is one Write:
 
 1. MAKE: new decapsulation, new tunnels, and tunnels that change their other end.
 2. STEER: flow and default entries, which point to tunnels.
 3. ATTACH: the entrances, home addresses and mobile networks.
 4. DETACH, 5. UNSTEER, 6. UNMAKE: the same backwards, for what goes.
-7. and 8. BREAK: the old decapsulation, after a grace period in which packets already under way still arrive.
+7. BREAK: the old decapsulation, after a grace period in which packets already under way still arrive. Whether the switch first forgets
+   the tunnel's end or who may send through it, what comes that way is dropped.
 
 A step that nothing depends on is not waited for. Without an entrance no packet comes as far as a pointer, so a node that is new,
 or leaves altogether, needs no step of its own for pointers: two Writes, not three. And a tunnel that changes its other end goes
@@ -33,8 +34,7 @@ class Step(IntEnum):
     DETACH = 3
     UNSTEER = 4
     UNMAKE = 5
-    BREAK_SOURCES = 6
-    BREAK_TERMINATION = 7
+    BREAK = 6
 
 
 Stage: TypeAlias = tuple[Update, ...]
@@ -74,13 +74,13 @@ _INSERT_STEPS: Final = {table: (Step.MAKE, Step.STEER, Step.ATTACH)[level] for t
 _UNSEEN_STEPS: Final = _INSERT_STEPS | {p.FLOW_BINDINGS: Step.MAKE, p.DEFAULT_BINDING: Step.MAKE}
 """Where there is no entrance yet."""
 DELETE_STEPS: Final = {table: (Step.UNMAKE, Step.UNSTEER, Step.DETACH)[level] for table, level in _LEVELS.items()} | {
-    p.HOME_SOURCES: Step.BREAK_SOURCES,
-    p.NETWORK_SOURCES: Step.BREAK_SOURCES,
-    p.SOURCE_BINDINGS: Step.BREAK_SOURCES,
-    p.TUNNEL_TERMINATION: Step.BREAK_TERMINATION,
+    p.HOME_SOURCES: Step.BREAK,
+    p.NETWORK_SOURCES: Step.BREAK,
+    p.SOURCE_BINDINGS: Step.BREAK,
+    p.TUNNEL_TERMINATION: Step.BREAK,
     # These too may be another node's by then.
-    p.BALANCERS: Step.BREAK_TERMINATION,
-    p.MULTICAST_GROUPS: Step.BREAK_TERMINATION,
+    p.BALANCERS: Step.BREAK,
+    p.MULTICAST_GROUPS: Step.BREAK,
 }
 """The step in which an entry of a table is deleted."""
 
@@ -168,7 +168,7 @@ def plan(
             step = DELETE_STEPS[entry.table]
             if not stays and entry.table in {p.FLOW_BINDINGS, p.DEFAULT_BINDING}:
                 step = Step.UNMAKE
-            stages = later if grace and step >= Step.BREAK_SOURCES else now
+            stages = later if grace and step is Step.BREAK else now
             stages[step].append(Update(Op.DELETE, entry))
     return Plan(_staged(now), _staged(later), numbers)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from controller.dataplane.desired import CapacityError, DesiredState
-from controller.dataplane.plans import STEPS, Plan, Stage, Stages, Step, joined, merge
+from controller.dataplane.plans import STEPS, Plan, Stage, Step, joined, merge
 from controller.mobility.address import Address, format_address
 from controller.service.anchors import Outcome
 from controller.store import Change, StoreError
@@ -31,8 +31,6 @@ MAX_REFUSALS: Final = 3
 CLEARED: Final = 4
 """Batches whose grace period ends at a time. A thousand changes a second leave a thousand entries to delete: all at once, they would
 stop everything else for as long."""
-MAX_OVERDUE: Final = 1.0
-"""Seconds for which the end of a grace period may wait for a quiet moment."""
 
 
 class Writer(Protocol):
@@ -185,14 +183,14 @@ class Committer:
         self._crowded = len(batch) > 1
         if batch:
             await self._carry_out(batch)
-        # Clearing up waits for a quiet moment, but not for ever: somebody waits for an acknowledgement.
-        if self._breaks and (not self._waiting or self._overdue() > MAX_OVERDUE):
+        elif self._is_due():
             await self._end_grace_periods()
-        if self._waiting or (self._breaks and self._overdue() >= 0):
+        if self._waiting or self._is_due():
             self._wake.set()
 
-    def _overdue(self) -> float:
-        return asyncio.get_running_loop().time() - self._breaks[0][0]
+    def _is_due(self) -> bool:
+        """Tell whether a grace period is over."""
+        return bool(self._breaks) and self._breaks[0][0] <= asyncio.get_running_loop().time()
 
     def _take_batch(self) -> list[Job]:
         """Take the next jobs, at most one of each node; the others keep their order."""
@@ -216,7 +214,10 @@ class Committer:
             return
         changes = [flight.stored for flight in flights if flight.stored is not None]
         storing = asyncio.create_task(self._make_durable(changes), name="store")
-        await self._write(flights)
+        # What the batch wants again is not deleted, as it was entered before: so both can go in one Write.
+        ended, deletions = self._take_ended()
+        await self._write(flights, deletions)
+        self._desired.finish_break(ended)
         faults = await storing
         for flight in flights:
             flight.refusal = flight.refusal or faults.get(flight.job.home_address)
@@ -279,11 +280,16 @@ class Committer:
             return str(error)
         return None
 
-    async def _write(self, flights: Sequence[_Flight]) -> None:
-        """Write every step of the jobs' plans; a job that a switch refused takes no further part."""
+    async def _write(self, flights: Sequence[_Flight], deletions: Stage) -> None:
+        """Write every step of the jobs' plans; a job that a switch refused takes no further part.
+
+        Args:
+            flights: the jobs.
+            deletions: of what is over; they travel with the first step.
+        """
         going = flights
         for step in STEPS:
-            stage = joined([flight.plan.now[step] for flight in going])
+            stage = (*joined([flight.plan.now[step] for flight in going]), *deletions)
             if not stage:
                 continue
             for flight in going:
@@ -293,6 +299,8 @@ class Committer:
                 for flight in going:
                     self._note_refusal(flight, step, outcome)
                 going = [flight for flight in going if flight.refusal is None]
+                self._note_left(deletions, outcome)
+            deletions = ()
 
     def _note_refusal(self, flight: _Flight, step: Step, outcome: Outcome) -> None:
         """Note why a job that had a part in a stage goes no further, if it does not."""
@@ -307,7 +315,8 @@ class Committer:
             blamed = f" for BIDs {sorted(flight.full)}" if flight.full else ""
             LOG.warning("change of %s undone%s: %s", format_address(flight.job.home_address), blamed, flight.refusal)
             reverse = self._desired.rollback(flight.plan, flight.reached)
-            await self._write_all((*reverse.stages, *reverse.break_), "an undo was refused")
+            for stage in (*reverse.stages, *reverse.break_):
+                self._note_left(stage, await self._writer.write(stage), "an undo was refused")
             self._desired.confirm(reverse)
         undone = [flight for flight in flights if flight.stored is not None and flight.job.home_address not in faults]
         back = [change for flight in undone if (change := flight.job.restored(self._desired)) is not None]
@@ -324,22 +333,24 @@ class Committer:
         self._breaks.append((due, done.deferred()))
         loop.call_at(due, self._wake.set)
 
+    def _take_ended(self) -> tuple[Plan, Stage]:
+        """Take some plans whose grace period is over; return them as one, and what is to be deleted of what they have left behind."""
+        plans: list[Plan] = []
+        while self._is_due() and len(plans) < CLEARED:
+            plans.append(self._breaks.popleft()[1])
+        ended = merge(plans)
+        return ended, joined(self._desired.take_break(ended))
+
     async def _end_grace_periods(self) -> None:
         """Delete what the plans whose grace period is over have left behind."""
-        now = asyncio.get_running_loop().time()
-        plans: list[Plan] = []
-        while self._breaks and self._breaks[0][0] <= now and len(plans) < CLEARED:
-            plans.append(self._breaks.popleft()[1])
-        if not plans:
-            return
-        ended = merge(plans)
-        await self._write_all(self._desired.take_break(ended), "a deletion was refused")
+        ended, deletions = self._take_ended()
+        if deletions:
+            self._note_left(deletions, await self._writer.write(deletions))
         self._desired.finish_break(ended)
 
-    async def _write_all(self, stages: Stages, fault: str) -> None:
-        """Write what has to succeed; when it does not, have the tables compared."""
-        for stage in stages:
-            refused = (await self._writer.write(stage)).refused
-            if refused:
-                LOG.error("%s: %s", fault, next(iter(refused.values())))
-                self._writer.resync(fault)
+    def _note_left(self, stage: Stage, outcome: Outcome, fault: str = "a deletion was refused") -> None:
+        """Have the tables compared if a switch refused what has to succeed."""
+        refused = [key for update in stage if (key := update.entry.key) in outcome.refused]
+        if refused:
+            LOG.error("%s: %s", fault, outcome.refused[refused[0]])
+            self._writer.resync(fault)

@@ -67,13 +67,16 @@ class TokenWatch:
                     raise StoreError(f"the document {KIND} is damaged: {error}") from error
 
     async def run(self) -> None:
-        """Look again and again."""
+        """Look again and again; a look that has begun is finished, so that what is in the audit log counts as seen."""
         while True:
+            looking = asyncio.create_task(self.look(), name="token file")
             try:
-                await self.look()
+                await asyncio.shield(looking)
                 pause = PERIOD
             except UnavailableError:  # the audit log has said so
                 pause = _PATIENCE
+            finally:
+                await asyncio.wait([looking])
             await asyncio.sleep(pause)
 
     async def look(self) -> None:
