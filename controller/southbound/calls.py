@@ -85,8 +85,8 @@ class Calls:
         journal: WriteLog | None = None,
     ) -> None:
         self.stub = p4r_grpc.P4RuntimeStub(channel)
-        # What is written and what is read back is bytes already: see `encoding` and `readback`.
-        self._stream_call: Any = channel.stream_stream(_STREAM, None, p4r.StreamMessageResponse.FromString)
+        # What is written and what is read back is bytes already, and packets are: see `encoding`, `readback` and `stream`.
+        self._stream_call: Any = channel.stream_stream(_STREAM, None, None)
         self._write_call = channel.unary_unary(_WRITE, None, p4r.WriteResponse.FromString)
         self._read_call = channel.unary_stream(_READ, p4r.ReadRequest.SerializeToString, None)
         self.sent = 0
@@ -117,7 +117,7 @@ class Calls:
         return self._head is not None
 
     def stream(self) -> Any:  # noqa: ANN401  grpc's calls are untyped
-        """Open a `StreamChannel` that takes serialised messages."""
+        """Open a `StreamChannel` that takes and gives serialised messages."""
         return self._stream_call()
 
     # The pipeline.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import grpc.aio
 
 from controller.southbound.calls import Calls
-from controller.southbound.codec import Codec, CodecError, Message
+from controller.southbound.codec import Codec, CodecError
 from controller.southbound.errors import DistrustError
 from controller.southbound.options import SessionOptions
 from controller.southbound.ports import PortsListener, watch_ports
@@ -95,11 +95,11 @@ class Connection:
         for task in done:
             task.result()
 
-    def _packet_in(self, packet: Message) -> None:
+    def _packet_in(self, data: bytes) -> None:
         if self._handlers.on_packet is None:
             return
         try:
-            self._handlers.on_packet(self._stream_codec.packet_in(packet))
+            self._handlers.on_packet(self._stream_codec.packet_in(data))
         except Exception:  # noqa: BLE001  whatever one packet does to its handler, the next one is handled
             _LOG.exception("%s: a packet could not be handled", self._options.name)
 

@@ -4,24 +4,29 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import grpc
 import grpc.aio
 from finsy.proto import U128, p4r
+from google.protobuf.message import DecodeError
 
 from controller.dataplane.entries import EntryKey
 from controller.southbound.codec import Codec, Message, octets
 from controller.southbound.errors import ConnectionLostError, code_name
 from controller.southbound.queues import CountingQueue
-from controller.southbound.wire import framed, tag
+from controller.southbound.wire import CodecError, framed, tag, varint_at
 
 _LOG = logging.getLogger(__name__)
 
 _OK: Final = 0
 _PACKET: Final = tag(2)
-"""The tag of a packet in a `StreamMessageRequest`."""
+"""The tag of a packet in a `StreamMessageRequest`, and in a `StreamMessageResponse`."""
 _PAYLOAD: Final = tag(1)
+_PAYLOAD_TAG: Final = _PAYLOAD[0]
+_COMBINATIONS: Final = 1024
+"""Different metadata of packets that are kept translated: each port has a few."""
 _NOT_FOUND: Final = int(grpc.StatusCode.NOT_FOUND.value[0])
 
 
@@ -86,12 +91,25 @@ class StreamCodec:
         self._egress_port = fields["packet_out"]["egress_port"]
         self._routed = fields["packet_out"]["routed"]
         self._metadata: dict[tuple[bool, int], bytes] = {}
+        self._read = lru_cache(_COMBINATIONS)(self._read_metadata)
 
-    def packet_in(self, message: Message) -> PacketIn:
-        """Return the packet of a `p4.v1.PacketIn`; metadata that it lacks are 0."""
-        values = {field.metadata_id: int.from_bytes(field.value) for field in message.metadata}
-        mtu = values.get(self._mtu, 0)
-        return PacketIn(values.get(self._ingress_port, 0), values.get(self._reason, 0), message.payload, mtu)
+    def packet_in(self, data: bytes) -> PacketIn:
+        """Return the packet of a serialised `p4.v1.StreamMessageResponse`; metadata that it lacks are 0.
+
+        Raises:
+            CodecError: it is not one.
+        """
+        payload, rest = _payload_and_rest(data)
+        port, reason, mtu = self._read(rest)
+        return PacketIn(port, reason, payload, mtu)
+
+    def _read_metadata(self, data: bytes) -> tuple[int, int, int]:
+        """Return ingress port, reason and MTU of a serialised `p4.v1.PacketIn` without its payload."""
+        packet = _parsed(p4r.PacketIn, data)
+        if packet.payload:
+            raise CodecError("a packet has two payloads")
+        values = {field.metadata_id: int.from_bytes(field.value) for field in packet.metadata}
+        return values.get(self._ingress_port, 0), values.get(self._reason, 0), values.get(self._mtu, 0)
 
     def notice(self, message: Message) -> Digest | Idle:
         """Return what a `p4.v1.StreamMessageResponse` with a digest or an idle timeout says.
@@ -115,15 +133,42 @@ class StreamCodec:
         return framed(_PACKET, framed(_PAYLOAD, frame) + metadata)
 
 
+def _payload_and_rest(data: bytes) -> tuple[bytes, bytes]:
+    """Return the payload of the packet in a serialised `p4.v1.StreamMessageResponse`, and the packet without it, serialised."""
+    try:
+        size, at = varint_at(data, 1)
+        if data[at] == _PAYLOAD_TAG and at + size == len(data):
+            length, start = varint_at(data, at + 1)
+            if start + length <= len(data):
+                # What serialisers write: nothing but the packet, and its payload first.
+                return data[start : start + length], data[start + length :]
+    except IndexError:
+        pass
+    message = _parsed(p4r.StreamMessageResponse, data)
+    if not message.HasField("packet"):
+        raise CodecError("a message on the stream holds a packet, and something else in its place")
+    packet = message.packet
+    payload = packet.payload
+    packet.ClearField("payload")
+    return payload, packet.SerializeToString()
+
+
+def _parsed(kind: Any, data: bytes) -> Any:  # noqa: ANN401  messages are untyped
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise CodecError(f"{data[:32].hex()}... is no {kind.DESCRIPTOR.name}") from error
+
+
 class Stream:
     """One open stream. Its `run` must be held in a task; all else waits for what that task brings.
 
     Args:
-        call: an open `StreamChannel` that takes serialised messages (`Calls.stream`).
+        call: an open `StreamChannel` that takes and gives serialised messages (`Calls.stream`).
         device_id: of the switch.
         role: the arbitration role.
         backlog: messages that may wait to be sent, and digests and idle timeouts to be handled.
-        on_packet: called at once with each `p4.v1.PacketIn`.
+        on_packet: called at once with each `p4.v1.StreamMessageResponse` that has a packet, serialised.
         on_arbitration: called at once with what the switch says about who is primary.
     """
 
@@ -133,7 +178,7 @@ class Stream:
         device_id: int,
         role: str,
         backlog: int,
-        on_packet: Callable[[Message], None] = lambda _: None,
+        on_packet: Callable[[bytes], None] = lambda _: None,
         on_arbitration: Callable[[Arbitration], None] = lambda _: None,
     ) -> None:
         self.notices: CountingQueue[Message] = CountingQueue(backlog)
@@ -226,10 +271,14 @@ class Stream:
                 await self._call.write(message)
 
     async def _read(self) -> None:
-        async for message in self._call:
+        async for data in self._call:
+            if data.startswith(_PACKET):
+                self._on_packet(data)  # most of what comes: it is not taken apart here
+                continue
+            message = p4r.StreamMessageResponse.FromString(data)
             kind = message.WhichOneof("update")
             if kind == "packet":
-                self._on_packet(message.packet)
+                self._on_packet(data)
             elif kind == "arbitration":
                 self._arbitrated(message.arbitration)
             elif kind in {"digest", "idle_timeout_notification"}:
