@@ -13,8 +13,9 @@ from controller.northbound.access import Access
 from controller.northbound.control import Control
 from controller.northbound.guard import OPEN, Guard
 from controller.northbound.limits import BodyLimit
+from controller.northbound.quick import Quick
 from controller.northbound.routes import bindings, bulk, events, network, nodes, policies, preferences, system
-from controller.northbound.shelf import Shelf
+from controller.northbound.shelf import Repeater, Shelf
 from controller.northbound.version import mcoa_version
 
 _DASHBOARD = "/dashboard"
@@ -78,12 +79,14 @@ def create_app(control: Control, access: Access, *, dashboard: bool = False) -> 
     app.state.access = access
     app.state.changing = asyncio.Lock()
     app.state.streams = 0
+    shelf = Shelf()
+    app.state.quick = Quick(control, access, shelf)
     parts = (nodes, bindings, policies, preferences, network, events, bulk, system)
     routers = [*(part.router for part in parts), system.open_router]
     for router in routers:
         app.include_router(router)
     elsewhere = _DASHBOARD if dashboard else ""
-    app.add_middleware(Shelf)
+    app.add_middleware(Repeater, shelf=shelf)
     app.add_middleware(BodyLimit, elsewhere=elsewhere)
     app.add_middleware(Guard, access=access, elsewhere=elsewhere)
 

@@ -31,15 +31,14 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] not in {"http", "websocket"} or self._is_open(scope):
-            await self._app(scope, receive, send)
-            return
-        try:
-            identity = self._access.identify(Headers(scope=scope).get("authorization"))
-        except AccessError as error:
-            await refuse(error, scope, receive, send)
-            return
-        scope.setdefault("state", {})["identity"] = identity
+        if scope["type"] in {"http", "websocket"} and not self._is_open(scope):
+            state = scope.setdefault("state", {})
+            if "identity" not in state:  # else the connection has let it in, and counted it
+                try:
+                    state["identity"] = self._access.identify(Headers(scope=scope).get("authorization"))
+                except AccessError as error:
+                    await refuse(error, scope, receive, send)
+                    return
         await self._app(scope, receive, send)
 
     def _is_open(self, scope: Scope) -> bool:

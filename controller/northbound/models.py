@@ -1,11 +1,13 @@
 """The resources as JSON: what requests may say and what answers look like."""
 
+from collections.abc import Mapping
 from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from controller.mobility.address import Address, format_address
 from controller.northbound.control import (
+    BindingKey,
     BindingState,
     BindingTraffic,
     BindingView,
@@ -111,6 +113,14 @@ class BindingResource(Resource):
             downstream=None if traffic is None else TrafficCount.of(traffic.downstream),
             upstream=None if traffic is None else TrafficCount.of(traffic.upstream),
         )
+
+
+def bindings_of(node: NodeView, traffic: Mapping[BindingKey, BindingTraffic]) -> list[BindingResource]:
+    """Return the resources of a node's bindings, with their counters as far as they are known."""
+    return [
+        BindingResource.of(node.home_address, view, traffic.get((node.home_address, view.binding.bid)))
+        for view in node.bindings
+    ]
 
 
 class TableResource(Resource):

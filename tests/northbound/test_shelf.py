@@ -9,7 +9,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from controller.northbound.access import Identity
-from controller.northbound.shelf import Shelf
+from controller.northbound.shelf import Repeater, Shelf
 from controller.northbound.tokens import Role
 
 
@@ -33,7 +33,7 @@ class World:
             Route("/stream", self.stream),
         ]
         self.role = Role.VIEWER
-        shelf = Shelf(Starlette(routes=routes), 1.0, 3.0, self.clock)
+        shelf = Repeater(Starlette(routes=routes), Shelf(1.0, 3.0, self.clock))
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             scope.setdefault("state", {})["identity"] = Identity("alice", self.role, "1")

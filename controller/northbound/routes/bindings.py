@@ -1,17 +1,15 @@
 """Bindings: care-of addresses and their traffic, revocation, drills."""
 
-from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Query, Request, Response
 
 from controller.mobility.address import Address, format_address
 from controller.northbound import paging
-from controller.northbound.control import BindingKey, BindingTraffic, NodeView
 from controller.northbound.errors import NotFoundError
 from controller.northbound.fields import BidPath, HomeAddressPath
 from controller.northbound.guard import IdentityDependency
-from controller.northbound.models import BindingResource, Items
+from controller.northbound.models import BindingResource, Items, bindings_of
 from controller.northbound.routes.common import (
     BODY,
     OPERATOR,
@@ -24,14 +22,10 @@ from controller.northbound.routes.common import (
 )
 from controller.northbound.system_models import DrillRequest, DrillResource, RevokedResource
 
+if TYPE_CHECKING:
+    from controller.northbound.control import NodeView
+
 router = make_router("bindings")
-
-
-def _bindings(node: NodeView, traffic: Mapping[BindingKey, BindingTraffic]) -> list[BindingResource]:
-    return [
-        BindingResource.of(node.home_address, view, traffic.get((node.home_address, view.binding.bid)))
-        for view in node.bindings
-    ]
 
 
 @router.get("/v1/bindings")
@@ -57,7 +51,9 @@ async def list_bindings(
         nodes.append(view)
         found += mine
     traffic = await control.traffic([view.home_address for view in nodes])
-    items = await gently(nodes, lambda view: [one for one in _bindings(view, traffic) if bid is None or one.bid == bid])
+    items = await gently(
+        nodes, lambda view: [one for one in bindings_of(view, traffic) if bid is None or one.bid == bid]
+    )
     return Items.of(items, control.census().bindings if bid is None else len(items), following)
 
 
@@ -77,7 +73,7 @@ async def list_node_bindings(control: ControlDependency, home_address: HomeAddre
     known_node(control, home_address)
     traffic = await control.traffic([home_address])
     # Asked again: reading the counters took time, and the node may have moved meanwhile.
-    return Items.of(_bindings(known_node(control, home_address), traffic))
+    return Items.of(bindings_of(known_node(control, home_address), traffic))
 
 
 @router.delete(
@@ -90,7 +86,7 @@ async def delete_bindings(
     request: Request, control: ControlDependency, identity: IdentityDependency, home_address: HomeAddressPath
 ) -> Response:
     """Revoke all bindings of a mobile node, as one is revoked."""
-    before = _bindings(known_node(control, home_address), {})
+    before = bindings_of(known_node(control, home_address), {})
     await control.revoke(home_address)
     await record(control, identity, "revoke", request.url.path, Items.of(before))
     return Response(status_code=204)
@@ -101,7 +97,7 @@ async def get_binding(control: ControlDependency, home_address: HomeAddressPath,
     """Show one binding of a mobile node, with its counters."""
     known_node(control, home_address)
     traffic = await control.traffic([home_address])
-    return _one(_bindings(known_node(control, home_address), traffic), home_address, bid)
+    return _one(bindings_of(known_node(control, home_address), traffic), home_address, bid)
 
 
 @router.delete(
@@ -121,7 +117,7 @@ async def delete_binding(
 
     The answer comes when it is, which takes 3 seconds when the node says nothing.
     """
-    before = _one(_bindings(known_node(control, home_address), {}), home_address, bid)
+    before = _one(bindings_of(known_node(control, home_address), {}), home_address, bid)
     await control.revoke(home_address, bid)
     await record(control, identity, "revoke", request.url.path, before)
     return Response(status_code=204)
