@@ -65,11 +65,12 @@ class Deadlines:
             wanted = self._wanted.get(key)
             if wanted == when:
                 return
-            heapq.heappop(heap)
-            del self._queued[key]
-            if wanted is not None:
-                self._push(key, wanted)
-                heap = self._heap
+            if wanted is None:
+                heapq.heappop(heap)
+                del self._queued[key]
+            else:
+                heapq.heapreplace(heap, (wanted, key))
+                self._queued[key] = wanted
 
 
 class TokenBucket:
