@@ -44,7 +44,12 @@ class TransactionJob:
 
     def stored(self, desired: DesiredState) -> Change:
         """Return the record as it will be."""
-        return Change(self.home_address, stored_node(desired, self.transaction.after), self.transaction.mark)
+        before, after = self.transaction.before, self.transaction.after
+        gone = None
+        if before is not None and after is not None:
+            kept = [binding.bid for binding in after.bindings]
+            gone = tuple([binding.bid for binding in before.bindings if binding.bid not in kept])
+        return Change(self.home_address, stored_node(desired, after), self.transaction.mark, gone)
 
     def restored(self, desired: DesiredState) -> Change:
         """Return the record as it was."""

@@ -61,6 +61,8 @@ class Change:
     node: StoredNode | None
     mark: ReplayMark | None = None
     """How far the node's proofs have come; it stays when nothing else is kept. None: as before."""
+    gone: tuple[int, ...] | None = None
+    """The BIDs that were kept of it and are no more, so that the others need only be written over; None: whatever there is goes."""
 
 
 @value

@@ -33,16 +33,20 @@ _SELECT_NODES = (
     "SELECT home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local, flows"
     " FROM nodes ORDER BY home_address"
 )
-_INSERT_NODE = (
+# Not REPLACE: that would delete the bindings with the row.
+_WRITE_NODE = (
     "INSERT INTO nodes (home_address, node_id, home_agent, sequence, mobile_router, forget_wall, prefixes, link_local, flows)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (home_address) DO UPDATE SET node_id = excluded.node_id,"
+    " home_agent = excluded.home_agent, sequence = excluded.sequence, mobile_router = excluded.mobile_router,"
+    " forget_wall = excluded.forget_wall, prefixes = excluded.prefixes, link_local = excluded.link_local, flows = excluded.flows"
 )
 _SELECT_BINDINGS = (
     "SELECT home_address, bid, care_of, lifetime, expires_wall, priority, at_home, link_layer, path_id"
     " FROM bindings ORDER BY home_address, bid"
 )
-_INSERT_BINDING = (
-    "INSERT INTO bindings (home_address, bid, care_of, lifetime, expires_wall, priority, at_home, link_layer, path_id)"
+_DELETE_BINDING = "DELETE FROM bindings WHERE home_address = ? AND bid = ?"
+_WRITE_BINDING = (
+    "INSERT OR REPLACE INTO bindings (home_address, bid, care_of, lifetime, expires_wall, priority, at_home, link_layer, path_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _SELECT_POLICIES = (
@@ -102,17 +106,24 @@ class SqliteStore:
         node_rows: list[rows.NodeRow] = []
         binding_rows: list[rows.BindingRow] = []
         marks = [change.mark for change in changes if change.mark is not None]
-        for change in latest.values():
+        replaced: list[tuple[bytes]] = []
+        gone: list[tuple[bytes, int]] = []
+        for home_address, change in latest.items():
             if change.node is not None:
                 node, bindings = rows.node_rows(change, offset)
                 node_rows.append(node)
                 binding_rows.extend(bindings)
+            if change.node is None or change.gone is None or len(latest) < len(changes):
+                replaced.append((home_address,))
+            else:
+                gone.extend((home_address, bid) for bid in change.gone)
         with self._transaction() as database:
             self._settle(database, offset)
-            # All old rows go first: a node id given free by one change may be taken by another of the same group.
-            database.executemany("DELETE FROM nodes WHERE home_address = ?", [(key,) for key in latest])
-            database.executemany(_INSERT_NODE, node_rows)
-            database.executemany(_INSERT_BINDING, binding_rows)
+            # What goes goes first: a node id given free by one change may be taken by another of the same group.
+            database.executemany("DELETE FROM nodes WHERE home_address = ?", replaced)
+            database.executemany(_DELETE_BINDING, gone)
+            database.executemany(_WRITE_NODE, node_rows)
+            database.executemany(_WRITE_BINDING, binding_rows)
             database.executemany(
                 "INSERT OR REPLACE INTO replay_marks (home_address, association, value) VALUES (?, ?, ?)",
                 [(mark.home_address, mark.association, mark.value.to_bytes(8)) for mark in marks],
@@ -200,7 +211,7 @@ class SqliteStore:
                     database.execute("DELETE FROM nodes WHERE home_address = ?", (key,))
             # A row left behind could come to life again when the wall clock is set back, in conflict with newer ids.
             dropped = [(entry.home_address, entry.binding.bid) for entry in expired]
-            database.executemany("DELETE FROM bindings WHERE home_address = ? AND bid = ?", dropped)
+            database.executemany(_DELETE_BINDING, dropped)
             policies = database.execute(_SELECT_POLICIES).fetchall()
             elections = database.execute("SELECT name, election_id FROM switches").fetchall()
             documents = database.execute("SELECT kind, key, body FROM documents ORDER BY kind, key").fetchall()

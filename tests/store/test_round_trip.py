@@ -1,6 +1,7 @@
 """Whatever the engine may hold comes back as it was."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -149,3 +150,23 @@ def test_round_trip(
     assert state.nodes == tuple(second[home] for home in sorted(second))
     assert state.policies == tuple(sorted(policies, key=lambda policy: (policy.home_address, policy.priority)))
     assert state.expired == ()
+
+
+@settings(max_examples=25, deadline=None)
+@given(first=nodes(), second=nodes())
+def test_bindings_that_are_written_over_are_as_if_all_had_been_replaced(
+    first: dict[Address, StoredNode], second: dict[Address, StoredNode]
+) -> None:
+    later = {home: replace(node, node_id=first[home].node_id) for home, node in second.items() if home in first}
+
+    def change(home: Address, node: StoredNode) -> Change:
+        before, after = ({binding.bid for binding in one.record.bindings} for one in (first[home], node))
+        return Change(home, node, gone=tuple(before - after))
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteStore(Path(folder) / "state.sqlite3", lambda: 0)
+        store.commit([Change(home, node) for home, node in first.items()])
+        store.commit([change(home, node) for home, node in later.items()])
+        state = store.load(NOW)
+        store.close()
+    assert state.nodes == tuple((first | later)[home] for home in sorted(first))
