@@ -16,7 +16,7 @@ from controller.mobility.entitlement import Entitlements, excess
 from controller.mobility.events import Event
 from controller.mobility.heartbeat import Heartbeats
 from controller.mobility.home_link import defended
-from controller.mobility.limits import Weight
+from controller.mobility.limits import Tally, Weight
 from controller.mobility.local import LocalDelivery
 from controller.mobility.model import NodeRecord, ReplayMark, Transaction
 from controller.mobility.outlet import Outlet
@@ -371,6 +371,10 @@ class HomeAgent:
     def records(self) -> Iterator[NodeRecord]:
         """Return all records in force, tombstones included."""
         return iter(self._cache)
+
+    def tally(self) -> Tally:
+        """Return how many of everything the records in force have."""
+        return self._cache.load.tally
 
     def record(self, home_address: Address) -> NodeRecord | None:
         """Return the record in force of a home address."""

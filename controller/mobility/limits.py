@@ -20,9 +20,26 @@ class Weight(NamedTuple):
 NO_WEIGHT: Final = Weight()
 
 
+class Tally(NamedTuple):
+    """How many of everything the records in force have."""
+
+    registered: int = 0
+    """Nodes with a binding."""
+    deregistered: int = 0
+    """Nodes of which no more than a sequence number is remembered."""
+    bindings: int = 0
+    flows: int = 0
+
+
 def weigh(record: NodeRecord | None) -> Weight:
     """Return what a record counts."""
     return NO_WEIGHT if record is None else Weight(max(1, len(record.bindings)), len(record.flows))
+
+
+def _tally_of(record: NodeRecord | None) -> Tally:
+    if record is None:
+        return Tally()
+    return Tally(1, 0, len(record.bindings), len(record.flows)) if record.bindings else Tally(0, 1)
 
 
 def _alike(before: NodeRecord | None, after: NodeRecord | None) -> bool:
@@ -43,6 +60,12 @@ class Load:
         self._most = most
         self._bindings = 0
         self._flows = 0
+        self._tally = [0, 0, 0, 0]
+
+    @property
+    def tally(self) -> Tally:
+        """What is in force."""
+        return Tally(*self._tally)
 
     def limit(self, most: Weight) -> None:
         """Set another limit. What is beyond it stays, and nothing is added before there is room."""
@@ -78,6 +101,8 @@ class Load:
         old, new = weigh(before), weigh(after)
         self._bindings += new.bindings - old.bindings
         self._flows += new.flows - old.flows
+        was, now = _tally_of(before), _tally_of(after)
+        self._tally = [count - one + other for count, one, other in zip(self._tally, was, now, strict=True)]
 
 
 class SourceLimiter:

@@ -154,7 +154,7 @@ class ServiceControl:
         return self._roster.addresses
 
     def census(self) -> Census:
-        """Return how many of everything there are; where there are very many, as of at most a second ago."""
+        """Return how many of everything there are."""
         return self._roster.census()
 
     def node(self, home_address: Address) -> NodeView | None:

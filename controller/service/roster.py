@@ -1,6 +1,5 @@
 """Which home addresses there are, provisioned or registered, and how many of everything."""
 
-import asyncio
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Sequence
@@ -12,11 +11,6 @@ from controller.mobility.home_agent import HomeAgent
 from controller.northbound.views import Census, HomeNetworkView
 from controller.service.policies import PolicyBook
 from controller.service.provisioning import Provisioning
-
-_MANY: Final = 5000
-"""Nodes that are counted anew for whoever asks: that takes a few milliseconds."""
-_CENSUS_AGE: Final = 1.0
-"""Seconds for which a count of more is good."""
 
 
 class Roster:
@@ -33,8 +27,6 @@ class Roster:
         self._provisioning: Final = provisioning
         self._policies: Final = policies
         self._addresses: list[Address] = []
-        self._census: Census | None = None
-        self._census_until = 0.0
 
     @property
     def addresses(self) -> Sequence[Address]:
@@ -65,19 +57,7 @@ class Roster:
         ]
 
     def census(self) -> Census:
-        """Return how many of everything there are; where there are very many, as of at most a second ago."""
-        now = asyncio.get_running_loop().time()
-        if self._census is not None and len(self._addresses) > _MANY and now < self._census_until:
-            return self._census
-        self._census_until = now + _CENSUS_AGE
-        registered = deregistered = bindings = flows = 0
-        for record in self._engine.records():
-            if record.bindings:
-                registered += 1
-                bindings += len(record.bindings)
-                flows += len(record.flows)
-            else:
-                deregistered += 1
-        without = sum(1 for address in self._provisioning if self._engine.record(address) is None)
-        self._census = Census(registered, without, deregistered, bindings, flows, len(self._policies))
-        return self._census
+        """Return how many of everything there are."""
+        tally = self._engine.tally()
+        without = len(self._addresses) - tally.registered - tally.deregistered
+        return Census(tally.registered, without, tally.deregistered, tally.bindings, tally.flows, len(self._policies))

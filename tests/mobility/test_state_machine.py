@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from controller.mobility.address import Address, Prefix, parse_address
 from controller.mobility.home_agent import HomeAgent, HomeAgentConfig, HomeNetwork, NodeProvision
+from controller.mobility.limits import Tally
 from controller.mobility.wire import (
     BindingAcknowledgement,
     BindingIdentifier,
@@ -225,6 +226,10 @@ class HomeAgentMachine(RuleBasedStateMachine):
             assert not self.model.remembers()
         ends = [end for _, end in held.values()] or [when for when in (self.model.forget_at,) if when is not None]
         assert self.engine.next_timer() == min(ends, default=None)
+        flows = 0 if record is None else len(record.flows)
+        assert self.engine.tally() == Tally(
+            bool(held), record is not None and not held, len(held), flows if held else 0
+        )
 
 
 HomeAgentMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
