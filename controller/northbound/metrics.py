@@ -101,7 +101,9 @@ def _switches(switches: Sequence[SwitchView]) -> Iterable[Metric]:
         "mcoa_switch_drift", "Entries that differed when last compared with what is desired.", labels=["switch"]
     )
     queue = CounterMetricFamily(
-        "mcoa_switch_queue_dropped", "Packets to or from a switch that found a queue full.", labels=["switch"]
+        "mcoa_switch_queue_dropped",
+        "Packets to a switch, and digests of it, that found a queue full.",
+        labels=["switch"],
     )
     waiting = GaugeMetricFamily(
         "mcoa_switch_queue", "Packets, or writes, that wait for a switch or from it.", labels=["switch", "queue"]

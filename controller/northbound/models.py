@@ -143,7 +143,7 @@ class SwitchResource(Resource):
     tables: list[TableResource]
     drops: dict[str, TrafficCount] = Field(description="Dropped packets by reason; empty while it cannot be read.")
     drift: int = Field(description="Entries that differed from what is desired when they were last compared.")
-    queue_drops: int = Field(description="Packets to or from the controller that found a queue full.")
+    queue_drops: int = Field(description="Packets to the switch, and digests of it, that found a queue full.")
     last_error: str | None
     repaired: int = Field(description="Entries that were not as wanted while it was ready, and were put right.")
     adopted: int = Field(description="Entries of somebody else's that are left alone.")

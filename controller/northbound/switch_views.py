@@ -69,7 +69,7 @@ class SwitchView:
     drift: int = 0
     """Entries that were not as desired when tables and desired state were last compared."""
     queue_drops: int = 0
-    """Packets to or from the switch that found a queue full."""
+    """Packets to the switch, and digests of it, that found a queue full."""
     repaired: int = 0
     """Entries that were not as wanted while it was ready, and were put right, since the start."""
     adopted: int = 0
