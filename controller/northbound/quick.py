@@ -1,4 +1,4 @@
-"""Reads that do not go the whole way: what is on the shelf, one node, and the bindings of one node.
+"""Reads that do not go the whole way: what is on the shelf, health, one node, and the bindings of one node.
 
 Registrations share the event loop with readers. Of what a small answer costs, nine tenths are the way to it and back: a task, the
 middleware, routing, dependencies, validation. So plain questions are answered here, with the same bytes as by the long way. What is
@@ -16,9 +16,11 @@ from controller.northbound import fields
 from controller.northbound.access import Access, AccessError
 from controller.northbound.control import Control
 from controller.northbound.guard import OPEN
-from controller.northbound.models import Items, NodeResource, Resource, bindings_of
+from controller.northbound.models import HealthResource, Items, NodeResource, Resource, bindings_of
 from controller.northbound.shelf import Answer, Shelf
+from controller.northbound.version import mcoa_version
 
+_HEALTH: Final = "/health"
 _NODES: Final = "/v1/nodes/"
 _BINDINGS: Final = "/bindings"
 _NOT_PLAIN: Final = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
@@ -61,12 +63,17 @@ class Quick:
                 scope["state"]["identity"] = self._access.identify(authorization)
             except AccessError:
                 return None
-        if path.startswith(_NODES) and not scope["query_string"]:
-            text = path[len(_NODES) :]
-            found = self._bindings(text[: -len(_BINDINGS)]) if text.endswith(_BINDINGS) else self._node(text)
-            if found is not None:
-                return found
-        return self._shelf.find(scope)
+        anew = None if scope["query_string"] else self._anew(path)
+        return self._shelf.find(scope) if anew is None else anew
+
+    def _anew(self, path: str) -> Answer | Coming | None:
+        """Return the answer to what costs so little that it is always told as it is now."""
+        if path == _HEALTH:
+            return _answer(HealthResource.of(self._control.health(), mcoa_version()))
+        if not path.startswith(_NODES):
+            return None
+        text = path[len(_NODES) :]
+        return self._bindings(text[: -len(_BINDINGS)]) if text.endswith(_BINDINGS) else self._node(text)
 
     def _node(self, text: str) -> Answer | None:
         address = _home_address(text)

@@ -11,9 +11,9 @@ from typing import Final, TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-RATE: Final = 5.0
+RATE: Final = 10.0
 """Answers a second that are made anew, when many are wanted."""
-BURST: Final = 50.0
+BURST: Final = 30.0
 """So many may be made anew at once."""
 MAX_AGE: Final = 1.0
 """Seconds for which an answer is given again."""

@@ -97,6 +97,12 @@ async def test_the_answer_is_that_of_the_application(client: httpx.AsyncClient, 
         assert headers == dict(expected.headers)
 
 
+async def test_health_has_the_form_that_is_documented(client: httpx.AsyncClient, reader: Reader) -> None:
+    expected = (await client.get("/health")).json()
+    shown = json.loads((await reader.get("/health"))[2])
+    assert shown | {"uptime_seconds": 0} == expected | {"uptime_seconds": 0}
+
+
 async def test_the_bindings_of_a_node_have_the_form_that_is_documented(
     client: httpx.AsyncClient, reader: Reader
 ) -> None:
@@ -110,6 +116,13 @@ async def test_a_node_is_shown_as_it_is_now_however_often_it_is_read(reader: Rea
     for number in range(300):
         control.known[ADDRESS] = replace(control.known[ADDRESS], sequence=number)
         assert json.loads((await reader.get(f"/v1/nodes/{NODE}"))[2])["sequence"] == number
+
+
+async def test_health_is_told_as_it_is_now_however_often_it_is_asked(reader: Reader, control: FakeControl) -> None:
+    for number in range(300):
+        control.problems = (f"problem {number}",)
+        shown = json.loads((await reader.get("/health"))[2])
+        assert (shown["status"], shown["problems"]) == ("degraded", [f"problem {number}"])
 
 
 async def test_requests_that_come_together_are_answered_in_their_order(reader: Reader) -> None:
