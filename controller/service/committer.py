@@ -214,6 +214,7 @@ class Committer:
             return
         changes = [flight.stored for flight in flights if flight.stored is not None]
         storing = asyncio.create_task(self._make_durable(changes), name="store")
+        await asyncio.sleep(0)  # the store begins now, not when the first Write has left
         # What the batch wants again is not deleted, as it was entered before: so both can go in one Write.
         ended, deletions = self._take_ended()
         await self._write(flights, deletions)
