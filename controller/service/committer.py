@@ -31,6 +31,8 @@ MAX_REFUSALS: Final = 3
 CLEARED: Final = 4
 """Batches whose grace period ends at a time. A thousand changes a second leave a thousand entries to delete: all at once, they would
 stop everything else for as long."""
+MAX_OVERDUE: Final = 1.0
+"""Seconds for which the end of a grace period may wait for a quiet moment, or for a batch of several changes."""
 
 
 class Writer(Protocol):
@@ -188,9 +190,9 @@ class Committer:
         if self._waiting or self._is_due():
             self._wake.set()
 
-    def _is_due(self) -> bool:
-        """Tell whether a grace period is over."""
-        return bool(self._breaks) and self._breaks[0][0] <= asyncio.get_running_loop().time()
+    def _is_due(self, since: float = 0.0) -> bool:
+        """Tell whether a grace period is over, and has been for some seconds."""
+        return bool(self._breaks) and self._breaks[0][0] + since <= asyncio.get_running_loop().time()
 
     def _take_batch(self) -> list[Job]:
         """Take the next jobs, at most one of each node; the others keep their order."""
@@ -215,8 +217,9 @@ class Committer:
         changes = [flight.stored for flight in flights if flight.stored is not None]
         storing = asyncio.create_task(self._make_durable(changes), name="store")
         await asyncio.sleep(0)  # the store begins now, not when the first Write has left
-        # What the batch wants again is not deleted, as it was entered before: so both can go in one Write.
-        ended, deletions = self._take_ended()
+        # What the batch wants again is not deleted, as it was entered before: so both can go in one Write. A lone change goes alone:
+        # somebody waits for its acknowledgement, and there is a quiet moment after it.
+        ended, deletions = self._take_ended() if len(flights) > 1 or self._is_due(MAX_OVERDUE) else (Plan(), ())
         await self._write(flights, deletions)
         self._desired.finish_break(ended)
         faults = await storing

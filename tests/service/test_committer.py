@@ -24,6 +24,7 @@ from controller.store import Change, StoreError
 HOME_AGENT = parse_address("2001:db8:0:1::1")
 NODE = parse_address("2001:db8:0:1::100")
 OTHER = parse_address("2001:db8:0:1::200")
+THIRD = parse_address("2001:db8:0:1::300")
 WIFI = parse_address("2001:db8:a1::1")
 CELL = parse_address("2001:db8:a2::1")
 SAT = parse_address("2001:db8:a3::1")
@@ -450,7 +451,8 @@ async def test_what_is_over_goes_with_the_write_of_the_next_change() -> None:
         await bench.settle()
         seen = len(bench.stages)
         time.sleep(2 * GRACE)  # noqa: ASYNC251 - so that it is over when the next change comes
-        bench.committer.submit(bench.change(None, record(OTHER, 1, b1=SAT)))
+        for node in (OTHER, THIRD):
+            bench.committer.submit(bench.change(None, record(node, 1, b1=SAT)))
         await bench.settle()
         first, *others = bench.stages[seen:]
         assert {(op, entry.table) for op, entry in first if op is Op.DELETE} == {
@@ -471,13 +473,34 @@ async def test_what_is_wanted_again_by_the_next_change_is_not_deleted() -> None:
         seen = len(bench.stages)
         time.sleep(2 * GRACE)  # noqa: ASYNC251 - so that it is over when the next change comes
         bench.committer.submit(bench.change(after, record(NODE, 3, b1=WIFI)))
+        bench.committer.submit(bench.change(None, record(OTHER, 1, b1=SAT)))
         await bench.settle()
         assert not any(op is Op.DELETE for stage in bench.stages[seen : seen + 1] for op, _ in stage)
         assert int.from_bytes(WIFI) in {entry.match[1] for entry in bench.of(p.TUNNEL_TERMINATION)}
         await asyncio.sleep(2 * GRACE)
         await bench.settle()
-        assert {entry.match[1] for entry in bench.of(p.TUNNEL_TERMINATION)} == {int.from_bytes(WIFI)}
+        assert {entry.match[1] for entry in bench.of(p.TUNNEL_TERMINATION)} == {
+            int.from_bytes(WIFI),
+            int.from_bytes(SAT),
+        }
         assert bench.agree()
+
+
+async def test_a_lone_change_does_not_wait_for_what_is_over() -> None:
+    async with running() as bench:
+        before, after = record(NODE, 1, b1=WIFI), record(NODE, 2, b1=CELL)
+        bench.committer.submit(bench.change(None, before))
+        bench.committer.submit(bench.change(before, after))
+        await bench.settle()
+        seen = len(bench.stages)
+        time.sleep(2 * GRACE)  # noqa: ASYNC251 - so that it is over when the next change comes
+        bench.committer.submit(bench.change(after, record(NODE, 3, b1=SAT)))
+        await bench.settle()
+        assert not any(op is Op.DELETE for op, _ in bench.stages[seen])
+        await asyncio.sleep(2 * GRACE)
+        await bench.settle()
+        assert bench.agree()
+        assert {entry.match[1] for entry in bench.of(p.TUNNEL_TERMINATION)} == {int.from_bytes(SAT)}
 
 
 async def test_a_refused_deletion_does_not_fail_the_change_that_it_travelled_with() -> None:
@@ -488,9 +511,10 @@ async def test_a_refused_deletion_does_not_fail_the_change_that_it_travelled_wit
         await bench.settle()
         time.sleep(2 * GRACE)  # noqa: ASYNC251 - so that it is over when the next change comes
         bench.refuse_deletions = True
-        bench.committer.submit(bench.change(None, record(OTHER, 1, b1=SAT)))
+        for node in (OTHER, THIRD):
+            bench.committer.submit(bench.change(None, record(node, 1, b1=SAT)))
         await bench.settle()
-        assert bench.log[-1] == "done 3"
+        assert bench.log[-2:] == ["done 3", "done 4"]
         assert bench.failures == []
         assert bench.resyncs == ["a deletion was refused"]
 
