@@ -19,11 +19,11 @@ class Client:
     """One open stream.
 
     Args:
-        send: takes messages for the client, or their octets; must not block.
+        send: takes messages for the client; must not block.
         name: the peer's address, for logs.
     """
 
-    def __init__(self, send: Callable[[p4r.StreamMessageResponse | bytes], None], name: str) -> None:
+    def __init__(self, send: Callable[[p4r.StreamMessageResponse], None], name: str) -> None:
         self.send = send
         self.name = name
         self.role: str | None = None

@@ -1,18 +1,10 @@
 """Packets between switch and controller: P4Runtime metadata, to and from the program's controller headers."""
 
-from typing import Final
-
 from finsy.proto import p4r
 
-from controller.southbound.wire import framed, tag
 from testbed.softswitch.bytestrings import decode, encode
 from testbed.softswitch.errors import invalid
 from testbed.softswitch.schema import Param
-
-_PACKET: Final = tag(p4r.StreamMessageResponse.PACKET_FIELD_NUMBER)
-_PAYLOAD: Final = tag(p4r.PacketIn.PAYLOAD_FIELD_NUMBER)
-_HEADERS: Final = 1 << 12
-"""Different headers whose metadata are kept: a port and a reason make one."""
 
 
 class PacketIo:
@@ -25,32 +17,23 @@ class PacketIo:
 
     def __init__(self, packet_in: tuple[Param, ...], packet_out: tuple[Param, ...]) -> None:
         self._in = packet_in
-        self._metadata: dict[bytes, bytes] = {}
-        """Of headers before packets to the controller, as far as there is room."""
         self._in_bits = sum(param.width for param in packet_in)
         self._out = packet_out
         self._out_bits = sum(param.width for param in packet_out)
 
-    def to_controller(self, frame: bytes) -> bytes | None:
-        """What left by the CPU port as a serialised StreamMessageResponse with a PacketIn; None when it is too short to hold the header."""
+    def to_controller(self, frame: bytes) -> p4r.StreamMessageResponse | None:
+        """What left by the CPU port as a PacketIn; None when it is too short to hold the header."""
         size = self._in_bits // 8
         if len(frame) < size:
             return None
-        header = frame[:size]
-        metadata = self._metadata.get(header)
-        if metadata is None:
-            metadata = self._encode(header)
-            if len(self._metadata) < _HEADERS:
-                self._metadata[header] = metadata
-        return framed(_PACKET, framed(_PAYLOAD, frame[size:]) + metadata)
-
-    def _encode(self, header: bytes) -> bytes:
-        packet, number, rest = p4r.PacketIn(), int.from_bytes(header), self._in_bits
+        message = p4r.StreamMessageResponse()
+        packet = message.packet
+        packet.payload = frame[size:]
+        header, rest = int.from_bytes(frame[:size]), self._in_bits
         for param in self._in:
             rest -= param.width
-            packet.metadata.add(metadata_id=param.id, value=encode(number >> rest & (1 << param.width) - 1))
-        metadata: bytes = packet.SerializeToString()
-        return metadata
+            packet.metadata.add(metadata_id=param.id, value=encode(header >> rest & (1 << param.width) - 1))
+        return message
 
     def from_controller(self, packet: p4r.PacketOut) -> bytes:
         """A PacketOut as it enters by the CPU port.

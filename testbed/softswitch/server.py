@@ -4,26 +4,29 @@ Everything runs on one event loop, the data path too. A write of many updates le
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import grpc
+import grpc.aio
 from finsy.proto import p4r, p4r_grpc, rpc_status
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from testbed.rpc import Call, Server
 from testbed.softswitch import errors
 from testbed.softswitch.arbitration import Arbitration, Client
 from testbed.softswitch.configuration import Configuration
 from testbed.softswitch.configuration import Device as Configurable
 from testbed.softswitch.errors import EntityError, not_found, unimplemented
 
+_Context = grpc.aio.ServicerContext[Any, Any]
+
 API_VERSION = "1.5.0"
 NO_PIPELINE = "No forwarding pipeline config set for this device"
 """In the words of BMv2 and Stratum: clients recognise this case by its text."""
 STOPPING = "the switch is stopping"
 SLICE = 64
-"""Updates after which a write lets packets through, and packets after which a stream lets others through."""
+"""Updates after which a write lets packets through."""
 CHUNK = 256
 """Entities in one message of a read's answer."""
 BACKLOG = 4096
@@ -81,26 +84,28 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
     # -- stream --------------------------------------------------------------------------------------------------------
 
     async def StreamChannel(  # noqa: N802 - the name is gRPC's
-        self, request_iterator: AsyncIterator[p4r.StreamMessageRequest], context: Call
+        self, request_iterator: AsyncIterator[p4r.StreamMessageRequest], context: _Context
     ) -> None:
         """One client's stream."""
+        queue: asyncio.Queue[p4r.StreamMessageResponse] = asyncio.Queue()
 
-        def send(message: p4r.StreamMessageResponse | bytes) -> None:
-            if context.waiting >= BACKLOG and (isinstance(message, bytes) or not message.HasField("arbitration")):
+        def send(message: p4r.StreamMessageResponse) -> None:
+            if queue.qsize() >= BACKLOG and not message.HasField("arbitration"):
                 self.dropped += 1
             else:
-                context.send(message)
+                queue.put_nowait(message)
 
         client = Client(send, context.peer())
         tasks = [
+            asyncio.create_task(_drain(queue, context), name=f"p4runtime stream {client.name}, out"),
             asyncio.create_task(self._receive(client, request_iterator), name=f"p4runtime stream {client.name}, in"),
             asyncio.create_task(self._closing.wait(), name=f"p4runtime stream {client.name}, end"),
         ]
         try:
             # A stream ends when the client says so, when it breaks a rule, or when the switch stops.
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if tasks[0].done():
-                tasks[0].result()
+            await asyncio.wait(tasks[1:], return_when=asyncio.FIRST_COMPLETED)
+            if tasks[1].done():
+                tasks[1].result()
             else:
                 context.set_code(grpc.StatusCode.UNAVAILABLE)
                 context.set_details(STOPPING)
@@ -112,11 +117,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
                 task.cancel()
 
     async def _receive(self, client: Client, messages: AsyncIterator[p4r.StreamMessageRequest]) -> None:
-        count = 0
         async for message in messages:
-            count += 1
-            if count % SLICE == 0:
-                await asyncio.sleep(0)  # many may have come together, and others want their turn
             if message.HasField("arbitration"):
                 async with self._write_lock:  # a new primary comes in after the writes that have started
                     self._arbitration.update(client, message.arbitration)
@@ -161,13 +162,13 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
     async def Capabilities(  # noqa: N802
         self,
         request: p4r.CapabilitiesRequest,  # noqa: ARG002 - gRPC calls it so
-        context: Call,  # noqa: ARG002 - gRPC calls it so
+        context: _Context,  # noqa: ARG002 - gRPC calls it so
     ) -> p4r.CapabilitiesResponse:
         """The version of the API."""
         return p4r.CapabilitiesResponse(p4runtime_api_version=API_VERSION)
 
     async def SetForwardingPipelineConfig(  # noqa: N802
-        self, request: p4r.SetForwardingPipelineConfigRequest, context: Call
+        self, request: p4r.SetForwardingPipelineConfigRequest, context: _Context
     ) -> p4r.SetForwardingPipelineConfigResponse:
         """Verify, save or commit a pipeline."""
         await self._check(request, context, writes=True)
@@ -178,7 +179,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         return p4r.SetForwardingPipelineConfigResponse()
 
     async def GetForwardingPipelineConfig(  # noqa: N802
-        self, request: p4r.GetForwardingPipelineConfigRequest, context: Call
+        self, request: p4r.GetForwardingPipelineConfigRequest, context: _Context
     ) -> p4r.GetForwardingPipelineConfigResponse:
         """The pipeline in force, or the parts of it that are asked for."""
         await self._check(request, context, writes=False)
@@ -199,7 +200,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
             response.config.p4_device_config = pipeline.config
         return response
 
-    async def Write(self, request: p4r.WriteRequest, context: Call) -> p4r.WriteResponse:  # noqa: N802
+    async def Write(self, request: p4r.WriteRequest, context: _Context) -> p4r.WriteResponse:  # noqa: N802
         """Apply a batch; every update is tried, and each has its own status."""
         await self._check(request, context, writes=True)
         if request.atomicity != p4r.WriteRequest.CONTINUE_ON_ERROR:
@@ -234,7 +235,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
                     failures[index] = error
         return failures
 
-    async def Read(self, request: p4r.ReadRequest, context: Call) -> AsyncIterator[p4r.ReadResponse]:  # noqa: N802
+    async def Read(self, request: p4r.ReadRequest, context: _Context) -> AsyncIterator[p4r.ReadResponse]:  # noqa: N802
         """Answer in messages of `CHUNK` entities, letting packets through in between."""
         await self._check(request, context, writes=False)
         pipeline = self._configuration.current
@@ -262,7 +263,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
         | p4r.ReadRequest
         | p4r.SetForwardingPipelineConfigRequest
         | p4r.GetForwardingPipelineConfigRequest,
-        context: Call,
+        context: _Context,
         *,
         writes: bool,
     ) -> None:
@@ -284,12 +285,19 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]  # the
             raise EntityError(errors.PERMISSION_DENIED, f"the election id {election} is not the primary's")
 
 
-async def _abort(context: Call, code: int, message: str) -> NoReturn:
+async def _drain(queue: asyncio.Queue[p4r.StreamMessageResponse], context: _Context) -> None:
+    """Write what is queued until the stream ends, from whichever side."""
+    with contextlib.suppress(grpc.aio.UsageError, grpc.aio.InternalError, asyncio.InvalidStateError):
+        while True:
+            await context.write(await queue.get())
+
+
+async def _abort(context: _Context, code: int, message: str) -> NoReturn:
     await context.abort(_CODES[code], message)
     raise AssertionError(message)
 
 
-async def _abort_write(context: Call, count: int, failures: dict[int, EntityError]) -> NoReturn:
+async def _abort_write(context: _Context, count: int, failures: dict[int, EntityError]) -> NoReturn:
     """One p4.v1.Error for each update, in order, packed into the status details."""
     status = rpc_status.Status(code=errors.UNKNOWN, message="Write failure.")
     fine = AnyMessage()
@@ -304,8 +312,18 @@ async def _abort_write(context: Call, count: int, failures: dict[int, EntityErro
     await _abort(context, errors.UNKNOWN, status.message)
 
 
-def make_server(service: P4RuntimeService) -> Server:
-    """A server for the service that does not listen yet."""
-    server = Server()
+def make_server(service: P4RuntimeService) -> grpc.aio.Server:
+    """A server for the service, neither bound nor started."""
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", 256 << 20),
+            ("grpc.max_send_message_length", 256 << 20),
+            ("grpc.max_metadata_size", 4 << 20),
+            ("grpc.absolute_max_metadata_size", 4 << 20),
+            ("grpc.so_reuseport", 0),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+        ]
+    )
     p4r_grpc.add_P4RuntimeServicer_to_server(service, server)
     return server

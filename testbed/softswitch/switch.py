@@ -1,15 +1,15 @@
 """The embedded switch: ports, a pipeline, and P4Runtime, on one event loop."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
+import grpc.aio
 from finsy.proto import p4i, p4r
 
-from testbed.rpc import Server
 from testbed.softswitch.errors import ArtefactError
 from testbed.softswitch.pipeline import ForwardingPipeline, parse_p4info
 from testbed.softswitch.ports import Port, PortError, Receiver, Tap
@@ -63,7 +63,7 @@ class SoftSwitch:
         self._ports: dict[int, Port] = {}
         self._taps: dict[int, Tap] = {}
         self._service: P4RuntimeService | None = None
-        self._server: Server | None = None
+        self._server: grpc.aio.Server | None = None
         self._ticker: asyncio.Task[None] | None = None
 
     @property
@@ -210,9 +210,10 @@ class SoftSwitch:
         self._service = P4RuntimeService(self)
         self._server = make_server(self._service)
         try:
-            number = await _listen(self._server, grpc_address, tls)
+            number = _listen(self._server, grpc_address, tls)
             for port in self._ports.values():
                 await port.open()
+            await self._server.start()
             self._ticker = asyncio.create_task(self._tick(), name="softswitch tick")
         except BaseException:
             await self.stop()
@@ -235,25 +236,23 @@ class SoftSwitch:
         self._service = None
 
 
-async def _listen(server: Server, address: str, tls: TlsFiles | None) -> int:
+def _listen(server: grpc.aio.Server, address: str, tls: TlsFiles | None) -> int:
     reason = "the address is in use or not usable; choose another"
+    credentials = None
     if tls is not None:
         reason += ", or check that the TLS files hold a key and its certificate"
-        for path in filter(None, (tls.certificate, tls.key, tls.ca)):
-            _read(path)  # what is wrong with a file is told with its name
+        credentials = grpc.ssl_server_credentials(
+            [(_read(tls.key), _read(tls.certificate))],
+            root_certificates=_read(tls.ca) if tls.ca else None,
+            require_client_auth=tls.ca is not None,
+        )
     try:
-        return await server.listen(address, _tls_context(tls) if tls else None)
-    except (OSError, ValueError):
-        raise PortError(f"cannot serve P4Runtime at {address}: {reason}") from None
-
-
-def _tls_context(tls: TlsFiles) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tls.certificate, tls.key)
-    if tls.ca is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(tls.ca)
-    return context
+        number = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+    except (RuntimeError, ValueError):
+        number = 0
+    if number == 0:
+        raise PortError(f"cannot serve P4Runtime at {address}: {reason}")
+    return int(number)
 
 
 def _read(path: Path) -> bytes:
