@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Final
 
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from controller.northbound.control import Control, NodeState
-from controller.northbound.exposition import to_text
 from controller.northbound.switch_views import SwitchState, SwitchView
 from controller.northbound.views import Stages
 
@@ -18,6 +19,14 @@ _GAUGES: Final = {
 }
 
 
+class _Families(Collector):
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
 def render(control: Control, switches: Sequence[SwitchView]) -> bytes:
     """Return the page in the text format of Prometheus.
 
@@ -25,16 +34,10 @@ def render(control: Control, switches: Sequence[SwitchView]) -> bytes:
         control: the controller.
         switches: every switch.
     """
-    return to_text(families(control, switches))
-
-
-def families(control: Control, switches: Sequence[SwitchView]) -> Iterable[Metric]:
-    """Return what is on the page, in its order."""
-    yield from _controller(control)
-    yield _signalling(control.signalling())
-    yield from _switches(switches)
-    yield from _links(control)
-    yield _stages(control.stages())
+    registry = CollectorRegistry()
+    families = [*_controller(control), _signalling(control.signalling()), *_switches(switches), *_links(control)]
+    registry.register(_Families([*families, _stages(control.stages())]))
+    return generate_latest(registry)
 
 
 def _controller(control: Control) -> Iterable[Metric]:
