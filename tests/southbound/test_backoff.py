@@ -59,7 +59,7 @@ async def test_a_session_waits_longer_each_time_that_nobody_answers(
     sleep, pauses = asyncio.sleep, list[float]()
 
     async def at_once(seconds: float) -> None:
-        if seconds:
+        if seconds > 1.0:  # grpc and what ends of other tests sleep for shorter
             pauses.append(seconds)
         await sleep(0)
 
