@@ -275,7 +275,7 @@ class Stream:
             if data.startswith(_PACKET):
                 self._on_packet(data)  # most of what comes: it is not taken apart here
                 continue
-            message = p4r.StreamMessageResponse.FromString(data)
+            message = _parsed(p4r.StreamMessageResponse, data)
             kind = message.WhichOneof("update")
             if kind == "packet":
                 self._on_packet(data)
