@@ -443,14 +443,20 @@ async def test_grace_periods_end_a_few_batches_at_a_time() -> None:
         assert bench.agree()
 
 
+async def handed_over(bench: Bench) -> NodeRecord:
+    """Hand a node over, and let the grace period pass before the committer sees that it is over; return the node's record."""
+    before, after = record(NODE, 1, b1=WIFI), record(NODE, 2, b1=CELL)
+    bench.committer.submit(bench.change(None, before))
+    bench.committer.submit(bench.change(before, after))
+    await bench.settle()
+    time.sleep(2 * GRACE)  # noqa: ASYNC251 - so that it is over when the next change comes
+    return after
+
+
 async def test_what_is_over_goes_with_the_write_of_the_next_change() -> None:
     async with running() as bench:
-        before, after = record(NODE, 1, b1=WIFI), record(NODE, 2, b1=CELL)
-        bench.committer.submit(bench.change(None, before))
-        bench.committer.submit(bench.change(before, after))
-        await bench.settle()
+        await handed_over(bench)
         seen = len(bench.stages)
-        time.sleep(2 * GRACE)  # noqa: ASYNC251 - so that it is over when the next change comes
         for node in (OTHER, THIRD):
             bench.committer.submit(bench.change(None, record(node, 1, b1=SAT)))
         await bench.settle()
@@ -466,12 +472,8 @@ async def test_what_is_over_goes_with_the_write_of_the_next_change() -> None:
 
 async def test_what_is_wanted_again_by_the_next_change_is_not_deleted() -> None:
     async with running() as bench:
-        before, after = record(NODE, 1, b1=WIFI), record(NODE, 2, b1=CELL)
-        bench.committer.submit(bench.change(None, before))
-        bench.committer.submit(bench.change(before, after))
-        await bench.settle()
+        after = await handed_over(bench)
         seen = len(bench.stages)
-        time.sleep(2 * GRACE)  # noqa: ASYNC251 - so that it is over when the next change comes
         bench.committer.submit(bench.change(after, record(NODE, 3, b1=WIFI)))
         bench.committer.submit(bench.change(None, record(OTHER, 1, b1=SAT)))
         await bench.settle()
@@ -488,12 +490,8 @@ async def test_what_is_wanted_again_by_the_next_change_is_not_deleted() -> None:
 
 async def test_a_lone_change_does_not_wait_for_what_is_over() -> None:
     async with running() as bench:
-        before, after = record(NODE, 1, b1=WIFI), record(NODE, 2, b1=CELL)
-        bench.committer.submit(bench.change(None, before))
-        bench.committer.submit(bench.change(before, after))
-        await bench.settle()
+        after = await handed_over(bench)
         seen = len(bench.stages)
-        time.sleep(2 * GRACE)  # noqa: ASYNC251 - so that it is over when the next change comes
         bench.committer.submit(bench.change(after, record(NODE, 3, b1=SAT)))
         await bench.settle()
         assert not any(op is Op.DELETE for op, _ in bench.stages[seen])
@@ -505,11 +503,7 @@ async def test_a_lone_change_does_not_wait_for_what_is_over() -> None:
 
 async def test_a_refused_deletion_does_not_fail_the_change_that_it_travelled_with() -> None:
     async with running() as bench:
-        before, after = record(NODE, 1, b1=WIFI), record(NODE, 2, b1=CELL)
-        bench.committer.submit(bench.change(None, before))
-        bench.committer.submit(bench.change(before, after))
-        await bench.settle()
-        time.sleep(2 * GRACE)  # noqa: ASYNC251 - so that it is over when the next change comes
+        await handed_over(bench)
         bench.refuse_deletions = True
         for node in (OTHER, THIRD):
             bench.committer.submit(bench.change(None, record(node, 1, b1=SAT)))
