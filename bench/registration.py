@@ -25,7 +25,7 @@ from testbed.p4rt import Message, Messages
 _PAUSE = 0.005
 """Seconds between two measured handovers, the same for the peer: the clearing up after one is not counted in the next."""
 _PEER = "bare client: the same entries in batches, nothing stored"
-_WINDOW = 64
+_WINDOW = 128
 """Binding Updates under way at a time, each of another node."""
 
 

@@ -29,7 +29,6 @@ from controller.southbound.readback import Readback
 from controller.southbound.targets import Target
 
 _OK: Final = 0
-_STREAM: Final = "/p4.v1.P4Runtime/StreamChannel"
 _WRITE: Final = "/p4.v1.P4Runtime/Write"
 _READ: Final = "/p4.v1.P4Runtime/Read"
 _NOT_FOUND: Final = int(grpc.StatusCode.NOT_FOUND.value[0])
@@ -86,7 +85,6 @@ class Calls:
     ) -> None:
         self.stub = p4r_grpc.P4RuntimeStub(channel)
         # What is written and what is read back is bytes already, and packets are: see `encoding`, `readback` and `stream`.
-        self._stream_call: Any = channel.stream_stream(_STREAM, None, None)
         self._write_call = channel.unary_unary(_WRITE, None, p4r.WriteResponse.FromString)
         self._read_call = channel.unary_stream(_READ, p4r.ReadRequest.SerializeToString, None)
         self.sent = 0
@@ -115,10 +113,6 @@ class Calls:
     def writes(self) -> bool:
         """Whether this session may write."""
         return self._head is not None
-
-    def stream(self) -> Any:  # noqa: ANN401  grpc's calls are untyped
-        """Open a `StreamChannel` that takes and gives serialised messages."""
-        return self._stream_call()
 
     # The pipeline.
 

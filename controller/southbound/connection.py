@@ -63,10 +63,7 @@ class Connection:
             timeouts=options.timeouts,
             journal=options.journal,
         )
-        backlog = options.packet_backlog
-        self.stream = Stream(
-            self.calls.stream(), options.device_id, options.role, backlog, self._packet_in, on_arbitration
-        )
+        self.stream = Stream(options, self._packet_in, on_arbitration)
         self._options = options
         self._channel = channel
         self._stream_codec = stream_codec

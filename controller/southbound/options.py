@@ -1,5 +1,6 @@
 """What a session is told: its switch, its limits, where it remembers election ids; and the states that it goes through."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -127,8 +128,33 @@ class SessionOptions:
     """Keeps what is written."""
 
 
+def host_and_port(address: str) -> tuple[str, int]:
+    """Split host:port; an IPv6 address is in brackets.
+
+    Raises:
+        ValueError: it has no port.
+    """
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def tls_context(files: TlsFiles) -> ssl.SSLContext:
+    """Return what the stream's connection is encrypted with.
+
+    Raises:
+        OSError: a file cannot be read, or holds something else.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(files.ca)
+    if files.certificate is not None:
+        # A key with a pass phrase is an error: nobody is there to type it.
+        context.load_cert_chain(files.certificate, files.key, password="")
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
 def open_channel(options: SessionOptions) -> grpc.aio.Channel:
-    """Return a channel to a switch.
+    """Return a channel to a switch, for all calls but the stream: see `duplex`.
 
     Raises:
         OSError: a TLS file cannot be read.

@@ -1,7 +1,10 @@
 """Sends what a journal holds to a switch, as it was sent before."""
 
+import asyncio
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import grpc.aio
 from finsy.proto import U128, p4r, p4r_grpc
@@ -13,6 +16,8 @@ from controller.southbound.options import SessionOptions, open_channel
 
 _ANSWER_TIME = 10.0
 """Seconds that the switch has for each answer."""
+_FAREWELL = 2.0
+"""Seconds that it has to see us go."""
 
 
 @dataclass(slots=True)
@@ -99,7 +104,17 @@ async def _replay(
             _compare(done, record, recorded, await _write(stub, request, options.timeouts.write))
         return done
     finally:
-        stream.cancel()
+        await _leave(stream)
+
+
+async def _leave(stream: Any) -> None:  # noqa: ANN401  grpc's calls are untyped
+    """End a stream, and wait until the switch knows: the next client may want the same election id."""
+    with contextlib.suppress(TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        async with asyncio.timeout(_FAREWELL):
+            await stream.done_writing()
+            while await stream.read() is not grpc.aio.EOF:  # type: ignore[attr-defined]  # its stubs lack it
+                pass
+    stream.cancel()
 
 
 async def _write(stub: p4r_grpc.P4RuntimeStub, request: p4r.WriteRequest, timeout: float) -> dict[int, int]:  # noqa: ASYNC109  gRPC's own

@@ -221,7 +221,7 @@ class SwitchSession:
         if may_outbid:
             await self._bid(stream)
         else:
-            await stream.bid(None)
+            stream.bid(None)
         answer_due = True
         while True:
             async with asyncio.timeout(self.options.answer_time if answer_due else None):
@@ -248,7 +248,7 @@ class SwitchSession:
     async def _bid(self, stream: Stream) -> None:
         self._seen = self._bidden = self._seen + 1
         await self._election_ids.save(self.name, self._bidden)
-        await stream.bid(self._bidden)
+        stream.bid(self._bidden)
 
     async def _sync(self, calls: Calls) -> None:
         """Bring pipeline and tables to what they should be, and be ready."""
@@ -376,7 +376,7 @@ class SwitchSession:
         stream = self._stream
         if stream is None or self.state not in {SessionState.READY, SessionState.SYNCING}:
             return False
-        return stream.outgoing.offer(self._stream_codec.packet_out(frame, routed=routed, egress_port=egress_port))
+        return stream.send(self._stream_codec.packet_out(frame, routed=routed, egress_port=egress_port))
 
     # Small things.
 

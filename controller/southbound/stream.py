@@ -2,24 +2,27 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import grpc
-import grpc.aio
 from finsy.proto import U128, p4r
 from google.protobuf.message import DecodeError
 
 from controller.dataplane.entries import EntryKey
 from controller.southbound.codec import Codec, Message, octets
-from controller.southbound.errors import ConnectionLostError, code_name
+from controller.southbound.duplex import Duplex
+from controller.southbound.errors import code_name
+from controller.southbound.options import SessionOptions, host_and_port, tls_context
 from controller.southbound.queues import CountingQueue
 from controller.southbound.wire import CodecError, framed, tag, varint_at
 
 _LOG = logging.getLogger(__name__)
 
+_METHOD: Final = "/p4.v1.P4Runtime/StreamChannel"
+_PROBE: Final = "/p4.v1.P4Runtime/Capabilities"
 _OK: Final = 0
 _PACKET: Final = tag(2)
 """The tag of a packet in a `StreamMessageRequest`, and in a `StreamMessageResponse`."""
@@ -161,96 +164,80 @@ def _parsed(kind: Any, data: bytes) -> Any:  # noqa: ANN401  messages are untype
 
 
 class Stream:
-    """One open stream. Its `run` must be held in a task; all else waits for what that task brings.
+    """One stream. Its `run` must be held in a task; all else waits for what that task brings.
 
     Args:
-        call: an open `StreamChannel` that takes and gives serialised messages (`Calls.stream`).
-        device_id: of the switch.
-        role: the arbitration role.
-        backlog: messages that may wait to be sent, and digests and idle timeouts to be handled.
+        options: of the switch, with its address, role and the messages that may wait: to be sent, and digests and idle timeouts to be
+            handled.
         on_packet: called at once with each `p4.v1.StreamMessageResponse` that has a packet, serialised.
         on_arbitration: called at once with what the switch says about who is primary.
+
+    Raises:
+        OSError: a TLS file cannot be read.
     """
 
     def __init__(
         self,
-        call: Any,  # noqa: ANN401  grpc's calls are untyped
-        device_id: int,
-        role: str,
-        backlog: int,
+        options: SessionOptions,
         on_packet: Callable[[bytes], None] = lambda _: None,
         on_arbitration: Callable[[Arbitration], None] = lambda _: None,
     ) -> None:
-        self.notices: CountingQueue[Message] = CountingQueue(backlog)
+        self.notices: CountingQueue[Message] = CountingQueue(options.packet_backlog)
         """Each a `p4.v1.StreamMessageResponse` with a digest or an idle timeout."""
-        self.outgoing: CountingQueue[bytes] = CountingQueue(backlog)
-        """Each a serialised `p4.v1.StreamMessageRequest`: packets and acknowledged digests."""
         self.errors = 0
         """Messages of ours that the switch could not carry out."""
         self.latest = Arbitration(primary=False, vacant=True, election_id=0)
         """What the switch said last about who is primary."""
-        self._call = call
-        self._device_id = device_id
-        self._role = role
+        self._options = options
         self._on_packet = on_packet
         self._on_arbitration = on_arbitration
-        self._bids: asyncio.Queue[bytes] = asyncio.Queue()
-        self._one_at_a_time = asyncio.Lock()
+        self._unsent = 0
         self._news = asyncio.Event()
-        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        host, port = host_and_port(options.address)
+        tls = None if options.tls is None else tls_context(options.tls)
+        self._duplex = Duplex(host, port, _METHOD, _PROBE, self._take, tls=tls)
 
     @property
     def waiting(self) -> int:
         """Messages of either direction that wait in a queue now."""
-        return len(self.notices) + len(self.outgoing)
+        return len(self.notices) + self._duplex.waiting
 
     @property
     def dropped(self) -> int:
         """Messages of either direction that found their queue full."""
-        return self.notices.dropped + self.outgoing.dropped
+        return self.notices.dropped + self._unsent
 
     async def run(self) -> None:
         """Read and write until the stream ends, which is always an error.
 
         Raises:
-            ConnectionLostError: it ended, or `fail` was called.
+            ConnectionLostError: it ended.
+            CodecError: the switch sent what is no message of P4Runtime.
+            Exception: what `fail` was given.
         """
-        tasks: Iterable[asyncio.Future[Any]] = (
-            asyncio.ensure_future(self._read()),
-            asyncio.ensure_future(self._write(self._bids.get)),
-            asyncio.ensure_future(self._write(self.outgoing.get)),
-            self._broken,
-        )
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                error = None if task.cancelled() else task.exception()
-                if isinstance(error, grpc.aio.AioRpcError):
-                    raise ConnectionLostError(f"the stream ended: {error.code().name} {error.details()}") from error
-                # grpc's own word for a stream that is over is no more than that.
-                if error is not None and not isinstance(error, (grpc.aio.UsageError, asyncio.InvalidStateError)):
-                    raise error
-        finally:
-            for task in tasks:
-                task.cancel()
-            self._call.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        raise ConnectionLostError("the switch closed the stream")
+        await self._duplex.run()
 
     def fail(self, error: Exception) -> None:
         """End the stream because of something that was seen elsewhere."""
-        if not self._broken.done():
-            self._broken.set_exception(error)
+        self._duplex.end(error)
 
-    async def bid(self, election_id: int | None) -> None:
+    def send(self, message: bytes) -> bool:
+        """Send a serialised `p4.v1.StreamMessageRequest`; False: too many wait already, and it is dropped and counted."""
+        if self._duplex.waiting >= self._options.packet_backlog:
+            self._unsent += 1
+            return False
+        self._duplex.send(message)
+        return True
+
+    def bid(self, election_id: int | None) -> None:
         """Ask to be primary with an id; None: only to be told who is."""
         message = p4r.StreamMessageRequest()
-        message.arbitration.device_id = self._device_id
-        if self._role:
-            message.arbitration.role.name = self._role
+        message.arbitration.device_id = self._options.device_id
+        if self._options.role:
+            message.arbitration.role.name = self._options.role
         if election_id is not None:
             message.arbitration.election_id.CopyFrom(U128.encode(election_id))
-        await self._bids.put(message.SerializeToString())
+        self._duplex.send(message.SerializeToString())
 
     async def news(self) -> Arbitration:
         """Wait until the switch says who is primary; of several messages that came meanwhile the last counts."""
@@ -262,31 +249,24 @@ class Stream:
         """Tell the switch that a list of digests has arrived: it may send those again that it held back."""
         message = p4r.StreamMessageRequest()
         message.digest_ack.digest_id, message.digest_ack.list_id = digest.digest_id, digest.list_id
-        self.outgoing.offer(message.SerializeToString())
+        self.send(message.SerializeToString())
 
-    async def _write(self, source: Callable[[], Awaitable[bytes]]) -> None:
-        while True:
-            message = await source()
-            async with self._one_at_a_time:
-                await self._call.write(message)
-
-    async def _read(self) -> None:
-        async for data in self._call:
-            if data.startswith(_PACKET):
-                self._on_packet(data)  # most of what comes: it is not taken apart here
-                continue
-            message = _parsed(p4r.StreamMessageResponse, data)
-            kind = message.WhichOneof("update")
-            if kind == "packet":
-                self._on_packet(data)
-            elif kind == "arbitration":
-                self._arbitrated(message.arbitration)
-            elif kind in {"digest", "idle_timeout_notification"}:
-                self.notices.offer(message)
-            elif kind == "error":
-                # P4Runtime section 16.3: about one message that we sent, such as a packet that cannot go out.
-                self.errors += 1
-                _LOG.warning("%s %s", code_name(message.error.canonical_code), message.error.message)
+    def _take(self, data: bytes) -> None:
+        if data.startswith(_PACKET):
+            self._on_packet(data)  # most of what comes: it is not taken apart here
+            return
+        message = _parsed(p4r.StreamMessageResponse, data)
+        kind = message.WhichOneof("update")
+        if kind == "packet":
+            self._on_packet(data)
+        elif kind == "arbitration":
+            self._arbitrated(message.arbitration)
+        elif kind in {"digest", "idle_timeout_notification"}:
+            self.notices.offer(message)
+        elif kind == "error":
+            # P4Runtime section 16.3: about one message that we sent, such as a packet that cannot go out.
+            self.errors += 1
+            _LOG.warning("%s %s", code_name(message.error.canonical_code), message.error.message)
 
     def _arbitrated(self, message: Message) -> None:
         code = message.status.code
