@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from controller.dataplane.desired import CapacityError, DesiredState
 from controller.dataplane.plans import STEPS, Plan, Stage, Step, joined, merge
@@ -93,7 +93,16 @@ Faults = Mapping[Address, str]
 """Whose change could not be stored, and why."""
 
 StoreWriter = Callable[[Sequence[Change]], Awaitable[None]]
-"""Makes changes durable, all or none of them; raises StoreError."""
+"""Makes changes durable, all or none of them, and begins with it when it is called; raises StoreError."""
+
+
+class _Storing(NamedTuple):
+    """What the store is at."""
+
+    changes: Sequence[Change]
+    owed: Mapping[Address, Change]
+    """Those of them that were to be stored before."""
+    outcome: Awaitable[None]
 
 
 @dataclass(slots=True, eq=False)
@@ -215,14 +224,13 @@ class Committer:
         if not flights:
             return
         changes = [flight.stored for flight in flights if flight.stored is not None]
-        storing = asyncio.create_task(self._make_durable(changes), name="store")
-        await asyncio.sleep(0)  # the store begins now, not when the first Write has left
+        storing = self._begin_storing(changes)
         # What the batch wants again is not deleted, as it was entered before: so both can go in one Write. A lone change goes alone:
         # somebody waits for its acknowledgement, and there is a quiet moment after it.
         ended, deletions = self._take_ended() if len(flights) > 1 or self._is_due(MAX_OVERDUE) else (Plan(), ())
         await self._write(flights, deletions)
         self._desired.finish_break(ended)
-        faults = await storing
+        faults = await self._finish_storing(storing)
         for flight in flights:
             flight.refusal = flight.refusal or faults.get(flight.job.home_address)
         good = [flight for flight in flights if flight.refusal is None]
@@ -249,12 +257,17 @@ class Committer:
             return None
         return _Flight(job, plan, job.stored(self._desired))
 
-    async def _make_durable(self, changes: Sequence[Change]) -> Faults:
-        """Store changes together; return which could not be stored, and why."""
+    def _begin_storing(self, changes: Sequence[Change]) -> _Storing:
+        """Let the store begin, before the first Write leaves."""
         owed, self._owed = self._owed, {}
         fresh = {change.home_address for change in changes}
         several = [*(change for change in owed.values() if change.home_address not in fresh), *changes]
-        why = await self._attempt(several)
+        return _Storing(several, owed, asyncio.ensure_future(self._store(several)))
+
+    async def _finish_storing(self, storing: _Storing) -> Faults:
+        """Wait for the store; return which changes could not be stored, and why."""
+        several, owed, outcome = storing
+        why = await self._attempt(outcome)
         if why is None:
             return {}
         faults = {several[0].home_address: why} if len(several) == 1 else await self._one_by_one(several)
@@ -270,15 +283,16 @@ class Committer:
         why: str | None = None
         for number, change in enumerate(changes):
             if len(faults) < number or number < MAX_REFUSALS:
-                why = await self._attempt([change])
+                why = await self._attempt(self._store([change]))
             if why is not None:
                 faults[change.home_address] = why
         return faults
 
-    async def _attempt(self, changes: Sequence[Change]) -> str | None:
-        """Store changes, all or none; return why that failed, None if it did not."""
+    @staticmethod
+    async def _attempt(outcome: Awaitable[None]) -> str | None:
+        """Wait for the store; return why it failed, None if it did not."""
         try:
-            await self._store(changes)
+            await outcome
         except StoreError as error:
             LOG.error("store: %s", error)  # noqa: TRY400 - the text says it all, a traceback adds nothing
             return str(error)
@@ -325,7 +339,7 @@ class Committer:
         undone = [flight for flight in flights if flight.stored is not None and flight.job.home_address not in faults]
         back = [change for flight in undone if (change := flight.job.restored(self._desired)) is not None]
         if back:
-            left = await self._make_durable(back)
+            left = await self._finish_storing(self._begin_storing(back))
             # A row that is left behind would hold a number that is another node's by then.
             self._owed |= {change.home_address: change for change in back if change.home_address in left}
         for flight in flights:

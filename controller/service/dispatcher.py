@@ -21,7 +21,7 @@ from controller.service.stages import Stopwatch
 LOG: Final = logging.getLogger(__name__)
 
 TIDY_INTERVAL: Final = 0.01
-"""Seconds between two looks at what has happened, and when the engine wants to be called: under load many packets share one."""
+"""Seconds after which what has happened is told, and the engine asked when it wants to be called: many packets share one such look."""
 
 
 class Dispatcher:
@@ -60,7 +60,6 @@ class Dispatcher:
         self._arrived: Final[dict[int, float]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._afterwards: asyncio.TimerHandle | None = None
-        self._tidied = self._loop.time()
         self._on_commit: Callable[[Transaction], None] = lambda _transaction: None
         self._on_revoked: Callable[[Revoked], None] = lambda _event: None
 
@@ -94,13 +93,12 @@ class Dispatcher:
         for link_packet in self._engine.link_outbox():
             self._home_links.send(link_packet)
         if self._afterwards is None:
-            # Acknowledgements do not wait for the log. What is rare is told at once, as the interval is over by then.
-            self._afterwards = self._loop.call_at(self._tidied + TIDY_INTERVAL, self._tidy_up)
+            # Acknowledgements do not wait for the log.
+            self._afterwards = self._loop.call_later(TIDY_INTERVAL, self._tidy_up)
 
     def _tidy_up(self) -> None:
         """Tell of what has happened, and look when the engine wants to be called next."""
         self._afterwards = None
-        self._tidied = self._loop.time()
         self._report()
         self._arm_timer()
 

@@ -30,15 +30,12 @@ class DurableStore:
         """Run a blocking call of the store in its thread and return what it returns (`keeper.StoreThread`)."""
         return await self._loop.run_in_executor(self._thread, call)
 
-    async def commit(self, changes: Sequence[Change]) -> None:
-        """Make changes durable, all or none of them.
-
-        Raises:
-            StoreError: they could not be.
-        """
+    def commit(self, changes: Sequence[Change]) -> asyncio.Future[None]:
+        """Begin to make changes durable, all or none of them; the future raises StoreError when they could not be."""
         began = self._loop.time()
-        await self.in_thread(lambda: self.store.commit(changes))
-        self._stopwatch.add("store", self._loop.time() - began)
+        committed = self._loop.run_in_executor(self._thread, self.store.commit, changes)
+        committed.add_done_callback(lambda _: self._stopwatch.add("store", self._loop.time() - began))
+        return committed
 
     def commit_at_start(self, changes: Sequence[Change]) -> None:
         """Make changes durable before the event loop has anything else to do."""

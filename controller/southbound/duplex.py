@@ -11,7 +11,7 @@ import ssl
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, cast
 from urllib.parse import unquote
 
 from h2.config import H2Configuration
@@ -164,8 +164,7 @@ class Duplex(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the call."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._heard = self._loop.time()
         session = transport.get_extra_info("ssl_object")
         if session is not None and session.selected_alpn_protocol() != "h2":
