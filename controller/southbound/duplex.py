@@ -204,7 +204,7 @@ class Duplex(asyncio.BufferedProtocol):
             self._take_events(events)
             self._flush()
         except ProtocolError as error:
-            self.end(ConnectionLostError(f"INTERNAL {error or type(error).__name__}"))
+            self.end(ConnectionLostError(f"UNAVAILABLE HTTP/2 broke off: {error or type(error).__name__}"))
 
     # HTTP/2.
 
@@ -249,7 +249,9 @@ class Duplex(asyncio.BufferedProtocol):
     def _take_end(self, event: Event) -> None:
         """Take what may be the end of the call."""
         if isinstance(event, ResponseReceived | TrailersReceived):
-            headers = {name.decode(): value.decode(errors="replace") for name, value in _octets(event.headers)}
+            headers = {
+                name.decode(errors="replace"): value.decode(errors="replace") for name, value in _octets(event.headers)
+            }
             http, status = headers.get(":status", "200"), headers.get("grpc-status")
             if http != "200":
                 self.end(ConnectionLostError(f"UNAVAILABLE HTTP status {http}"))
@@ -302,7 +304,7 @@ class Duplex(asyncio.BufferedProtocol):
                 self._leaving = self._leaving[room:]
             self._flush()
         except ProtocolError as error:
-            self.end(ConnectionLostError(f"INTERNAL {error or type(error).__name__}"))
+            self.end(ConnectionLostError(f"UNAVAILABLE HTTP/2 broke off: {error or type(error).__name__}"))
 
     def _flush(self) -> None:
         data = self._http.data_to_send()

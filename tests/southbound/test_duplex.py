@@ -11,6 +11,8 @@ import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from controller.southbound.duplex import Duplex
 from controller.southbound.errors import ConnectionLostError
@@ -132,11 +134,13 @@ async def test_a_server_that_ends_the_call_or_the_connection() -> None:
         assert await ended(task) == "the switch closed the stream"
         assert found == [b"one"]
         duplex.send(b"late: this goes nowhere, and raises nothing")
-    async with serving(echo) as port, calling(port, found.append) as (duplex, task):
-        duplex.send(b"two")
-        await eventually(lambda: found[-1] == b"two")
-        stopping = True
-    assert stopping
+    async with contextlib.AsyncExitStack() as server:
+        port = await server.enter_async_context(serving(echo))
+        async with calling(port, found.append) as (duplex, task):
+            duplex.send(b"two")
+            await eventually(lambda: found[-1] == b"two")
+            await server.aclose()
+            assert (await ended(task)).startswith("UNAVAILABLE ")
     async with calling(port) as (_, task):
         assert (await ended(task)).startswith(f"UNAVAILABLE 127.0.0.1 port {port}: ")
 
@@ -225,6 +229,50 @@ async def test_messages_may_come_in_pieces() -> None:
     async with listening(serve) as port, calling(port, found.append):
         await eventually(lambda: len(found) == 3)
     assert found == [b"abc", b"", b"d"]
+
+
+def conversation() -> bytes:
+    """What a server sends: settings, headers, three messages, window updates, a question, a status."""
+    client, server = (H2Connection(H2Configuration(client_side=side)) for side in (True, False))
+    client.initiate_connection()
+    client.send_headers(1, [(":method", "POST"), (":scheme", "http"), (":path", METHOD), (":authority", "x")])
+    server.initiate_connection()
+    server.receive_data(client.data_to_send())
+    server.send_headers(1, OK)
+    for size in (0, 7, 300):
+        server.send_data(1, size.to_bytes(5) + bytes(size))
+    server.increment_flow_control_window(1000)
+    server.ping(b"anybody?")
+    server.send_headers(1, [("grpc-status", "5"), ("grpc-message", "gone")], end_stream=True)
+    return server.data_to_send()
+
+
+SPOKEN = conversation()
+
+
+@given(
+    at=st.integers(0, len(SPOKEN) - 1),
+    instead=st.binary(max_size=20),
+    left_out=st.integers(0, 20),
+)
+@settings(max_examples=150, deadline=None)
+def test_whatever_comes_ends_the_call_and_nothing_else(at: int, instead: bytes, left_out: int) -> None:
+    spoken = SPOKEN[:at] + instead + SPOKEN[at + left_out :]
+    strange: list[dict[str, Any]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.write(spoken)
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+
+    async def converse() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: strange.append(context))
+        async with listening(serve) as port, calling(port) as (_, task):
+            await ended(task)
+
+    asyncio.run(converse())
+    assert not strange
 
 
 async def test_a_peer_that_says_nothing_is_asked_and_given_up() -> None:
