@@ -100,10 +100,7 @@ class Duplex(asyncio.BufferedProtocol):
             Exception: what `end` was given, or `on_message` has raised.
         """
         try:
-            await self._loop.create_connection(lambda: self, self._host, self._port, ssl=self._tls)
-        except OSError as error:
-            raise ConnectionLostError(f"UNAVAILABLE {self._host} port {self._port}: {error}") from error
-        try:
+            await self._connect()
             await self._listen()
         finally:
             await self._hang_up()
@@ -124,6 +121,12 @@ class Duplex(asyncio.BufferedProtocol):
     def waiting(self) -> int:
         """Messages that have found no room yet."""
         return len(self._waiting)
+
+    async def _connect(self) -> None:
+        try:
+            await self._loop.create_connection(lambda: self, self._host, self._port, ssl=self._tls)
+        except OSError as error:
+            raise ConnectionLostError(f"UNAVAILABLE {self._host} port {self._port}: {error}") from error
 
     async def _listen(self) -> None:
         """Wait for the end; when nothing is heard for some time ask whether there is anybody, and for as long again wait for the answer."""
