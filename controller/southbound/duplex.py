@@ -90,6 +90,7 @@ class Duplex(asyncio.BufferedProtocol):
         self._received: Final = bytearray()
         self._waiting: Final[deque[bytes]] = deque()
         self._leaving = memoryview(b"")
+        self._joined = 0
         self._pumping = False
 
     async def run(self) -> None:
@@ -119,8 +120,8 @@ class Duplex(asyncio.BufferedProtocol):
 
     @property
     def waiting(self) -> int:
-        """Messages that have found no room yet."""
-        return len(self._waiting)
+        """Messages that have not left yet, or not whole."""
+        return len(self._waiting) + self._joined
 
     async def _connect(self) -> None:
         try:
@@ -298,13 +299,15 @@ class Duplex(asyncio.BufferedProtocol):
             while self._leaving or self._waiting:
                 if not self._leaving:
                     messages = [_PREFIX.pack(False, len(each)) + each for each in self._waiting]
-                    self._leaving = memoryview(b"".join(messages))
+                    self._leaving, self._joined = memoryview(b"".join(messages)), len(messages)
                     self._waiting.clear()
                 room = min(self._http.local_flow_control_window(self._call), self._http.max_outbound_frame_size)
                 if room <= 0:
                     break
                 self._http.send_data(self._call, self._leaving[:room])
                 self._leaving = self._leaving[room:]
+            if not self._leaving:
+                self._joined = 0
             self._flush()
         except ProtocolError as error:
             self.end(ConnectionLostError(f"UNAVAILABLE HTTP/2 broke off: {error or type(error).__name__}"))
