@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from controller.dataplane.desired import CapacityError, DesiredState
 from controller.dataplane.plans import STEPS, Plan, Stage, Step, joined, merge
@@ -33,6 +33,8 @@ CLEARED: Final = 4
 stop everything else for as long."""
 MAX_OVERDUE: Final = 1.0
 """Seconds for which the end of a grace period may wait for a quiet moment, or for a batch of several changes."""
+QUIET: Final = 0.002
+"""Seconds after a batch before a moment is quiet: until then its acknowledgements are on their way through the switch."""
 
 
 class Writer(Protocol):
@@ -93,16 +95,7 @@ Faults = Mapping[Address, str]
 """Whose change could not be stored, and why."""
 
 StoreWriter = Callable[[Sequence[Change]], Awaitable[None]]
-"""Makes changes durable, all or none of them, and begins with it when it is called; raises StoreError."""
-
-
-class _Storing(NamedTuple):
-    """What the store is at."""
-
-    changes: Sequence[Change]
-    owed: Mapping[Address, Change]
-    """Those of them that were to be stored before."""
-    outcome: Awaitable[None]
+"""Makes changes durable, all or none of them; raises StoreError."""
 
 
 @dataclass(slots=True, eq=False)
@@ -147,6 +140,9 @@ class Committer:
         self._batch_limit = batch_limit
         self._batch_window = batch_window
         self._crowded = False
+        self.at_work = False
+        """Somebody waits for what is being carried out."""
+        self._quiet_from = 0.0
         self._waiting: deque[tuple[float, Job]] = deque()
         self.refused = 0
         """Changes that were refused because store or switches do not keep up."""
@@ -192,12 +188,18 @@ class Committer:
         self._wake.clear()
         batch = self._take_batch()
         self._crowded = len(batch) > 1
+        loop = asyncio.get_running_loop()
         if batch:
+            self.at_work = True
             await self._carry_out(batch)
-        elif self._is_due():
+            self.at_work = False
+            self._quiet_from = loop.time() + QUIET
+        elif self._is_due() and loop.time() >= self._quiet_from:
             await self._end_grace_periods()
-        if self._waiting or self._is_due():
+        if self._waiting:
             self._wake.set()
+        elif self._is_due():
+            loop.call_at(self._quiet_from, self._wake.set)
 
     def _is_due(self, since: float = 0.0) -> bool:
         """Tell whether a grace period is over, and has been for some seconds."""
@@ -224,24 +226,24 @@ class Committer:
         if not flights:
             return
         changes = [flight.stored for flight in flights if flight.stored is not None]
-        storing = self._begin_storing(changes)
+        storing = asyncio.ensure_future(self._store_all(changes))
         # What the batch wants again is not deleted, as it was entered before: so both can go in one Write. A lone change goes alone:
         # somebody waits for its acknowledgement, and there is a quiet moment after it.
         ended, deletions = self._take_ended() if len(flights) > 1 or self._is_due(MAX_OVERDUE) else (Plan(), ())
         await self._write(flights, deletions)
         self._desired.finish_break(ended)
-        faults = await self._finish_storing(storing)
+        faults = await storing
         for flight in flights:
             flight.refusal = flight.refusal or faults.get(flight.job.home_address)
         good = [flight for flight in flights if flight.refusal is None]
         bad = [flight for flight in flights if flight.refusal is not None]
+        for flight in good:
+            flight.job.done()
         if good:
             done = merge([flight.plan for flight in good])
             self._desired.confirm(done)
             if done.break_:
                 self._begin_grace_period(done)
-            for flight in good:
-                flight.job.done()
         if bad:
             await self._undo(bad, faults)
 
@@ -257,17 +259,16 @@ class Committer:
             return None
         return _Flight(job, plan, job.stored(self._desired))
 
-    def _begin_storing(self, changes: Sequence[Change]) -> _Storing:
-        """Let the store begin, before the first Write leaves."""
+    async def _store_all(self, changes: Sequence[Change]) -> Faults:
+        """Have changes stored, from the next turn of the event loop on; return which could not be, and why.
+
+        In this turn the Write leaves that goes with them, and it takes longer: the store's thread does not take the processor from it.
+        """
+        await asyncio.sleep(0)
         owed, self._owed = self._owed, {}
         fresh = {change.home_address for change in changes}
         several = [*(change for change in owed.values() if change.home_address not in fresh), *changes]
-        return _Storing(several, owed, asyncio.ensure_future(self._store(several)))
-
-    async def _finish_storing(self, storing: _Storing) -> Faults:
-        """Wait for the store; return which changes could not be stored, and why."""
-        several, owed, outcome = storing
-        why = await self._attempt(outcome)
+        why = await self._attempt(several)
         if why is None:
             return {}
         faults = {several[0].home_address: why} if len(several) == 1 else await self._one_by_one(several)
@@ -283,16 +284,15 @@ class Committer:
         why: str | None = None
         for number, change in enumerate(changes):
             if len(faults) < number or number < MAX_REFUSALS:
-                why = await self._attempt(self._store([change]))
+                why = await self._attempt([change])
             if why is not None:
                 faults[change.home_address] = why
         return faults
 
-    @staticmethod
-    async def _attempt(outcome: Awaitable[None]) -> str | None:
-        """Wait for the store; return why it failed, None if it did not."""
+    async def _attempt(self, changes: Sequence[Change]) -> str | None:
+        """Have changes stored; return why that failed, None if it did not."""
         try:
-            await outcome
+            await self._store(changes)
         except StoreError as error:
             LOG.error("store: %s", error)  # noqa: TRY400 - the text says it all, a traceback adds nothing
             return str(error)
@@ -339,7 +339,7 @@ class Committer:
         undone = [flight for flight in flights if flight.stored is not None and flight.job.home_address not in faults]
         back = [change for flight in undone if (change := flight.job.restored(self._desired)) is not None]
         if back:
-            left = await self._finish_storing(self._begin_storing(back))
+            left = await self._store_all(back)
             # A row that is left behind would hold a number that is another node's by then.
             self._owed |= {change.home_address: change for change in back if change.home_address in left}
         for flight in flights:

@@ -22,6 +22,8 @@ LOG: Final = logging.getLogger(__name__)
 
 TIDY_INTERVAL: Final = 0.01
 """Seconds after which what has happened is told, and the engine asked when it wants to be called: many packets share one such look."""
+TIDY_DELAY: Final = 0.003
+"""Seconds that this may wait for a change that is just being carried out."""
 
 
 class Dispatcher:
@@ -94,7 +96,14 @@ class Dispatcher:
             self._home_links.send(link_packet)
         if self._afterwards is None:
             # Acknowledgements do not wait for the log.
-            self._afterwards = self._loop.call_later(TIDY_INTERVAL, self._tidy_up)
+            self._afterwards = self._loop.call_later(TIDY_INTERVAL, self._look_round)
+
+    def _look_round(self) -> None:
+        """Tidy up, now or when the change is in force that is being carried out."""
+        if self._committer.at_work:
+            self._afterwards = self._loop.call_later(TIDY_DELAY, self._tidy_up)
+        else:
+            self._tidy_up()
 
     def _tidy_up(self) -> None:
         """Tell of what has happened, and look when the engine wants to be called next."""

@@ -107,9 +107,10 @@ class Duplex(asyncio.BufferedProtocol):
             await self._hang_up()
 
     def send(self, message: bytes) -> None:
-        """Send a message, with all others that come before the event loop goes round, as soon as there is room for it."""
+        """Send a message as soon as there is room for it: the first at once, with those that come before the event loop goes round together."""
         self._waiting.append(message)
         if not self._pumping:
+            self._pump()
             self._pumping = True
             self._loop.call_soon(self._pump)
 

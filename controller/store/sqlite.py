@@ -49,6 +49,7 @@ _WRITE_BINDING = (
     "INSERT OR REPLACE INTO bindings (home_address, bid, care_of, lifetime, expires_wall, priority, at_home, link_layer, path_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_WRITE_MARK = "INSERT OR REPLACE INTO replay_marks (home_address, association, value) VALUES (?, ?, ?)"
 _SELECT_POLICIES = (
     "SELECT home_address, name, priority, treatment, fallback, selector FROM policies ORDER BY home_address, priority"
 )
@@ -106,6 +107,7 @@ class SqliteStore:
         node_rows: list[rows.NodeRow] = []
         binding_rows: list[rows.BindingRow] = []
         marks = [change.mark for change in changes if change.mark is not None]
+        mark_rows = [(mark.home_address, mark.association, mark.value.to_bytes(8)) for mark in marks]
         replaced: list[tuple[bytes]] = []
         gone: list[tuple[bytes, int]] = []
         for home_address, change in latest.items():
@@ -120,14 +122,15 @@ class SqliteStore:
         with self._transaction() as database:
             self._settle(database, offset)
             # What goes goes first: a node id given free by one change may be taken by another of the same group.
-            database.executemany("DELETE FROM nodes WHERE home_address = ?", replaced)
-            database.executemany(_DELETE_BINDING, gone)
-            database.executemany(_WRITE_NODE, node_rows)
-            database.executemany(_WRITE_BINDING, binding_rows)
-            database.executemany(
-                "INSERT OR REPLACE INTO replay_marks (home_address, association, value) VALUES (?, ?, ?)",
-                [(mark.home_address, mark.association, mark.value.to_bytes(8)) for mark in marks],
-            )
+            for statement, several in (
+                ("DELETE FROM nodes WHERE home_address = ?", replaced),
+                (_DELETE_BINDING, gone),
+                (_WRITE_NODE, node_rows),
+                (_WRITE_BINDING, binding_rows),
+                (_WRITE_MARK, mark_rows),
+            ):
+                if several:
+                    database.executemany(statement, several)
 
     def save_policy(self, policy: FlowPolicy) -> None:
         """Write a policy in place of the one of the same node and name (see `Store.save_policy`)."""

@@ -1,6 +1,7 @@
 """What becomes of a change between the engine's decision and its acknowledgement, whatever store and switches do."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -191,9 +192,29 @@ async def test_a_lone_change_goes_at_once_and_after_several_the_next_wait_for_co
         assert bench.log.count("store") == 4
 
 
-async def _logged(bench: Bench, line: str) -> None:
+async def test_what_is_over_is_deleted_when_acknowledgements_have_had_time_to_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(committer, "QUIET", 0.2)
+    async with running() as bench:
+        ways = [record(NODE, sequence, b1=care_of) for sequence, care_of in enumerate((WIFI, CELL, SAT), 1)]
+        for before, after in itertools.pairwise([None, *ways]):
+            if after is ways[-1]:
+                bench.gate.clear()  # the grace period of what was before ends while this one is under way
+            bench.committer.submit(bench.change(before, after))
+            await bench.settle()
+        await asyncio.sleep(2 * GRACE)
+        bench.gate.set()
+        await bench.settle()
+        assert bench.log[-1] == "done 3"
+        assert not any(op is Op.DELETE for stage in bench.stages for op, _ in stage)
+        await _logged(bench, "write", times=5)
+        assert bench.agree()
+
+
+async def _logged(bench: Bench, line: str, times: int = 1) -> None:
     async with asyncio.timeout(10):
-        while line not in bench.log:  # noqa: ASYNC110 - the log announces nothing
+        while bench.log.count(line) < times:  # noqa: ASYNC110 - the log announces nothing
             await asyncio.sleep(0.01)
 
 

@@ -114,6 +114,20 @@ async def test_what_is_sent_by_and_by_arrives_at_once() -> None:
     assert found == [b"%d" % number for number in range(20)]
 
 
+async def test_the_first_message_does_not_wait_for_those_that_come_with_it() -> None:
+    found: list[bytes] = []
+    async with serving(echo) as port, calling(port, found.append) as (duplex, _):
+        duplex.send(b"0")
+        await eventually(lambda: found == [b"0"])
+        waiting = []
+        for number in range(1, 4):
+            duplex.send(b"%d" % number)
+            waiting.append(duplex.waiting)
+        assert waiting == [0, 1, 2]
+        await eventually(lambda: len(found) == 4)
+    assert found == [b"0", b"1", b"2", b"3"]
+
+
 async def test_the_status_of_the_server_is_told() -> None:
     async def refuse(_requests: AsyncIterator[bytes], context: Any) -> None:
         await context.abort(grpc.StatusCode.NOT_FOUND, "no device 7: 50 % größer")

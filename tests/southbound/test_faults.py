@@ -225,11 +225,11 @@ async def test_a_large_stage_is_several_writes_of_which_as_many_are_under_way_as
 async def test_packets_that_find_the_backlog_full_are_counted(world: World, fake: FakeP4Runtime) -> None:
     async with world.running(fake.address, packet_backlog=4) as session:
         taken = [session.packet_out(bytes([number])) for number in range(20)]
-        assert taken == 4 * [True] + 16 * [False]
+        assert taken == 5 * [True] + 15 * [False]  # the first has left at once
         assert session.packets_waiting == 4
-        await eventually(lambda: len(fake.packets_out) == 4)
-        assert [packet.payload for packet in fake.packets_out] == [bytes([number]) for number in range(4)]
-    assert session.packets_dropped == 16
+        await eventually(lambda: len(fake.packets_out) == 5)
+        assert [packet.payload for packet in fake.packets_out] == [bytes([number]) for number in range(5)]
+    assert session.packets_dropped == 15
 
 
 async def test_packets_are_handed_over_in_the_order_in_which_they_came(world: World, fake: FakeP4Runtime) -> None:
