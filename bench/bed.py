@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bench.floor import Plan
@@ -82,11 +82,15 @@ async def start_floor(bed: Bed, plan: Plan) -> None:
 
 
 def floor_plan(
-    bed: Bed, requests: Iterable[Request], updates: Callable[[Messages, Request], list[Message]], batch: int
+    bed: Bed,
+    requests: Iterable[Request],
+    updates: Callable[[Messages, Request], list[Message]],
+    batch: int,
+    afterwards: Callable[[Messages, Request], list[Message]] | None = None,
 ) -> Plan:
-    """Return what the bare client does: for each request one write and one packet-out."""
+    """Return what the bare client does: for each request one write and one packet-out, and one more write after it."""
     p4info, device_config = artefacts()
-    messages = Messages(p4info, bed.switch.device_id)
+    messages = Messages(p4info, bed.device_id)
     setup = [messages.update(Op.INSERT, entry) for entry in bed.static_entries()]
     asked = list(requests)
     return Plan(
@@ -96,6 +100,9 @@ def floor_plan(
         writes=[messages.write(updates(messages, request)).SerializeToString() for request in asked],
         answers=[messages.packet_out(request.answer, ACCESS_PORT).SerializeToString() for request in asked],
         batch=batch,
+        afterwards=[messages.write(afterwards(messages, request)).SerializeToString() for request in asked]
+        if afterwards
+        else [],
     )
 
 
@@ -104,10 +111,16 @@ def insertions(messages: Messages, numbers: Numbers, request: Request) -> list[M
     return [messages.update(Op.INSERT, entry) for entry in node_entries(request.record, numbers).values()]
 
 
-def changes(messages: Messages, before: Mapping[EntryKey, Entry], after: Mapping[EntryKey, Entry]) -> list[Message]:
-    """Return the updates that make of a node's entries those that it has next."""
-    return [
-        *(messages.update(Op.INSERT, entry) for key, entry in after.items() if key not in before),
-        *(messages.update(Op.MODIFY, entry) for key, entry in after.items() if before.get(key, entry) != entry),
-        *(messages.update(Op.DELETE, entry) for key, entry in before.items() if key not in after),
+def changes(
+    messages: Messages,
+    before: Mapping[EntryKey, Entry],
+    after: Mapping[EntryKey, Entry],
+    ops: Container[Op] = frozenset(Op),
+) -> list[Message]:
+    """Return the updates that make of a node's entries those that it has next: those of some kinds, or all."""
+    several = [
+        *((Op.INSERT, entry) for key, entry in after.items() if key not in before),
+        *((Op.MODIFY, entry) for key, entry in after.items() if before.get(key, entry) != entry),
+        *((Op.DELETE, entry) for key, entry in before.items() if key not in after),
     ]
+    return [messages.update(op, entry) for op, entry in several if op in ops]

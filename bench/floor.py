@@ -9,7 +9,7 @@ import asyncio
 import pickle
 import sys
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -34,6 +34,8 @@ class Plan:
     """One packet-out for each packet-in; begins again at the end."""
     batch: int
     """How many packet-ins may be answered with one write."""
+    afterwards: list[bytes] = field(default_factory=list)
+    """One WriteRequest for each packet-in, sent when that is answered; only with a `batch` of 1. Empty: none."""
 
     def save(self, path: Path) -> None:
         path.write_bytes(pickle.dumps(self))
@@ -44,6 +46,7 @@ class Client:
         self._stub = p4r_grpc.P4RuntimeStub(grpc.aio.insecure_channel(address, options=OPTIONS))
         self._plan = plan
         self._writes = [p4r.WriteRequest.FromString(data) for data in plan.writes]
+        self._afterwards = [p4r.WriteRequest.FromString(data) for data in plan.afterwards]
         self._answers = [p4r.StreamMessageRequest.FromString(data) for data in plan.answers]
         self._stream = self._stub.StreamChannel()
         self._waiting: deque[int] = deque()
@@ -79,6 +82,8 @@ class Client:
         self._seen += 1
         await self._stub.Write(self._writes[number % len(self._writes)])
         await self._stream.write(self._answers[number % len(self._answers)])
+        if self._afterwards:
+            await self._stub.Write(self._afterwards[number % len(self._afterwards)])
 
     async def _together(self) -> None:
         while True:

@@ -1,10 +1,8 @@
 """The switch: packets a second that it encapsulates, decapsulates and routes, and what full tables cost."""
 
-import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,6 +11,7 @@ from itertools import cycle, islice
 from statistics import median
 from time import process_time
 
+from bench import namespace
 from bench.bed import Numbers
 from bench.registry import Result, Results, Settings, bench, rate
 from controller.dataplane.entries import Entry, EntryKey, Op
@@ -29,7 +28,6 @@ from testbed.softswitch import SoftSwitch, WirePort
 
 CORRESPONDENT_PORT = 2
 ACCESS_PORT = 3
-BMV2 = "simple_switch_grpc"
 PAYLOAD = bytes(100)
 FLOWS = 2048
 """Frames that take turns, to nodes at random."""
@@ -118,7 +116,7 @@ def _case(settings: Settings, name: str) -> Results:
     in_process = _in_process(settings, name)
     note = "from one port to the other without I/O"
     found = {f"switch.{name}_pps_in_process": Result(in_process, "packets/s", None, note=note)}
-    missing = _missing()
+    missing = namespace.missing()
     if missing:
         note = f"in process, and no peer: {missing}"
         return {f"switch.{name}_pps": Result(in_process, "packets/s", None, note=note)} | found
@@ -234,13 +232,14 @@ def _spread(switch: SoftSwitch, frames: list[bytes], times: int) -> float:
 
 def _over_veth(settings: Settings, name: str) -> Result:
     """Measure in a network namespace of its own, the embedded switch and BMv2 in turns."""
-    targets = ["embedded", "bmv2"] if shutil.which(BMV2) else ["embedded"]
-    figures = _veth(targets, name, settings.amount(5_000), settings.rounds)
+    targets = ["embedded", "bmv2"] if shutil.which(namespace.BMV2) else ["embedded"]
+    arguments = [name, str(settings.amount(5_000)), str(settings.rounds), *targets]
+    figures: dict[str, list[float]] = namespace.run("bench.veth", arguments, within=300.0)
     value = median(figures["embedded"])
     if "bmv2" not in figures:
-        return Result(value, "packets/s", None, note=f"over veth; no peer: {BMV2} is not on PATH")
+        return Result(value, "packets/s", None, note=f"over veth; no peer: {namespace.BMV2} is not on PATH")
     note = "over veth pairs, 100 octets of payload; BMv2 with its logger off; each with the window that suits it, nothing lost"
-    return Result(value, "packets/s", f"BMv2 {BMV2}", median(figures["bmv2"]), note)
+    return Result(value, "packets/s", f"BMv2 {namespace.BMV2}", median(figures["bmv2"]), note)
 
 
 def _missing() -> str:
@@ -251,12 +250,3 @@ def _missing() -> str:
         return "it needs root, for a network namespace with veth pairs"
     tools = [tool for tool in ("ip", "unshare", "mount") if shutil.which(tool) is None]
     return f"{' and '.join(tools)} not on PATH" if tools else ""
-
-
-def _veth(targets: list[str], name: str, packets: int, rounds: int) -> dict[str, list[float]]:
-    command = ["unshare", "--net", "--mount", sys.executable, "-m", "bench.veth", name, str(packets), str(rounds)]
-    done = subprocess.run([*command, *targets], check=False, capture_output=True, text=True, timeout=300)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
-    figures: dict[str, list[float]] = json.loads(done.stdout)
-    return figures

@@ -8,14 +8,13 @@ import argparse
 import asyncio
 import json
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 
-from bench.switch import ACCESS_PORT, BMV2, CORRESPONDENT_PORT, Case, Site
+from bench.namespace import BMV2, make_link, packet_socket, prepare
+from bench.switch import ACCESS_PORT, CORRESPONDENT_PORT, Case, Site
 from testbed.artefacts import artefacts
 from testbed.p4rt import Messages, Programmer
 from testbed.settings import free_port
@@ -28,27 +27,14 @@ _TRIES = 5
 """Turns in a row that may lose packets."""
 _PATIENCE = 1.0
 """Seconds after which a packet is lost."""
-_ALL = 3
-"""Every EtherType, for a packet socket."""
 _SWITCH_COMMAND = "import typer; from testbed.cli import switch; typer.run(switch)"
 
 
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
-
-
 def _make_links(targets: Sequence[str]) -> None:
-    # BMv2 asks /sys whether its interfaces are up: it must be that of this namespace.
-    subprocess.run(["mount", "-t", "sysfs", "none", "/sys"], check=True)
-    for name in ("all", "default"):
-        # The kernel's own neighbour discovery would mix with what is counted.
-        Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1", encoding="ascii")
-    _ip("link", "set", "lo", "up")
+    prepare()
     for target in targets:
         for port in (CORRESPONDENT_PORT, ACCESS_PORT):
-            _ip("link", "add", _outside(target, port), "type", "veth", "peer", "name", _inside(target, port))
-            for end in (_outside(target, port), _inside(target, port)):
-                _ip("link", "set", end, "up", "mtu", "9000")
+            make_link(_outside(target, port), _inside(target, port))
 
 
 def _outside(target: str, port: int) -> str:
@@ -69,9 +55,7 @@ def _command(target: str, address: str) -> list[str]:
 
 
 def _open(interface: str) -> socket.socket:
-    link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL))
-    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
-    link.bind((interface, _ALL))
+    link = packet_socket(interface)
     link.settimeout(_PATIENCE)
     return link
 

@@ -1,6 +1,7 @@
-"""The embedded switch with bare ports in this process, and a controller in another: for storms and measurements.
+"""A switch with bare ports, and a controller in another process: for storms and measurements.
 
-There are no wires and no stations: a frame goes in and comes out at once, so what is seen is switch, gRPC and controller.
+There are no wires and no stations, so what is seen is switch, gRPC and controller. The switch is the embedded one, in this process:
+a frame goes in and comes out at once.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from controller.dataplane.entries import Entry
 from controller.fabric.loader import load_topology, sample_topologies
@@ -60,34 +61,48 @@ class Bed:
         folder: for the controller's files; it must exist.
     """
 
+    window: ClassVar[int] = 128
+    """Binding Updates that may be under way at a time without one being lost."""
+
     def __init__(self, folder: Path) -> None:
         self.topology = load_topology(sample_topologies() / "three-access.yaml")
         self.home_agent = self.topology.home_networks[0].home_agent
+        self.device_id = self.topology.switches[SWITCH].device_id
         self.folder = folder
-        self.switch = SoftSwitch(self.topology.switches[SWITCH].device_id)
         self.address = ""
         """host:port of the switch's P4Runtime server, once it runs."""
         self.stack = AsyncExitStack()
         """What ends with the bed."""
         self.token = ""
         """For the REST interface of the controller, once there is one."""
-        self._ports = {interface.port: WirePort(self._out) for interface in self.topology.interfaces if interface.port}
-        for number, port in self._ports.items():
-            self.switch.add_port(number, port)
+        self._ports: dict[int, WirePort] = {}
         self._waiting: dict[tuple[bytes, bytes], asyncio.Future[int]] = {}
         self.watch: Callable[[bytes], None] = lambda _frame: None
         """Sees every frame that leaves the switch."""
 
     async def __aenter__(self) -> Self:
-        self.address = await self.switch.start("127.0.0.1:0")
-        self.stack.push_async_callback(self.switch.stop)
-        await self.stack.enter_async_context(search_in_steps())
+        try:
+            self.address = await self.start_switch()
+            await self.stack.enter_async_context(search_in_steps())
+        except BaseException:
+            await self.stack.aclose()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stack.aclose()
+
+    async def start_switch(self) -> str:
+        """Start the switch, to end with the bed, and return host:port of its P4Runtime server."""
+        switch = SoftSwitch(self.device_id)
+        self._ports = {interface.port: WirePort(self.out) for interface in self.topology.interfaces if interface.port}
+        for number, port in self._ports.items():
+            switch.add_port(number, port)
+        address = await switch.start("127.0.0.1:0")
+        self.stack.push_async_callback(switch.stop)
+        return address
 
     def controller(self, durability: str = "power-loss") -> ControllerProcess:
         """Return a controller for the switch that serves every home address; it is not started. It ends with the bed.
@@ -112,7 +127,7 @@ class Bed:
         key = (request.home_address, request.sequence.to_bytes(2))
         answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting[key] = answered
-        self._ports[ACCESS_PORT].receive(request.frame)
+        self.send(ACCESS_PORT, request.frame)
         try:
             # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the answer.
             async with asyncio.timeout(within):
@@ -121,10 +136,11 @@ class Bed:
             self._waiting.pop(key, None)
 
     def send(self, port: int, frame: bytes) -> None:
-        """Put a frame into a port; what becomes of it is done when this returns."""
+        """Put a frame into a port of the switch."""
         self._ports[port].receive(frame)
 
-    def _out(self, frame: bytes) -> None:
+    def out(self, frame: bytes) -> None:
+        """Take a frame that leaves the switch."""
         self.watch(frame)
         key = (frame[_HOME_AT : _HOME_AT + 16], frame[_SEQUENCE_AT : _SEQUENCE_AT + 2])
         answered = self._waiting.get(key)
