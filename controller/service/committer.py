@@ -238,7 +238,7 @@ class Committer:
         good = [flight for flight in flights if flight.refusal is None]
         bad = [flight for flight in flights if flight.refusal is not None]
         for flight in good:
-            flight.job.done()
+            flight.job.done()  # who waits hears of it before the books are brought up to date
         if good:
             done = merge([flight.plan for flight in good])
             self._desired.confirm(done)
