@@ -62,7 +62,7 @@ class ControllerSection(_Section):
     """How long a replaced care-of address is still accepted as outer source of packets under way, in seconds."""
     batch_window_s: Annotated[float, Field(ge=0, le=1)] = 0.005
     """How long registrations may wait for more to be stored and programmed with them, in seconds, where the last ones came several at a
-    time: a lone one never waits. 0: none does on purpose."""
+    time and fewer than those have come: a lone one never waits. 0: none does on purpose."""
     batch_limit: Annotated[int, Field(ge=1, le=1000)] = 256
     """At most so many registrations are stored and programmed together."""
     quorum: Literal["all", "majority", "any"] = "all"

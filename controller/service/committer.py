@@ -120,7 +120,7 @@ class Committer:
         store: makes changes durable.
         grace_period: seconds for which replaced decapsulation entries stay.
         batch_limit: most changes in one batch.
-        batch_window: seconds to wait for company before a batch leaves, after one with several changes: a lone one goes at once.
+        batch_window: seconds to wait for as many changes as travelled together last before a batch leaves: after a lone one, none.
     """
 
     def __init__(
@@ -139,7 +139,9 @@ class Committer:
         self._grace_period = grace_period
         self._batch_limit = batch_limit
         self._batch_window = batch_window
-        self._crowded = False
+        self._travelled = 0
+        """Changes in the last batch."""
+        self._enough = asyncio.Event()
         self.at_work = False
         """Somebody waits for what is being carried out."""
         self._quiet_from = 0.0
@@ -164,6 +166,8 @@ class Committer:
             return
         self._waiting.append((now, job))
         self._wake.set()
+        if len(self._waiting) >= self._travelled:
+            self._enough.set()
 
     def _overload(self, now: float) -> str | None:
         if len(self._waiting) >= MAX_WAITING:
@@ -175,19 +179,31 @@ class Committer:
         """Carry changes out until `stop`."""
         while not self._stopping:
             await self._wake.wait()
-            if self._batch_window and self._crowded:
-                await asyncio.sleep(self._batch_window)
+            if self._batch_window and self._travelled > 1:
+                await self._wait_for_company()
             await self._work()
+
+    async def _wait_for_company(self) -> None:
+        """Wait until as many changes have come as travelled together last, but no longer than the window."""
+        if len(self._waiting) >= self._travelled:
+            return
+        self._enough.clear()
+        end = asyncio.get_running_loop().call_later(self._batch_window, self._enough.set)
+        try:
+            await self._enough.wait()
+        finally:
+            end.cancel()
 
     def stop(self) -> None:
         """Let `run` end after the batch under way: no half-written change stays behind."""
         self._stopping = True
         self._wake.set()
+        self._enough.set()
 
     async def _work(self) -> None:
         self._wake.clear()
         batch = self._take_batch()
-        self._crowded = len(batch) > 1
+        self._travelled = len(batch)
         loop = asyncio.get_running_loop()
         if batch:
             self.at_work = True

@@ -192,6 +192,24 @@ async def test_a_lone_change_goes_at_once_and_after_several_the_next_wait_for_co
         assert bench.log.count("store") == 4
 
 
+async def test_who_waits_for_company_goes_when_as_many_have_come_as_last_time() -> None:
+    async with running(batch_window=30.0) as bench:
+        for sequence in (1, 2):
+            for node in (NODE, OTHER):
+                before = bench.desired.record(node)
+                after = record(node, 1, b1=WIFI) if before is None else replace(before, sequence=sequence)
+                bench.committer.submit(bench.change(before, after))
+                if sequence == 2:
+                    await bench.settle()
+            await bench.settle()
+        assert bench.log[-2:] == ["done 3", "done 4"]
+        before = bench.desired.record(NODE)
+        assert before is not None
+        bench.committer.submit(bench.change(before, replace(before, sequence=3)))
+        await bench.settle()
+        assert "done 5" not in bench.log
+
+
 async def test_what_is_over_is_deleted_when_acknowledgements_have_had_time_to_leave(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

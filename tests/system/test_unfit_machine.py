@@ -57,9 +57,12 @@ def attempt(folder: Path, path: str, *command: str, user: int | None = None) -> 
     """Run a command on a machine with that PATH."""
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
     words = [*command, "--out", str(folder / "out")]
-    return subprocess.run(
-        words, check=False, capture_output=True, text=True, timeout=50, env=environment, cwd=ROOT, user=user, group=user
-    )
+    if user is not None:
+        # Not by `user=`: for that Python forks this process, and the child of one with gRPC's threads may not live to exec.
+        setpriv = shutil.which("setpriv", path=f"{os.environ['PATH']}:/usr/bin:/bin")
+        assert setpriv is not None
+        words = [setpriv, f"--reuid={user}", f"--regid={user}", "--clear-groups", "--", *words]
+    return subprocess.run(words, check=False, capture_output=True, text=True, timeout=50, env=environment, cwd=ROOT)
 
 
 def refusal(folder: Path, path: str, *command: str, user: int | None = None) -> str:
