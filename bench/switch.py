@@ -1,9 +1,7 @@
 """The switch: packets a second that it encapsulates, decapsulates and routes, and what full tables cost."""
 
-import os
 import random
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -240,13 +238,3 @@ def _over_veth(settings: Settings, name: str) -> Result:
         return Result(value, "packets/s", None, note=f"over veth; no peer: {namespace.BMV2} is not on PATH")
     note = "over veth pairs, 100 octets of payload; BMv2 with its logger off; each with the window that suits it, nothing lost"
     return Result(value, "packets/s", f"BMv2 {namespace.BMV2}", median(figures["bmv2"]), note)
-
-
-def _missing() -> str:
-    """Say what a network namespace would need that is not there."""
-    if sys.platform != "linux":
-        return "it needs Linux"
-    if os.geteuid() != 0:
-        return "it needs root, for a network namespace with veth pairs"
-    tools = [tool for tool in ("ip", "unshare", "mount") if shutil.which(tool) is None]
-    return f"{' and '.join(tools)} not on PATH" if tools else ""

@@ -319,7 +319,7 @@ async def test_a_peer_that_does_not_read_lets_messages_wait() -> None:
         for _ in range(50):
             duplex.send(bytes(1_000_000))
         await asyncio.sleep(0.5)
-        assert duplex.waiting == 50  # of those that leave together, as they were sent, the last one has not
+        assert duplex.waiting == 50  # not even the first has left whole
         for _ in range(50):
             duplex.send(bytes(1_000_000))
         await asyncio.sleep(0.1)
