@@ -222,8 +222,11 @@ async def test_what_is_over_is_deleted_when_acknowledgements_have_had_time_to_le
             bench.committer.submit(bench.change(before, after))
             await bench.settle()
         await asyncio.sleep(2 * GRACE)
+        at_work = [bench.committer.at_work]
         bench.gate.set()
         await bench.settle()
+        at_work.append(bench.committer.at_work)
+        assert at_work == [True, False]
         assert bench.log[-1] == "done 3"
         assert not any(op is Op.DELETE for stage in bench.stages for op, _ in stage)
         await _logged(bench, "write", times=5)
